@@ -97,7 +97,8 @@ let package = Package(
         module(
             "TurnpikeRuntime",
             [
-                "TurnpikeKit", "OpenAIWire", "Persistence", "Conversations", "Server", "Upstream", nio, nioHTTP1, nioPosix,
+                "TurnpikeKit", "OpenAIWire", "Persistence", "Conversations", "Server", "Upstream", nio, nioHTTP1,
+                nioPosix,
                 logging, lifecycle, yams,
             ]),
         .executableTarget(

@@ -1,0 +1,24 @@
+import Synchronization
+
+/// A bound on the bytes of all request bodies that are held in memory together (`server.max_buffered`).
+package final class BufferBudget: Sendable {
+    private let limit: Int
+    private let used = Atomic<Int>(0)
+
+    package init(limit: Int) { self.limit = limit }
+
+    /// Bytes held now.
+    package var usedBytes: Int { used.load(ordering: .relaxed) }
+
+    /// Takes `count` bytes, or says why not. Every success is paired with a `release`.
+    package func reserve(_ count: Int) -> GatewayError? {
+        let total = used.wrappingAdd(count, ordering: .relaxed).newValue
+        guard total > limit else { return nil }
+        used.wrappingSubtract(count, ordering: .relaxed)
+        return .unavailable(
+            "server_overloaded", "The server is holding as many request bodies as it may. Try again in a moment.",
+            detail: "server.max_buffered of \(limit) bytes is used up")
+    }
+
+    package func release(_ count: Int) { used.wrappingSubtract(count, ordering: .relaxed) }
+}

@@ -1,0 +1,28 @@
+/// One step in the life of an exchange: answers the request, or passes it on with `next` and may rework the answer.
+///
+/// `handle` is called once per exchange, on the event loop that the exchange belongs to; it may wait but never block.
+/// Before `next` it may change the request, leave values in the exchange, or answer by itself; afterwards it may change
+/// the response's head and add a ``ResponseTransformer`` for its body, which streams after `handle` has returned.
+/// What it throws becomes an error answer in OpenAI's envelope: throw a ``GatewayError`` to choose its words. Work that
+/// must happen whatever the end belongs into ``Exchange/onFinish(_:)``, not behind `next`.
+public protocol Middleware: Sendable {
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response
+}
+
+/// The rest of the chain.
+public struct Next: Sendable {
+    private let chain: Chain
+    private let position: Int
+    private let exchange: Exchange
+
+    init(_ chain: Chain, from position: Int, in exchange: Exchange) {
+        self.chain = chain
+        self.position = position
+        self.exchange = exchange
+    }
+
+    /// Runs the rest of the chain and returns its answer. Call it at most once.
+    public func callAsFunction(_ request: Request) async throws -> Response {
+        try await chain.run(request, in: exchange, from: position)
+    }
+}

@@ -1,0 +1,178 @@
+import Synchronization
+
+/// A section of the configuration, read key by key with types and defaults.
+///
+/// It remembers which keys were asked for; the host then refuses those that nobody knows. So read every key that you
+/// support, whether or not it matters this time.
+public final class ConfigurationSection: Sendable {
+    public let path: String
+    public let location: ConfigurationNode.Location
+    private let entries: [(key: String, location: ConfigurationNode.Location, node: ConfigurationNode)]
+    private let environment: ConfigurationEnvironment
+    private let asked = Mutex<[String]>([])
+    private let children = Mutex<[ConfigurationSection]>([])
+
+    /// Throws when `node` is something else than a section (nothing at all is an empty one) or names a key twice.
+    package init(_ node: ConfigurationNode, path: String, environment: ConfigurationEnvironment) throws {
+        self.path = path
+        self.location = node.location
+        self.environment = environment
+        switch node.content {
+        case .empty: entries = []
+        case .section(let found): entries = found
+        case .scalar, .list: throw ConfigurationError(at: node.location, key: path, "expected a section of keys")
+        }
+        var seen: Set<String> = []
+        for entry in entries where !seen.insert(entry.key).inserted {
+            throw ConfigurationError(at: entry.location, key: fullKey(entry.key), "the key appears twice")
+        }
+    }
+
+    /// The keys as they stand in the file: for sections whose keys are names, such as `providers`.
+    public var names: [String] { entries.map(\.key) }
+    /// Whether the file has `key`.
+    public func has(_ key: String) -> Bool { node(key) != nil }
+
+    public func string(_ key: String) throws -> String? { try scalar(key)?.text }
+    public func string(_ key: String, default fallback: String) throws -> String { try string(key) ?? fallback }
+
+    /// A credential: `${NAME}` takes it from the environment, `file:PATH` from a file (less its last line break).
+    public func secret(_ key: String) throws -> Secret? {
+        guard let value = try scalar(key) else { return nil }
+        guard value.text.hasPrefix("file:") else { return Secret(value.text) }
+        let file = String(value.text.dropFirst("file:".count))
+        guard let content = environment.readFile(file) else { throw error(key, "the file \(file) cannot be read") }
+        return Secret(content)
+    }
+
+    /// A whole number within `range`.
+    public func int(_ key: String, default fallback: Int, in range: ClosedRange<Int> = 0...Int.max) throws -> Int {
+        guard let value = try scalar(key) else { return fallback }
+        guard !value.isQuoted, let number = Int(value.text.filter { $0 != "_" }) else {
+            throw error(key, "expected a whole number, found “\(value.text)”")
+        }
+        guard range.contains(number) else {
+            throw error(key, "\(number) is out of range (\(range.lowerBound) to \(range.upperBound))")
+        }
+        return number
+    }
+
+    public func double(_ key: String, default fallback: Double, in range: ClosedRange<Double>) throws -> Double {
+        guard let value = try scalar(key) else { return fallback }
+        guard !value.isQuoted, let number = Double(value.text), range.contains(number) else {
+            throw error(key, "expected a number from \(range.lowerBound) to \(range.upperBound), found “\(value.text)”")
+        }
+        return number
+    }
+
+    public func bool(_ key: String, default fallback: Bool) throws -> Bool {
+        guard let value = try scalar(key) else { return fallback }
+        switch (value.isQuoted, value.text) {
+        case (false, "true"): return true
+        case (false, "false"): return false
+        default: throw error(key, "expected true or false, found “\(value.text)”")
+        }
+    }
+
+    /// A duration such as `250ms`, `10s`, `5m`, `2h` or `7d`.
+    public func duration(_ key: String, default fallback: Duration) throws -> Duration {
+        guard let value = try scalar(key) else { return fallback }
+        guard let duration = Quantity.duration(value.text) else {
+            throw error(key, "expected a duration such as 250ms, 10s, 5m, 2h or 7d, found “\(value.text)”")
+        }
+        return duration
+    }
+
+    /// A number of bytes such as `65536`, `64KB` or `32MB` (powers of 1,024).
+    public func bytes(_ key: String, default fallback: Int) throws -> Int {
+        guard let value = try scalar(key) else { return fallback }
+        guard let bytes = Quantity.bytes(value.text) else {
+            throw error(key, "expected a size such as 65536, 64KB or 32MB, found “\(value.text)”")
+        }
+        return bytes
+    }
+
+    /// One of the cases of an enumeration, by its raw value.
+    public func choice<Choice: RawRepresentable & CaseIterable>(_ key: String, default fallback: Choice) throws
+        -> Choice
+    where Choice.RawValue == String {
+        guard let value = try scalar(key) else { return fallback }
+        guard let choice = Choice(rawValue: value.text) else {
+            let known = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw error(key, "expected one of \(known), found “\(value.text)”")
+        }
+        return choice
+    }
+
+    /// A list of strings; `nil` without the key.
+    public func strings(_ key: String) throws -> [String]? {
+        guard let node = ask(key) else { return nil }
+        guard case .list(let items) = node.content else { throw error(key, "expected a list") }
+        return try items.map { item in
+            guard case .scalar(let text, _) = item.content else {
+                throw ConfigurationError(at: item.location, key: fullKey(key), "expected a list of strings")
+            }
+            return try environment.expand(text, at: item.location, key: fullKey(key))
+        }
+    }
+
+    /// The section under `key`, empty if there is none.
+    public func section(_ key: String) throws -> ConfigurationSection {
+        let node = ask(key) ?? ConfigurationNode(.empty, at: location)
+        return try child(node, path: fullKey(key))
+    }
+
+    /// A list of sections; empty without the key.
+    public func sections(_ key: String) throws -> [ConfigurationSection] {
+        guard let node = ask(key) else { return [] }
+        guard case .list(let items) = node.content else { throw error(key, "expected a list") }
+        return try items.enumerated().map { try child($1, path: "\(fullKey(key))[\($0)]") }
+    }
+
+    /// Whether `key` holds a section, and not a plain value.
+    public func isSection(_ key: String) -> Bool {
+        if case .section? = node(key)?.content { true } else { false }
+    }
+
+    /// An error about `key`, located at it.
+    public func error(_ key: String, _ message: String) -> ConfigurationError {
+        let place = entries.first { $0.key == key }?.location ?? location
+        return ConfigurationError(at: place, key: fullKey(key), message)
+    }
+
+    /// What stands in the file and was never asked for, in this section and below.
+    package func unknownKeys() -> [ConfigurationError] {
+        let known = asked.withLock { $0 }
+        let own = entries.filter { !known.contains($0.key) }.map { entry in
+            let near = Spelling.nearest(to: entry.key, among: known)
+            let hint =
+                near.map { "; did you mean “\($0)”?" }
+                ?? (known.isEmpty ? "" : "; known: \(known.sorted().joined(separator: ", "))")
+            return ConfigurationError(at: entry.location, key: fullKey(entry.key), "unknown key\(hint)")
+        }
+        return own + children.withLock { $0 }.flatMap { $0.unknownKeys() }
+    }
+
+    private func child(_ node: ConfigurationNode, path: String) throws -> ConfigurationSection {
+        let section = try ConfigurationSection(node, path: path, environment: environment)
+        children.withLock { $0.append(section) }
+        return section
+    }
+
+    private func fullKey(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+
+    private func node(_ key: String) -> ConfigurationNode? { entries.first { $0.key == key }?.node }
+
+    private func ask(_ key: String) -> ConfigurationNode? {
+        asked.withLock { if !$0.contains(key) { $0.append(key) } }
+        guard let node = node(key) else { return nil }
+        if case .empty = node.content { return nil }
+        return node
+    }
+
+    private func scalar(_ key: String) throws -> (text: String, isQuoted: Bool)? {
+        guard let node = ask(key) else { return nil }
+        guard case .scalar(let text, let isQuoted) = node.content else { throw error(key, "expected a single value") }
+        return (try environment.expand(text, at: node.location, key: fullKey(key)), isQuoted)
+    }
+}

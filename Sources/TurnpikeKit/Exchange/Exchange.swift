@@ -1,0 +1,124 @@
+public import Logging
+package import NIOCore
+public import Persistence
+import Synchronization
+
+/// One request of a client and everything until the last byte of its answer.
+///
+/// The server makes it when the head has arrived and finishes it exactly once. Middlewares find the request's id, logger,
+/// clocks and flags here, leave typed values for each other, and register what is to happen at the end.
+/// An exchange outlives `handle`: its body may stream long after the chain has returned.
+public final class Exchange: Sendable {
+    /// Unique and ordered by time; the key of the exchange's activity row.
+    public let id: UniqueID
+    /// What the client is told as `x-turnpike-request-id` and what every log line carries.
+    public let requestID: String
+    /// The head as it arrived, before any middleware touched it.
+    public let head: RequestHead
+    public let clock: GatewayClock
+    /// When the head was complete: monotonic nanoseconds and wall-clock microseconds.
+    public let startedNanoseconds: UInt64
+    public let startedMicroseconds: Int64
+    /// The client's address as the socket says (never taken from a header), such as `127.0.0.1`.
+    public let peerAddress: String
+
+    /// All of the exchange's work happens on this loop, and nothing may block it.
+    package let eventLoop: any EventLoop
+    private let baseLogger: Logger
+    private let flags: any FlagEvaluator
+    private let state = Mutex(State())
+
+    private struct State {
+        var values: [(key: ObjectIdentifier, value: any Sendable)] = []
+        var finishers: [@Sendable (Outcome) -> Void] = []
+        var isFinished = false
+    }
+
+    package init(
+        id: UniqueID = .generate(), head: RequestHead, eventLoop: any EventLoop, clock: GatewayClock = .system,
+        logger: Logger, flags: any FlagEvaluator = NoFlags(), peerAddress: String = ""
+    ) {
+        self.id = id
+        self.requestID = id.description(prefix: "req_")
+        self.head = head
+        self.clock = clock
+        self.startedNanoseconds = clock.monotonicNanoseconds()
+        self.startedMicroseconds = clock.wallMicroseconds()
+        self.peerAddress = peerAddress
+        self.eventLoop = eventLoop
+        self.baseLogger = logger
+        self.flags = flags
+    }
+
+    /// A logger whose lines carry the request id. Made on demand: most exchanges log nothing.
+    public var logger: Logger {
+        var logger = baseLogger
+        logger[metadataKey: "request_id"] = .string(requestID)
+        return logger
+    }
+
+    /// The value that some middleware left under `key`.
+    public subscript<Key: ExchangeKey>(key: Key.Type) -> Key.Value? {
+        get {
+            let wanted = ObjectIdentifier(key)
+            return state.withLock { state in
+                state.values.first { $0.key == wanted }?.value as? Key.Value
+            }
+        }
+        set {
+            let wanted = ObjectIdentifier(key)
+            state.withLock { state in
+                state.values.removeAll { $0.key == wanted }
+                if let newValue { state.values.append((wanted, newValue)) }
+            }
+        }
+    }
+
+    /// Whether the feature flag `name` is on for this exchange's user, key and model. A flag that the configuration
+    /// does not name is on.
+    public func isOn(_ name: String) -> Bool { flags.isOn(name, in: self) }
+
+    /// The flags that are on for this exchange, as they are recorded in its activity row.
+    public var flagsInEffect: [String] { flags.inEffect(for: self) }
+
+    /// Registers what runs once when the exchange is over, whatever its end: completed, refused, failed, abandoned.
+    ///
+    /// Actions run last added first, on the event loop, and must not block: enqueue, and let `run()` do the writing.
+    /// An action that is registered after the end is dropped, which is a programming error.
+    public func onFinish(_ action: @escaping @Sendable (Outcome) -> Void) {
+        let isTooLate = state.withLock { state in
+            if !state.isFinished { state.finishers.append(action) }
+            return state.isFinished
+        }
+        assert(!isTooLate, "A finisher was registered after the exchange had ended.")
+    }
+
+    /// Runs the finishers. Later calls do nothing.
+    package func finish(_ outcome: Outcome) {
+        let finishers = state.withLock { state in
+            guard !state.isFinished else { return [@Sendable (Outcome) -> Void]() }
+            state.isFinished = true
+            return exchangeOut(&state.finishers)
+        }
+        for action in finishers.reversed() { action(outcome) }
+    }
+}
+
+/// Takes what `actions` holds and leaves nothing: finishers often hold the exchange itself.
+private func exchangeOut(_ actions: inout [@Sendable (Outcome) -> Void]) -> [@Sendable (Outcome) -> Void] {
+    defer { actions = [] }
+    return actions
+}
+
+/// Answers whether a flag is on. The configuration's implementation lives in the runtime.
+package protocol FlagEvaluator: Sendable {
+    func isOn(_ name: String, in exchange: Exchange) -> Bool
+    func inEffect(for exchange: Exchange) -> [String]
+}
+
+/// Everything is on: for exchanges without a configuration, as in tests.
+package struct NoFlags: FlagEvaluator {
+    package init() {}
+    package func isOn(_ name: String, in exchange: Exchange) -> Bool { true }
+    package func inEffect(for exchange: Exchange) -> [String] { [] }
+}

@@ -1,0 +1,102 @@
+public import NIOHTTP1
+
+/// Why an exchange was refused or broke: who is at fault, what the client is told, and whether a retry is safe.
+///
+/// `description` may be shown to a client; `debugDescription` has everything for a log. Neither ever holds a secret or
+/// a message's content. ``ErrorResponder`` turns it into OpenAI's envelope.
+public struct GatewayError: Error, Sendable, CustomStringConvertible, CustomDebugStringConvertible {
+    /// Who has to change something.
+    public enum Source: String, Sendable { case client, gateway, upstream, plugin }
+    /// Whether the same request may be sent again.
+    public enum Retry: Sendable {
+        /// Nothing was done: sending it again is safe.
+        case safe
+        /// The upstream may have acted on it.
+        case unsafe
+        /// It would fail in the same way.
+        case pointless
+    }
+
+    public var source: Source
+    public var status: HTTPResponseStatus
+    /// OpenAI's `type`, such as `invalid_request_error`.
+    public var type: String
+    /// OpenAI's `code`, such as `session_not_found`.
+    public var code: String
+    /// The request's field or header at fault, if there is one.
+    public var param: String?
+    /// A sentence for the client that says what to do.
+    public var message: String
+    /// What only the operator may read.
+    public var detail: String
+    public var retry: Retry
+    /// Headers that the answer needs, such as `Retry-After` or `Allow`.
+    public var headers: HTTPHeaders
+
+    public init(
+        _ source: Source, _ status: HTTPResponseStatus, code: String, _ message: String, type: String? = nil,
+        param: String? = nil, detail: String = "", retry: Retry = .pointless, headers: HTTPHeaders = [:]
+    ) {
+        self.source = source
+        self.status = status
+        self.type = type ?? GatewayError.type(for: status)
+        self.code = code
+        self.param = param
+        self.message = message
+        self.detail = detail
+        self.retry = retry
+        self.headers = headers
+    }
+
+    public var description: String { "\(code): \(message)" }
+    public var debugDescription: String {
+        "\(status.code) \(code) (\(source)): \(message)" + (detail.isEmpty ? "" : " [\(detail)]")
+    }
+
+    /// OpenAI's names for classes of errors, as its API reference lists them.
+    private static func type(for status: HTTPResponseStatus) -> String {
+        switch status.code {
+        case 401: "authentication_error"
+        case 403: "permission_error"
+        case 429: "rate_limit_error"
+        case 400..<500: "invalid_request_error"
+        default: "server_error"
+        }
+    }
+}
+
+extension GatewayError {
+    /// The client is at fault: 400 unless said otherwise.
+    public static func badRequest(_ code: String, _ message: String, param: String? = nil) -> GatewayError {
+        GatewayError(.client, .badRequest, code: code, message, param: param)
+    }
+
+    /// The body is larger than `limit` bytes.
+    public static func bodyTooLarge(limit: Int) -> GatewayError {
+        GatewayError(
+            .client, .payloadTooLarge, code: "request_too_large",
+            "The request body is larger than the \(limit) bytes that this server accepts.")
+    }
+
+    /// The client closed the connection; nobody will read this.
+    public static let clientLeft = GatewayError(
+        .client, HTTPResponseStatus(statusCode: 499, reasonPhrase: "Client Closed Request"), code: "client_left",
+        "The client closed the connection.")
+
+    /// Something in Turnpike failed that the client cannot change.
+    public static func internalError(_ detail: String) -> GatewayError {
+        GatewayError(
+            .gateway, .internalServerError, code: "internal_error",
+            "The server had an error while processing the request. Quote the request id when you report it.",
+            detail: detail, retry: .unsafe)
+    }
+
+    /// Something is temporarily out of reach: 503 with `Retry-After`.
+    public static func unavailable(_ code: String, _ message: String, detail: String = "", retryAfterSeconds: Int = 1)
+        -> GatewayError
+    {
+        GatewayError(
+            .gateway, .serviceUnavailable, code: code, message, detail: detail, retry: .safe,
+            headers: ["Retry-After": "\(retryAfterSeconds)"])
+    }
+}

@@ -1,0 +1,41 @@
+public import NIOHTTP1
+
+/// A request's line and headers, as the client sent them.
+///
+/// The kit uses NIO's `HTTPHeaders` and not a type of its own: names keep the case in which they arrived, compare
+/// without it, and pass from socket to socket without a conversion.
+public struct RequestHead: Sendable {
+    public var method: HTTPMethod
+    /// Path and query exactly as on the request line, percent-encoding included.
+    public var target: String
+    public var headers: HTTPHeaders
+
+    public init(method: HTTPMethod, target: String, headers: HTTPHeaders = [:]) {
+        self.method = method
+        self.target = target
+        self.headers = headers
+    }
+
+    /// The target up to the first `?`, still percent-encoded.
+    public var path: Substring {
+        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return target[...] }
+        return target[..<mark]
+    }
+
+    /// The target after the first `?`, still percent-encoded, or `nil` without one.
+    public var query: Substring? {
+        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
+        return target[target.utf8.index(after: mark)...]
+    }
+
+    /// The decoded value of the first query item called `name`; form encoding, so `+` is a space.
+    public func queryItem(_ name: String) -> String? {
+        guard let query else { return nil }
+        for item in query.split(separator: "&", omittingEmptySubsequences: true) {
+            let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard PercentEncoding.decode(parts[0], plusIsSpace: true) == name else { continue }
+            return parts.count == 2 ? PercentEncoding.decode(parts[1], plusIsSpace: true) : ""
+        }
+        return nil
+    }
+}

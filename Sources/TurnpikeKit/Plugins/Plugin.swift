@@ -1,0 +1,84 @@
+public import Persistence
+public import ServiceLifecycle
+
+/// A feature and the work that keeps it alive.
+///
+/// `run()` comes from `Service`: it starts before the first request and returns after the last one; flush and close
+/// there. A plugin with nothing to do in the background keeps the default, which waits for the shutdown.
+public protocol Plugin: Service {
+    /// The plugin's step in the chain, or `nil` for one that only answers paths of its own.
+    var middleware: (any Middleware)? { get }
+    /// The plugin's own endpoints.
+    var routes: [Route] { get }
+    /// The plugin's tables. The host applies them when the database first answers.
+    var migrations: [Migration] { get }
+}
+
+extension Plugin {
+    public var middleware: (any Middleware)? { nil }
+    public var routes: [Route] { [] }
+    public var migrations: [Migration] { [] }
+    public func run() async throws { try await gracefulShutdown() }
+}
+
+/// Makes a plugin from its configuration.
+public struct PluginFactory: Sendable {
+    /// The plugin's name in `chain`, `plugins` and `flags`.
+    public let id: String
+    public let stage: Stage
+    /// Reads the configuration and never touches the database: Turnpike starts without one.
+    public let make: @Sendable (PluginSetup) throws -> any Plugin
+
+    public init(id: String, stage: Stage, make: @escaping @Sendable (PluginSetup) throws -> any Plugin) {
+        self.id = id
+        self.stage = stage
+        self.make = make
+    }
+
+    /// Whether a flag may switch this plugin: from `resolve` on, except what the rest of the chain cannot do without.
+    public var isSwitchable: Bool { stage >= .resolve && stage != .route && id != "models" }
+}
+
+/// What a plugin is made from.
+public struct PluginSetup: Sendable {
+    /// The plugin's own part of the configuration. Read every key, always: what nobody reads is refused as unknown.
+    public let configuration: ConfigurationSection
+    private let resources: Resources
+
+    package init(configuration: ConfigurationSection, resources: Resources) {
+        self.configuration = configuration
+        self.resources = resources
+    }
+
+    /// Something that the host provides, such as the database. A missing one is an error of the composition root.
+    public subscript<Key: ResourceKey>(key: Key.Type) -> Key.Value { resources[key] }
+}
+
+/// The name and type of something that the host hands to plugins.
+public protocol ResourceKey {
+    associatedtype Value: Sendable
+}
+
+/// What the composition root provides, by typed key.
+package struct Resources: Sendable {
+    private var values: [ObjectIdentifier: any Sendable] = [:]
+
+    package init() {}
+
+    package subscript<Key: ResourceKey>(key: Key.Type) -> Key.Value {
+        get {
+            guard let value = values[ObjectIdentifier(key)] as? Key.Value else {
+                preconditionFailure("The composition root provides no \(key).")
+            }
+            return value
+        }
+        set { values[ObjectIdentifier(key)] = newValue }
+    }
+}
+
+/// The database that all plugins share.
+public enum DatabaseKey: ResourceKey { public typealias Value = any Database }
+/// The clocks, injectable.
+public enum ClockKey: ResourceKey { public typealias Value = GatewayClock }
+/// Sends requests upstream.
+public enum UpstreamClientKey: ResourceKey { public typealias Value = any UpstreamClient }

@@ -1,0 +1,63 @@
+"""Fixtures of the end-to-end tests. A failed test shows the log of every process that it started."""
+import pytest
+
+from harness.gateway import Demo, Gateway
+from harness.ports import free_port
+from harness.upstream import ScriptedUpstream
+
+LOG_LIMIT = 20_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        for path in sorted(getattr(item, "process_logs", [])):
+            report.sections.append((f"log: {path.parent.name}", path.read_text(errors="replace")[-LOG_LIMIT:]))
+    return report
+
+
+@pytest.fixture
+def upstream():
+    """A scripted upstream that listens."""
+    with ScriptedUpstream(free_port()) as server:
+        yield server
+
+
+@pytest.fixture
+def start_process(request, tmp_path_factory):
+    """Starts a server process, given its class and arguments, in a directory of its own; ends it after the test."""
+    started, request.node.process_logs = [], []
+
+    def start(kind, *arguments, **settings):
+        directory = tmp_path_factory.mktemp(kind.__name__.lower())
+        request.node.process_logs.append(directory / "process.log")
+        started.append(kind(*arguments, directory=directory, **settings))
+        return started[-1]
+
+    yield start
+    for process in reversed(started):
+        process.stop()
+
+
+@pytest.fixture
+def start_gateway(start_process, upstream):
+    """Starts `turnpike serve` before the scripted upstream; keyword arguments are settings of its configuration."""
+
+    def start(**settings):
+        settings.setdefault("providers", {"scripted": {"base_url": upstream.url, "api_key": "sk-upstream"}})
+        return start_process(Gateway, **settings)
+
+    return start
+
+
+@pytest.fixture
+def gateway(start_gateway):
+    """`turnpike serve` with the default configuration of the tests."""
+    return start_gateway()
+
+
+@pytest.fixture
+def demo(start_process):
+    """`turnpike demo` with its echo provider."""
+    return start_process(Demo)

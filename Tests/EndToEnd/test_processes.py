@@ -1,0 +1,54 @@
+"""Starting, awaiting and ending a server process, tried on a small one in Python."""
+import sys
+
+import pytest
+
+from harness.gateway import NotReady, Process
+from harness.ports import free_port
+
+SERVER = """
+import http.server, signal, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    asked = 0
+    def do_GET(self):
+        Handler.asked += 1
+        self.send_response(200 if Handler.asked > 2 else 503)
+        self.end_headers()
+signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in sys.argv else lambda *_: sys.exit(7))
+print("the port is", sys.argv[1], flush=True)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+class SmallServer(Process):
+    """Answers /readyz with 503 twice, then with 200; ends with status 7 on SIGTERM unless it is deaf."""
+
+    def __init__(self, directory, *flags, start_timeout=20):
+        self.port = free_port()
+        arguments = [sys.executable, "-c", SERVER, self.port, *flags]
+        super().__init__(arguments, f"http://127.0.0.1:{self.port}/readyz", directory, start_timeout)
+
+
+def test_waits_until_the_process_is_ready_and_ends_it_by_its_id(start_process):
+    server = start_process(SmallServer)
+    assert f"the port is {server.port}" in server.log
+    assert server.terminate() == 7
+    assert server.stop() == 7
+
+
+def test_a_process_that_ends_at_once_is_reported_with_its_log(tmp_path):
+    with pytest.raises(NotReady, match="status 3(.|\n)*no such luck"):
+        Process([sys.executable, "-c", "print('no such luck'); exit(3)"], "http://127.0.0.1:9/readyz", tmp_path)
+
+
+def test_a_process_that_never_gets_ready_is_ended(tmp_path):
+    with pytest.raises(NotReady, match="not ready within 0.5 s(.|\n)*still here"):
+        command = "import signal; print('still here', flush=True); signal.pause()"
+        Process([sys.executable, "-c", command], "http://127.0.0.1:9/readyz", tmp_path, start_timeout=0.5)
+
+
+def test_a_process_that_ignores_sigterm_is_killed_and_fails_the_test(tmp_path):
+    server = SmallServer(tmp_path, "deaf")
+    with pytest.raises(AssertionError, match="still running"):
+        server.terminate(timeout=0.3)
+    assert server.stop() == -9

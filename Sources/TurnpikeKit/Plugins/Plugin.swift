@@ -26,12 +26,17 @@ public struct PluginFactory: Sendable {
     /// The plugin's name in `chain`, `plugins` and `flags`.
     public let id: String
     public let stage: Stage
+    /// The top-level section that holds the plugin's configuration; `nil` means `plugins.<id>`.
+    public let section: String?
     /// Reads the configuration and never touches the database: Turnpike starts without one.
     public let make: @Sendable (PluginSetup) throws -> any Plugin
 
-    public init(id: String, stage: Stage, make: @escaping @Sendable (PluginSetup) throws -> any Plugin) {
+    public init(
+        id: String, stage: Stage, section: String? = nil, make: @escaping @Sendable (PluginSetup) throws -> any Plugin
+    ) {
         self.id = id
         self.stage = stage
+        self.section = section
         self.make = make
     }
 
@@ -82,3 +87,5 @@ public enum DatabaseKey: ResourceKey { public typealias Value = any Database }
 public enum ClockKey: ResourceKey { public typealias Value = GatewayClock }
 /// Sends requests upstream.
 public enum UpstreamClientKey: ResourceKey { public typealias Value = any UpstreamClient }
+/// `server.max_body`: how many bytes of a request's body may be collected.
+public enum BodyLimitKey: ResourceKey { public typealias Value = Int }

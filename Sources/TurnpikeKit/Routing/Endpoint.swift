@@ -1,6 +1,6 @@
-/// Which kind of endpoint a request that is not Turnpike's own goes to. Decided from the path, before the chain.
+/// Which kind of endpoint a request that is not Turnpike's own goes to. Decided from method and path.
 public enum Endpoint: Sendable, Equatable {
-    /// `/v1/chat/completions`: the one that sessions and history work on.
+    /// `POST /v1/chat/completions`: the one that sessions and history work on.
     case chatCompletions
     /// `/v1/models` and `/v1/models/{id}`; the id is decoded.
     case models(id: String?)
@@ -10,6 +10,8 @@ public enum Endpoint: Sendable, Equatable {
     case streamed
     /// State in the provider's account, which all users share: only where a provider lists it under `passthrough`.
     case stateful
+    /// A path below `/v1` that nobody knows: only where a provider passes everything through.
+    case unknown
 }
 
 /// Left by the dispatcher; present from stage `resolve` on.

@@ -1,0 +1,84 @@
+public import NIOCore
+
+/// A JSON object as the text it came as and the places of its members.
+///
+/// Nothing is decoded or copied: reading takes a slice, editing splices, and what no edit names stays as it is, byte
+/// for byte: unknown members, big numbers, the order, the white space. Keys are compared unescaped. Where a key
+/// occurs more than once, the last one is read, as the common decoders do, and an edit changes all of them, so that no
+/// other reader can find a value that was to be replaced.
+public struct JSONObject: Sendable {
+    /// One member's place in the text.
+    struct Member {
+        var key: Range<UInt32>
+        var value: Range<UInt32>
+        var kind: JSONValue.Kind
+        var keyIsEscaped: Bool
+    }
+
+    /// The whole text, white space around the object included.
+    public let bytes: ByteBuffer
+    let members: [Member]
+
+    /// Finds the members of the object that is the whole of `bytes`. The grammar is checked at this level only: what
+    /// lies inside nested values is not, see `JSON.validate`.
+    public init(scanning bytes: ByteBuffer) throws(WireError) {
+        self.bytes = bytes
+        members = try bytes.withUnsafeReadableBytes { (text) throws(WireError) in try Self.scan(text) }
+    }
+
+    private static func scan(_ text: UnsafeRawBufferPointer) throws(WireError) -> [Member] {
+        var scanner = JSONScanner(text)
+        var members: [Member] = []
+        members.reserveCapacity(12)
+        var isFirst = true
+        try scanner.enterObject()
+        while let key = try scanner.nextKey(&isFirst) {
+            guard members.count < JSON.maximumElements else {
+                throw .tooLarge("members in an object", limit: JSON.maximumElements)
+            }
+            let start = scanner.position
+            let kind = try scanner.skipValue()
+            members.append(
+                Member(
+                    key: UInt32(key.lowerBound)..<UInt32(key.upperBound),
+                    value: UInt32(start)..<UInt32(scanner.position), kind: kind,
+                    keyIsEscaped: text.contains(ASCII.backslash, in: key)))
+        }
+        try scanner.expectEnd()
+        return members
+    }
+
+    /// How many members there are, repeated keys included.
+    public var count: Int { members.count }
+
+    /// The value of `key`, the last one where it occurs more than once; nil where it is missing.
+    public subscript(key: String) -> JSONValue? {
+        bytes.withUnsafeReadableBytes { text in
+            members.last { Self.matches($0, key, in: text) }
+        }.map(value)
+    }
+
+    /// Like the subscript, but nil for a value of `null` too: what most parameters mean by it.
+    public func nonNull(_ key: String) -> JSONValue? {
+        self[key].flatMap { $0.isNull ? nil : $0 }
+    }
+
+    /// Every member in the order of the text: its key, unescaped, and its value.
+    public var all: [(key: String, value: JSONValue)] {
+        members.map { member in
+            let key = bytes.span(Int(member.key.lowerBound)..<Int(member.key.upperBound))
+            return (key.withUnsafeReadableBytes(JSONText.string) ?? String(buffer: key), value(member))
+        }
+    }
+
+    private func value(_ member: Member) -> JSONValue {
+        JSONValue(kind: member.kind, bytes: bytes.span(Int(member.value.lowerBound)..<Int(member.value.upperBound)))
+    }
+
+    static func matches(_ member: Member, _ key: String, in text: UnsafeRawBufferPointer) -> Bool {
+        let range = Int(member.key.lowerBound)..<Int(member.key.upperBound)
+        if range.count == key.utf8.count, text.slice(range).equals(key) { return true }
+        guard member.keyIsEscaped else { return false }
+        return JSONText.unescaped(text.slice(range))?.withUnsafeBytes { $0.equals(key) } ?? false
+    }
+}

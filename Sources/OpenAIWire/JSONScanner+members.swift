@@ -1,0 +1,59 @@
+/// Descending into objects and arrays, one member or element at a time, without collecting them.
+extension JSONScanner {
+    /// The opening brace of an object, with the white space before it.
+    mutating func enterObject() throws(WireError) {
+        skipWhitespace()
+        try expect(ASCII.openBrace, "an object")
+    }
+
+    /// The opening bracket of an array, with the white space before it.
+    mutating func enterArray() throws(WireError) {
+        skipWhitespace()
+        try expect(ASCII.openBracket, "an array")
+    }
+
+    /// Moves to the next member's value and returns what stands between the quotes of its key, still escaped; nil
+    /// behind the closing brace. The caller moves over the value. `isFirst` is true before the first call.
+    mutating func nextKey(_ isFirst: inout Bool) throws(WireError) -> Range<Int>? {
+        skipWhitespace()
+        if current == ASCII.closeBrace {
+            position += 1
+            return nil
+        }
+        if !isFirst {
+            try expect(ASCII.comma, "',' or '}'")
+            skipWhitespace()
+        }
+        isFirst = false
+        guard current == ASCII.quote else { throw malformed("a key") }
+        let key = try skipString()
+        skipWhitespace()
+        try expect(ASCII.colon, "':'")
+        skipWhitespace()
+        return key
+    }
+
+    /// Moves to the next element; false behind the closing bracket. The caller moves over the element.
+    mutating func nextElement(_ isFirst: inout Bool) throws(WireError) -> Bool {
+        skipWhitespace()
+        if current == ASCII.closeBracket {
+            position += 1
+            return false
+        }
+        if !isFirst {
+            try expect(ASCII.comma, "',' or ']'")
+            skipWhitespace()
+            if current == ASCII.closeBracket { throw malformed("a value") }
+        }
+        isFirst = false
+        return true
+    }
+
+    /// Whether a key is `name`, also where it is written with escapes (`"mod\u0065l"`).
+    func key(_ key: Range<Int>, is name: StaticString) -> Bool {
+        if bytes.equals(name, in: key) { return true }
+        guard key.count > name.utf8CodeUnitCount, bytes.contains(ASCII.backslash, in: key) else { return false }
+        guard let unescaped = JSONText.unescaped(bytes.slice(key)) else { return false }
+        return unescaped.withUnsafeBytes { $0.equals(name, in: 0..<$0.count) }
+    }
+}

@@ -1,0 +1,163 @@
+/// A position in JSON text that moves over values without decoding them.
+///
+/// Strings are skipped with memchr (to the next quote, then the backslashes before it are counted), so prose and
+/// base64 cost a fraction of a byte loop. The grammar is checked where the caller descends; of a value that is
+/// skipped only strings and the balance of brackets are looked at. What will be stored is validated with
+/// `JSON.validate`. Nothing recurses, and every byte is looked at a bounded number of times.
+struct JSONScanner {
+    let bytes: UnsafeRawBufferPointer
+    var position: Int
+
+    init(_ bytes: UnsafeRawBufferPointer, at position: Int = 0) {
+        self.bytes = bytes
+        self.position = position
+    }
+
+    /// The byte under the position; NUL, which no rule of the grammar accepts, behind the end.
+    var current: UInt8 {
+        position < bytes.count ? bytes[position] : 0
+    }
+
+    func malformed(_ expected: String) -> WireError {
+        .malformed(expected: expected, at: position)
+    }
+
+    mutating func skipWhitespace() {
+        while position < bytes.count {
+            switch bytes[position] {
+            case ASCII.space, ASCII.lineFeed, ASCII.carriageReturn, ASCII.tab: position += 1
+            default: return
+            }
+        }
+    }
+
+    mutating func expect(_ byte: UInt8, _ name: String) throws(WireError) {
+        guard current == byte else { throw malformed(name) }
+        position += 1
+    }
+
+    /// Only white space may follow the last value.
+    mutating func expectEnd() throws(WireError) {
+        skipWhitespace()
+        guard position == bytes.count else { throw malformed("the end of the text") }
+    }
+
+    /// Moves behind the value that begins here and says what it is.
+    @discardableResult
+    mutating func skipValue() throws(WireError) -> JSONValue.Kind {
+        switch current {
+        case ASCII.quote:
+            try skipString()
+            return .string
+        case ASCII.openBrace:
+            try skipContainer()
+            return .object
+        case ASCII.openBracket:
+            try skipContainer()
+            return .array
+        default:
+            return try skipScalar()
+        }
+    }
+
+    /// Moves behind the string whose opening quote is here; the range is what stands between its quotes.
+    @discardableResult
+    mutating func skipString() throws(WireError) -> Range<Int> {
+        let start = position + 1
+        var from = start
+        while let quote = bytes.first(ASCII.quote, from: from) {
+            if !isEscaped(quote, from: from) {
+                position = quote + 1
+                return start..<quote
+            }
+            from = quote + 1
+        }
+        position = bytes.count
+        throw malformed("the end of a string")
+    }
+
+    /// A quote is escaped behind an odd number of backslashes. They are counted back to `from`, the byte behind the
+    /// previous quote, so no backslash is counted twice.
+    private func isEscaped(_ quote: Int, from: Int) -> Bool {
+        var run = quote
+        while run > from, bytes[run - 1] == ASCII.backslash { run -= 1 }
+        return (quote - run) % 2 == 1
+    }
+
+    private mutating func skipContainer() throws(WireError) {
+        var depth = 0
+        while position < bytes.count {
+            switch bytes[position] {
+            case ASCII.quote:
+                try skipString()
+                continue
+            case ASCII.openBrace, ASCII.openBracket:
+                depth += 1
+                guard depth <= JSON.maximumDepth else { throw .tooDeep(limit: JSON.maximumDepth) }
+            case ASCII.closeBrace, ASCII.closeBracket:
+                depth -= 1
+                if depth == 0 {
+                    position += 1
+                    return
+                }
+            default:
+                break
+            }
+            position += 1
+        }
+        throw malformed("the end of an object or array")
+    }
+}
+
+// MARK: - Scalars
+
+extension JSONScanner {
+    /// Moves behind a number or literal, checked completely.
+    mutating func skipScalar() throws(WireError) -> JSONValue.Kind {
+        switch current {
+        case UInt8(ascii: "t"):
+            try skipLiteral("true")
+            return .true
+        case UInt8(ascii: "f"):
+            try skipLiteral("false")
+            return .false
+        case UInt8(ascii: "n"):
+            try skipLiteral("null")
+            return .null
+        case ASCII.minus, ASCII.zero...ASCII.nine:
+            try skipNumber()
+            return .number
+        default:
+            throw malformed("a value")
+        }
+    }
+
+    private mutating func skipLiteral(_ literal: StaticString) throws(WireError) {
+        let end = position + literal.utf8CodeUnitCount
+        guard end <= bytes.count, bytes.equals(literal, in: position..<end) else { throw malformed("a value") }
+        position = end
+    }
+
+    private mutating func skipNumber() throws(WireError) {
+        if current == ASCII.minus { position += 1 }
+        if current == ASCII.zero {
+            position += 1
+        } else {
+            try skipDigits()
+        }
+        if current == UInt8(ascii: ".") {
+            position += 1
+            try skipDigits()
+        }
+        if current | 0x20 == UInt8(ascii: "e") {
+            position += 1
+            if current == UInt8(ascii: "+") || current == ASCII.minus { position += 1 }
+            try skipDigits()
+        }
+    }
+
+    private mutating func skipDigits() throws(WireError) {
+        guard ASCII.isDigit(current) else { throw malformed("a digit") }
+        while ASCII.isDigit(current) { position += 1 }
+    }
+}

@@ -1,0 +1,64 @@
+import Foundation
+import NIOCore
+import OpenAIWire
+import Testing
+
+/// A generator with a seed, so that a failing random test can be repeated.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    /// SplitMix64.
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+extension ByteBuffer {
+    /// The bytes as text, for comparisons that a person can read.
+    var utf8Text: String { String(buffer: self) }
+}
+
+/// One request that a real client sent, from the recordings that lie beside the repository.
+struct Recording: Sendable, CustomTestStringConvertible {
+    let name: String
+    let target: String
+    let body: ByteBuffer
+
+    var testDescription: String { name }
+
+    static let folder: URL = {
+        let root = URL(fileURLWithPath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        return root.deletingLastPathComponent().appendingPathComponent("shared/kit/recorded")
+    }()
+
+    static let areAvailable = FileManager.default.fileExists(atPath: folder.path)
+
+    /// Every recorded request with a body.
+    static let all: [Recording] = {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        return files.sorted().filter { $0.hasSuffix(".json") }.flatMap { (try? load($0)) ?? [] }
+    }()
+
+    /// The chat completions among them.
+    static let chats = all.filter { $0.target.hasPrefix("/v1/chat/completions") }
+
+    private static func load(_ file: String) throws -> [Recording] {
+        let data = try Data(contentsOf: folder.appendingPathComponent(file))
+        return try JSONArray.elements(of: ByteBuffer(bytes: data)).compactMap { element in
+            guard let object = try element.object(), let body = object["body"]?.text, body.readableBytes > 0 else {
+                return nil
+            }
+            let kind = object["kind"]?.string ?? ""
+            return Recording(name: "\(file): \(kind)", target: object["target"]?.string ?? "", body: body)
+        }
+    }
+}

@@ -1,4 +1,5 @@
 """Starting, awaiting and ending a server process, tried on a small one in Python."""
+import json
 import sys
 
 import pytest
@@ -52,3 +53,43 @@ def test_a_process_that_ignores_sigterm_is_killed_and_fails_the_test(tmp_path):
     with pytest.raises(AssertionError, match="still running"):
         server.terminate(timeout=0.3)
     assert server.stop() == -9
+
+
+TURNPIKE = f"""#!{sys.executable}
+import json, sys
+command, options = sys.argv[1], dict(zip(sys.argv[2::2], sys.argv[3::2]))
+if command == "keys":
+    print("tp-key", *sys.argv[2:])
+    sys.exit("unheard user" if "nobody" in sys.argv else 0)
+server = json.load(open(options["--config"]))["server"] if command == "serve" else {{"port": options["--port"]}}
+sys.argv[1:] = [str(server["port"])]
+""" + SERVER
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """A program with the command line of turnpike, in its place."""
+    path = tmp_path / "turnpike"
+    path.write_text(TURNPIKE)
+    path.chmod(0o755)
+    monkeypatch.setenv("TURNPIKE_BINARY", str(path))
+
+
+def test_a_gateway_gets_a_configuration_that_names_the_scripted_upstream(stand_in, start_gateway, upstream):
+    gateway = start_gateway(flags={"history": False}, server={"drain_timeout": 1})
+    configuration = json.loads(gateway.config_path.read_text())
+    assert configuration["providers"]["scripted"]["base_url"] == upstream.url
+    assert configuration["models"] == {"*": {"provider": "scripted"}}
+    assert configuration["flags"] == {"history": False}
+    assert configuration["server"]["port"] == gateway.port and configuration["server"]["drain_timeout"] == 1
+    assert gateway.stop() == 7
+
+
+def test_a_key_is_what_the_command_prints(stand_in, gateway):
+    assert gateway.create_key("bob").startswith(f"tp-key create --config {gateway.config_path} --user bob")
+    with pytest.raises(AssertionError, match="unheard user"):
+        gateway.create_key("nobody")
+
+
+def test_a_demo_starts_on_a_free_port(stand_in, demo):
+    assert f"the port is {demo.port}" in demo.log

@@ -27,6 +27,7 @@ let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swi
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -57,6 +58,7 @@ let package = Package(
     products: [
         .executable(name: "turnpike", targets: ["TurnpikeCLI"]),
         .library(name: "TurnpikeKit", targets: ["TurnpikeKit"]),
+        .library(name: "TurnpikeTesting", targets: ["TurnpikeTesting"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
@@ -82,7 +84,10 @@ let package = Package(
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
         module("Upstream", ["TurnpikeKit", "CCurl", nio, nioHTTP1, logging]),
         module("Server", ["TurnpikeKit", nio, nioPosix, nioHTTP1, nioSSL, logging, lifecycle]),
-        module("PersistenceSQLite", ["Persistence", grdb, nio, logging]),
+        module("PersistenceSQLite", ["Persistence", grdb, sqlite, nio, logging]),
+
+        // For tests of ours and of plugin authors: conformance suites, fault injection.
+        module("TurnpikeTesting", ["Persistence", "Conversations", nio, logging]),
 
         // Features.
         plugin("Activity", ["Persistence", nio, nioHTTP1, logging, lifecycle]),
@@ -111,7 +116,10 @@ let package = Package(
             swiftSettings: settings),
 
         tests("OpenAIWireTests", ["OpenAIWire", nio]),
-        tests("PersistenceTests", ["Persistence", "PersistenceSQLite", nio, logging]),
+        tests("PersistenceTests", ["Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
+        tests(
+            "ConversationsTests",
+            ["Conversations", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
         tests("TurnpikeKitTests", ["TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioPosix, logging]),
     ]
 )

@@ -1,0 +1,38 @@
+/// How much a lane does at once, and how much may wait for it.
+public struct LaneLimits: Sendable {
+    /// Items in one transaction.
+    public var batchItems = 256
+    /// Bytes in one transaction; a single item that is bigger goes alone.
+    public var batchBytes = 4 << 20
+    /// Items that wait, per shard; beyond: `overloaded`.
+    public var queuedItems = 4_096
+    /// Bytes that wait, per shard; beyond: `overloaded`.
+    public var queuedBytes = 64 << 20
+    /// How long the first item of a batch may wait for company. Zero for what somebody waits for: batches then appear
+    /// by themselves, because items gather while the previous commit runs. Log rows can wait, and cost less so.
+    public var linger: Duration = .zero
+
+    /// The limits for turns.
+    public init() {}
+
+    /// The limits for log rows, of which the last `linger` may be lost when the process is killed.
+    public static var log: LaneLimits {
+        var limits = LaneLimits()
+        limits.linger = .milliseconds(200)
+        limits.queuedItems = 65_536
+        return limits
+    }
+}
+
+/// What goes through a `TransactionLane`.
+public protocol LaneItem: Sendable {
+    /// Items with the same key are applied in the order in which they came, by the same thread.
+    var shardKey: UInt64 { get }
+    /// About how many bytes it writes.
+    var byteCount: Int { get }
+}
+
+extension UniqueID {
+    /// A shard key: the random half.
+    public var shardKey: UInt64 { low }
+}

@@ -1,0 +1,37 @@
+/// Writes the batches of a lane: one transaction, again when it must be, item by item when one is bad.
+struct LaneWriter<Item: Sendable, Output: Sendable>: Sendable {
+    typealias Entry = LaneEntry<Item, Output>
+
+    let database: any Database
+    let retry: RetryPolicy
+    let apply: @Sendable (any Connection, [Item]) throws -> [Output]
+
+    func write(_ batch: [Entry]) {
+        do {
+            let outputs = try commit(batch.map(\.item))
+            for (entry, output) in zip(batch, outputs) { entry.completion(.success(output)) }
+        } catch {
+            recover(batch, from: error)
+        }
+    }
+
+    private func commit(_ items: [Item]) throws -> [Output] {
+        try retry.attempt(when: \.isRetryable) {
+            try database.blockingWrite { connection in
+                let outputs = try apply(connection, items)
+                precondition(outputs.count == items.count, "a lane gives one output per item")
+                return outputs
+            }
+        }
+    }
+
+    /// An error that belongs to one item must not fail its neighbours; anything else is everybody's.
+    private func recover(_ batch: [Entry], from error: any Error) {
+        let isOfOneItem = (error as? DatabaseError).map { $0.failure == .data } ?? true
+        guard isOfOneItem, batch.count > 1 else {
+            for entry in batch { entry.completion(.failure(error)) }
+            return
+        }
+        for entry in batch { write([entry]) }
+    }
+}

@@ -1,0 +1,115 @@
+/// Batched transactions by shard key: the high-rate way to write.
+///
+/// Items come from many exchanges at once. Each shard has a thread that takes everything pending for it (up to the
+/// limits) and applies it in **one** transaction; there is no timer unless the limits ask for one, because items gather
+/// while the previous commit runs. Who waits is told after COMMIT.
+///
+/// - When the values of an item are refused, the items of the batch are done again one by one, so that only the bad one
+///   fails.
+/// - When another transaction was in the way, or the answer to COMMIT was lost, the whole batch is done again after a
+///   pause with jitter. So `apply` must recognise an item that it has already stored (a turn looks for its id).
+/// - When the database is not available, all items of the batch fail with that error at once.
+/// - When too much waits, a new item is refused with `overloaded`; nothing is dropped that was taken.
+///
+/// A lane lives as long as its database: `Database.close()` finishes what was taken and ends the threads.
+public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
+    /// Applies a batch inside a transaction, and gives one output per item, in order. It may run again for the same
+    /// items, and it changes nothing but the database.
+    public typealias Apply = @Sendable (any Connection, [Item]) throws -> [Output]
+
+    private typealias Queue = LaneQueue<Item, Output>
+
+    private let shards: [Monitor<Queue>]
+    private let ended: Countdown
+
+    /// Makes a lane and starts its threads.
+    ///
+    /// - Parameter name: Shown in the names of its threads.
+    public convenience init(
+        _ name: String, on database: any Database, limits: LaneLimits = LaneLimits(), apply: @escaping Apply
+    ) {
+        self.init(name, on: database, limits: limits, retry: .standard, apply: apply)
+    }
+
+    package init(
+        _ name: String, on database: any Database, limits: LaneLimits, retry: RetryPolicy, apply: @escaping Apply
+    ) {
+        let shards = (0..<database.threads.shards).map { _ in Monitor(Queue(limits)) }
+        self.shards = shards
+        let ended = Countdown(shards.count)
+        self.ended = ended
+        let writer = LaneWriter(database: database, retry: retry, apply: apply)
+        for (index, shard) in shards.enumerated() {
+            BlockingThread.start("\(name)-\(index)") {
+                while let batch = Self.next(shard) { writer.write(batch) }
+                ended.leave()
+            }
+        }
+        let isOpen = database.threads.register { await Self.drain(shards, ended) }
+        if !isOpen { Self.close(shards) }
+    }
+
+    /// Writes an item and waits for its commit.
+    ///
+    /// A task that is cancelled meanwhile still waits: what was taken will be written.
+    /// - Throws: `DatabaseError`, or what `apply` throws for this item.
+    public func write(_ item: Item) async throws -> Output {
+        try await withCheckedThrowingContinuation { continuation in
+            do throws(DatabaseError) {
+                try enqueue(item) { continuation.resume(with: $0) }
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    /// Hands over an item and does not wait.
+    ///
+    /// - Parameter completion: Told the result once, on the lane's thread: it must not block.
+    /// - Throws: `overloaded`, or `unavailable` after the database was closed; `completion` is then not called.
+    public func enqueue(
+        _ item: Item, completion: @escaping @Sendable (Result<Output, any Error>) -> Void
+    ) throws(DatabaseError) {
+        let shard = shards[Int(item.shardKey % UInt64(shards.count))]
+        let entry = LaneEntry(item: item, bytes: item.byteCount, completion: completion)
+        switch shard.withLock({ $0.admit(entry, now: monotonicNanoseconds) }) {
+        case .admitted(wake: true): shard.signal()
+        case .admitted(wake: false): break
+        case .overloaded: throw DatabaseError(.overloaded, "too much waits to be written")
+        case .closed: throw DatabaseError(.unavailable, "the database is closed")
+        }
+    }
+
+    /// How many items wait, for metrics.
+    public var pending: Int {
+        shards.reduce(0) { sum, shard in sum + shard.withLock { $0.count } }
+    }
+
+    /// Takes no more items, writes those that were taken, and ends the threads. `Database.close()` does it too.
+    public func drain() async {
+        await Self.drain(shards, ended)
+    }
+
+    private static func drain(_ shards: [Monitor<Queue>], _ ended: Countdown) async {
+        close(shards)
+        await ended.wait()
+    }
+
+    private static func close(_ shards: [Monitor<Queue>]) {
+        for shard in shards {
+            shard.withLock { $0.close() }
+            shard.broadcast()
+        }
+    }
+
+    private static func next(_ shard: Monitor<Queue>) -> [LaneEntry<Item, Output>]? {
+        shard.wait { queue in
+            switch queue.next(now: monotonicNanoseconds) {
+            case .batch(let batch): .found(batch)
+            case .idle: .wait
+            case .gather(let until): .waitUntil(until)
+            case .finished: .found(nil)
+            }
+        }
+    }
+}

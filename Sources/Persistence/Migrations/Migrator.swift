@@ -1,0 +1,72 @@
+public import Logging
+
+/// Brings the tables of all components to the version that this program knows.
+///
+/// Several processes may start at once: one of them holds the lease row and works, the others wait for it. A schema
+/// that is newer than the program is refused, because an old program would write rows that the new one misreads.
+public struct Migrator: Sendable {
+    private let migrations: [Migration]
+    private let logger: Logger
+    private let lease: MigrationLease
+
+    /// - Parameter migrations: Of all components, in any order of components; within one numbered 1, 2, 3 …
+    public init(_ migrations: [Migration], logger: Logger) {
+        self.init(migrations, logger: logger, lease: MigrationLease())
+    }
+
+    package init(_ migrations: [Migration], logger: Logger, lease: MigrationLease) {
+        for (component, list) in Dictionary(grouping: migrations, by: \.component) {
+            precondition(
+                list.map(\.number) == Array(1...list.count), "migrations of \(component) are numbered 1, 2, 3 …")
+        }
+        self.migrations = migrations
+        self.logger = logger
+        self.lease = lease
+    }
+
+    /// The migrations that are still to be applied. It changes nothing except that the version table is made.
+    ///
+    /// - Throws: `DatabaseError` of class `refuse` if a component's schema is newer than this program.
+    public func pending(on database: any Database) async throws -> [Migration] {
+        try await SchemaTables.create(on: database)
+        let versions = try await database.read { try SchemaTables.versions($0) }
+        try refuseNewer(versions)
+        return migrations.filter { $0.number > versions[$0.component, default: 0] }
+    }
+
+    /// Applies what is pending, or waits until another process has.
+    ///
+    /// - Returns: What this process applied.
+    @discardableResult
+    public func migrate(_ database: any Database) async throws -> [Migration] {
+        guard try await !pending(on: database).isEmpty else { return [] }
+        return try await lease.hold(on: database) { token in
+            let open = try await pending(on: database)
+            for migration in open {
+                logger.info(
+                    "migrating",
+                    metadata: ["component": "\(migration.component)", "number": "\(migration.number)"])
+                try await apply(migration, token, on: database)
+            }
+            return open
+        }
+    }
+
+    private func apply(_ migration: Migration, _ token: MigrationLease.Token, on database: any Database) async throws {
+        try await database.write { connection in
+            try token.renew(connection)
+            for statement in migration.statements(connection.dialect) { try connection.execute(SQL(raw: statement)) }
+            try SchemaTables.record(migration, connection)
+        }
+    }
+
+    private func refuseNewer(_ versions: [String: Int]) throws {
+        let known = Dictionary(migrations.map { ($0.component, $0.number) }, uniquingKeysWith: max)
+        for (component, version) in versions.sorted(by: { $0.key < $1.key }) {
+            guard let newest = known[component], version > newest else { continue }
+            throw DatabaseError(
+                .refuse,
+                "the schema of \(component) has version \(version), this program knows \(newest): use a newer one")
+        }
+    }
+}

@@ -1,0 +1,24 @@
+/// One statement that is run for many rows of values, made once and kept: `INSERT`, or `UPDATE` by key.
+///
+/// It is the fast way to write a batch: SQLite steps one prepared statement, MariaDB binds arrays. Keep it in a
+/// `static let`; the text has one `?` per column.
+public struct BulkStatement: Sendable {
+    /// The text.
+    public let text: String
+    /// How many values one row has.
+    public let width: Int
+
+    /// Makes a statement whose text the caller vouches for.
+    ///
+    /// - Parameter text: Nothing in it may come from outside of the program. It contains no `?` except as a place.
+    public init(_ text: String) {
+        self.text = text
+        width = text.utf8.count { $0 == UInt8(ascii: "?") }
+    }
+
+    /// `INSERT INTO table (columns) VALUES (?, …)`.
+    public init(insertInto table: String, _ columns: [String]) {
+        self.init(
+            "INSERT INTO \(table) (\(columns.joined(separator: ", "))) VALUES (\(SQL.placeholders(columns.count)))")
+    }
+}

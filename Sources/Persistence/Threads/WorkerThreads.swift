@@ -1,0 +1,63 @@
+import NIOCore
+
+/// A few threads that run blocking jobs in the order in which they came.
+package final class WorkerThreads: Sendable {
+    package typealias Job = @Sendable () -> Void
+
+    private struct State {
+        var jobs = CircularBuffer<Job>()
+        var isClosed = false
+    }
+
+    private let monitor = Monitor(State())
+    private let ended: Countdown
+    private let limit: Int
+
+    /// - Parameter limit: How many jobs may wait; further ones are refused with `overloaded`.
+    package init(_ name: String, count: Int, limit: Int = 4_096) {
+        self.limit = limit
+        ended = Countdown(count)
+        for index in 0..<count {
+            BlockingThread.start("\(name)-\(index)") { [monitor, ended] in
+                while let job = Self.next(monitor) { job() }
+                ended.leave()
+            }
+        }
+    }
+
+    /// Runs `work` on one of the threads.
+    package func run<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            do throws(DatabaseError) {
+                try submit { continuation.resume(with: Result { try work() }) }
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    private func submit(_ job: @escaping Job) throws(DatabaseError) {
+        let refusal: DatabaseError? = monitor.withLock { state in
+            if state.isClosed { return DatabaseError(.unavailable, "the database is closed") }
+            if state.jobs.count >= limit { return DatabaseError(.overloaded, "\(limit) accesses are waiting") }
+            state.jobs.append(job)
+            return nil
+        }
+        if let refusal { throw refusal }
+        monitor.signal()
+    }
+
+    /// Takes no more jobs, finishes those that wait, and returns when the threads have ended.
+    package func close() async {
+        monitor.withLock { $0.isClosed = true }
+        monitor.broadcast()
+        await ended.wait()
+    }
+
+    private static func next(_ monitor: Monitor<State>) -> Job? {
+        monitor.wait { state in
+            if let job = state.jobs.popFirst() { return .found(job) }
+            return state.isClosed ? .found(nil) : .wait
+        }
+    }
+}

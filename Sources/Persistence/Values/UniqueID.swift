@@ -1,0 +1,103 @@
+/// A 16-byte identifier: users, keys, sessions, turns, activity rows.
+///
+/// New ones are UUIDs of version 7 (RFC 9562), so that rows of one owner lie in the order of their creation. It is
+/// stored as 16 raw bytes and printed in two forms, both of which are parsed everywhere: `uuidString`, and
+/// `prefixed("sess")` = `sess_` and 32 hex digits.
+public struct UniqueID: Hashable, Comparable, Sendable {
+    /// The first eight bytes, as a big-endian number.
+    package let high: UInt64
+    /// The last eight bytes, as a big-endian number.
+    package let low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// Makes a new identifier: greater than every one that this process made before.
+    public init() {
+        self = UniqueIDGenerator.shared.next()
+    }
+
+    /// Reads 16 raw bytes; nil if there are not exactly 16.
+    public init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == 16 else { return nil }
+        var halves: (UInt64, UInt64) = (0, 0)
+        for (index, byte) in bytes.enumerated() {
+            if index < 8 { halves.0 = halves.0 << 8 | UInt64(byte) } else { halves.1 = halves.1 << 8 | UInt64(byte) }
+        }
+        self.init(high: halves.0, low: halves.1)
+    }
+
+    /// The 16 bytes as they are stored.
+    public var bytes: [UInt8] {
+        (0..<16).map { index in
+            UInt8(truncatingIfNeeded: (index < 8 ? high : low) >> UInt64(56 - (index & 7) * 8))
+        }
+    }
+
+    /// Byte order, which for identifiers of one process is the order of their creation.
+    public static func < (left: UniqueID, right: UniqueID) -> Bool {
+        (left.high, left.low) < (right.high, right.low)
+    }
+}
+
+extension UniqueID: CustomStringConvertible {
+    /// The canonical form, `0190a5c8-…`, in lower case.
+    public var description: String { uuidString }
+
+    /// The canonical form, `0190a5c8-…`, in lower case.
+    public var uuidString: String {
+        let digits = hexDigits
+        var text: [UInt8] = []
+        text.reserveCapacity(36)
+        for (index, digit) in digits.enumerated() {
+            if index == 8 || index == 12 || index == 16 || index == 20 { text.append(UInt8(ascii: "-")) }
+            text.append(digit)
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// `prefix_` and 32 hex digits in lower case.
+    public func prefixed(_ prefix: String) -> String {
+        prefix + "_" + String(decoding: hexDigits, as: UTF8.self)
+    }
+
+    /// Parses the canonical UUID form, 32 hex digits, or those behind `prefix` and an underscore; nil for anything
+    /// else. Upper and lower case digits are the same.
+    public init?(_ text: String, prefix: String? = nil) {
+        var digits = Substring(text)
+        if let prefix, digits.hasPrefix(prefix + "_") {
+            digits = digits.dropFirst(prefix.count + 1)
+            guard digits.utf8.count == 32 else { return nil }
+        }
+        self.init(digits: Array(digits.utf8))
+    }
+
+    private init?(digits: [UInt8]) {
+        guard digits.count == 32 || digits.count == 36 else { return nil }
+        var halves: (UInt64, UInt64) = (0, 0)
+        var count = 0
+        for (index, character) in digits.enumerated() {
+            if digits.count == 36, index == 8 || index == 13 || index == 18 || index == 23 {
+                guard character == UInt8(ascii: "-") else { return nil }
+                continue
+            }
+            guard let value = Character(Unicode.Scalar(character)).hexDigitValue, character < 0x80 else { return nil }
+            if count < 16 {
+                halves.0 = halves.0 << 4 | UInt64(value)
+            } else {
+                halves.1 = halves.1 << 4 | UInt64(value)
+            }
+            count += 1
+        }
+        self.init(high: halves.0, low: halves.1)
+    }
+
+    private var hexDigits: [UInt8] {
+        let alphabet = Array("0123456789abcdef".utf8)
+        return (0..<32).map { index in
+            alphabet[Int(((index < 16 ? high : low) >> UInt64(60 - (index & 15) * 4)) & 15)]
+        }
+    }
+}

@@ -1,0 +1,112 @@
+internal import GRDB
+public import Logging
+public import Persistence
+
+/// SQLite in one file: the embedded default.
+///
+/// - WAL with `synchronous=FULL`: a committed transaction survives the loss of power. Both are read back at opening.
+/// - One writer. Every lane and every `write` takes its turn on it; batches keep the commits few.
+/// - Readers do not wait for the writer.
+/// - A second process may use the same file (`turnpike keys create` beside `turnpike serve`): its writes take turns
+///   with ours, each waits up to `busyTimeout` and is then tried again. A file on a network file system is not
+///   supported: WAL needs shared memory.
+public final class SQLiteDatabase: Persistence.Database {
+    /// How the file is opened.
+    public struct Configuration: Sendable {
+        /// Reader threads, each with a connection.
+        public var readers = 4
+        /// How long a statement waits for another process.
+        public var busyTimeout: Duration = .seconds(2)
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// SQLite's dialect.
+    public var dialect: Dialect { .sqlite }
+    /// The threads on which accesses run.
+    public let threads: DatabaseThreads
+
+    private let pool: DatabasePool
+
+    /// Opens the file, and makes it (mode 0600) and its directory (0700) where they are missing.
+    ///
+    /// It blocks for a few milliseconds: call it at the start, not in an exchange.
+    /// - Throws: `DatabaseError` when the file cannot be opened, is not a database, or is not durable.
+    public init(path: String, configuration: Configuration = Configuration(), logger: Logger) throws {
+        try SQLiteFile.prepare(path)
+        do {
+            pool = try DatabasePool(path: path, configuration: Self.settings(configuration))
+            try Self.makeDurable(pool)
+        } catch {
+            throw SQLiteFailure.translated(error)
+        }
+        threads = DatabaseThreads("sqlite", readers: configuration.readers, writers: 1, shards: 1)
+        logger.debug("database opened", metadata: ["path": "\(path)"])
+    }
+
+    /// Runs `body` on a pooled reader, outside of a transaction.
+    public func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
+        do {
+            return try pool.unsafeRead { try body(SQLiteConnection($0)) }
+        } catch {
+            throw SQLiteFailure.translated(error)
+        }
+    }
+
+    /// Runs `body` in a transaction that holds the write lock from its beginning.
+    public func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
+        do {
+            return try pool.writeWithoutTransaction { handle in
+                let connection = SQLiteConnection(handle)
+                try connection.begin()
+                let value: Value
+                do {
+                    value = try body(connection)
+                } catch {
+                    connection.rollBack()
+                    throw error
+                }
+                try connection.commit()
+                return value
+            }
+        } catch {
+            throw SQLiteFailure.translated(error)
+        }
+    }
+
+    /// Finishes what was taken and closes the file.
+    public func close() async {
+        await threads.close()
+        // Fails only while a connection is in use, which the ended threads exclude; a second call finds it closed.
+        try? pool.close()
+    }
+
+    private static func settings(_ configuration: Configuration) -> GRDB.Configuration {
+        var settings = GRDB.Configuration()
+        let (seconds, attoseconds) = configuration.busyTimeout.components
+        settings.busyMode = .timeout(Double(seconds) + Double(attoseconds) / 1e18)
+        settings.maximumReaderCount = configuration.readers
+        settings.persistentReadOnlyConnections = true
+        settings.foreignKeysEnabled = false
+        settings.prepareDatabase { handle in
+            // A WAL that grew in a burst is cut back to 64 MB at the next checkpoint.
+            try handle.execute(sql: "PRAGMA journal_size_limit = 67108864")
+        }
+        return settings
+    }
+
+    /// GRDB sets `synchronous=NORMAL` after `prepareDatabase`, so it is set here, and read back.
+    private static func makeDurable(_ pool: DatabasePool) throws {
+        let (mode, journal) = try pool.writeWithoutTransaction { handle in
+            try handle.execute(sql: "PRAGMA synchronous = FULL")
+            return (
+                try Int.fetchOne(handle, sql: "PRAGMA synchronous"),
+                try String.fetchOne(handle, sql: "PRAGMA journal_mode")
+            )
+        }
+        guard mode == 2, journal == "wal" else {
+            throw Persistence.DatabaseError(.refuse, "the file cannot be written durably (WAL, synchronous=FULL)")
+        }
+    }
+}

@@ -6,10 +6,10 @@ import Testing
     @Test func printsAndParsesBothForms() throws {
         let id = try #require(UniqueID(bytes: Array(0..<16)))
         #expect(id.uuidString == "00010203-0405-0607-0809-0a0b0c0d0e0f")
-        #expect(id.prefixed("sess") == "sess_000102030405060708090a0b0c0d0e0f")
-        #expect(UniqueID(id.uuidString, prefix: "sess") == id)
+        #expect(id.description(prefix: "sess_") == "sess_000102030405060708090a0b0c0d0e0f")
+        #expect(UniqueID(id.uuidString, prefix: "sess_") == id)
         #expect(UniqueID(id.uuidString.uppercased()) == id)
-        #expect(UniqueID(id.prefixed("sess"), prefix: "sess") == id)
+        #expect(UniqueID(id.description(prefix: "sess_"), prefix: "sess_") == id)
         #expect(UniqueID("000102030405060708090a0b0c0d0e0f") == id)
         #expect(id.bytes == Array(0..<16))
     }
@@ -21,7 +21,7 @@ import Testing
         "----00010203040506070809----0a0b0c0d0e",
     ])
     func refusesWhatIsNoIdentifier(_ text: String) {
-        #expect(UniqueID(text, prefix: "sess") == nil)
+        #expect(UniqueID(text, prefix: "sess_") == nil)
     }
 
     @Test func isAUUIDOfVersion7OfNow() throws {
@@ -50,7 +50,7 @@ import Testing
 
     @Test func threadsNeverShareOne() async {
         let ids = await withTaskGroup(of: [UniqueID].self) { group in
-            for _ in 0..<8 { group.addTask { (0..<2_000).map { _ in UniqueID() } } }
+            for _ in 0..<8 { group.addTask { (0..<2_000).map { _ in UniqueID.generate() } } }
             return await group.reduce(into: Set<UniqueID>()) { $0.formUnion($1) }
         }
         #expect(ids.count == 16_000)

@@ -38,7 +38,7 @@ package struct MigrationLease: Sendable {
     package func hold<Value: Sendable>(
         on database: any Database, _ body: (Token) async throws -> Value
     ) async throws -> Value {
-        let holder = UniqueID()
+        let holder = UniqueID.generate()
         while try await !database.write({ try take($0, as: holder, onlyRenew: false) }) { try await wait(poll) }
         let token = Token(holder: holder, lease: self)
         do {

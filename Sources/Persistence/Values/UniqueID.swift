@@ -2,7 +2,7 @@
 ///
 /// New ones are UUIDs of version 7 (RFC 9562), so that rows of one owner lie in the order of their creation. It is
 /// stored as 16 raw bytes and printed in two forms, both of which are parsed everywhere: `uuidString`, and
-/// `prefixed("sess")` = `sess_` and 32 hex digits.
+/// `description(prefix: "sess_")`, the prefix and 32 hex digits.
 public struct UniqueID: Hashable, Comparable, Sendable {
     /// The first eight bytes, as a big-endian number.
     package let high: UInt64
@@ -15,8 +15,8 @@ public struct UniqueID: Hashable, Comparable, Sendable {
     }
 
     /// Makes a new identifier: greater than every one that this process made before.
-    public init() {
-        self = UniqueIDGenerator.shared.next()
+    public static func generate() -> UniqueID {
+        UniqueIDGenerator.shared.next()
     }
 
     /// Reads 16 raw bytes; nil if there are not exactly 16.
@@ -58,17 +58,16 @@ extension UniqueID: CustomStringConvertible {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// `prefix_` and 32 hex digits in lower case.
-    public func prefixed(_ prefix: String) -> String {
-        prefix + "_" + String(decoding: hexDigits, as: UTF8.self)
+    /// The prefix, such as `sess_`, and 32 hex digits in lower case.
+    public func description(prefix: String) -> String {
+        prefix + String(decoding: hexDigits, as: UTF8.self)
     }
 
-    /// Parses the canonical UUID form, 32 hex digits, or those behind `prefix` and an underscore; nil for anything
-    /// else. Upper and lower case digits are the same.
+    /// Parses the canonical UUID form, 32 hex digits, or those behind `prefix`; nil for anything else. Upper and lower case digits are the same.
     public init?(_ text: String, prefix: String? = nil) {
         var digits = Substring(text)
-        if let prefix, digits.hasPrefix(prefix + "_") {
-            digits = digits.dropFirst(prefix.count + 1)
+        if let prefix, digits.hasPrefix(prefix) {
+            digits = digits.dropFirst(prefix.count)
             guard digits.utf8.count == 32 else { return nil }
         }
         self.init(digits: Array(digits.utf8))

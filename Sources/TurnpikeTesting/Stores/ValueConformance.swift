@@ -38,7 +38,7 @@ enum ValueConformance {
         try await fixture.with { database in
             try await createTable(database)
             for index in 0..<12 {
-                let identifier = UniqueID()
+                let identifier = UniqueID.generate()
                 let text = texts[index], number = numbers[index % 6], fraction = fractions[index % 6]
                 let blob = blobs[index % 4]
                 try await database.write { connection in

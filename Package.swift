@@ -88,6 +88,7 @@ let package = Package(
 
         // For tests of ours and of plugin authors: conformance suites, fault injection.
         module("TurnpikeTesting", ["Persistence", "Conversations", nio, logging]),
+        module("EchoProvider", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
 
         // Features.
         plugin("Activity", ["Persistence", nio, nioHTTP1, logging, lifecycle]),
@@ -110,7 +111,7 @@ let package = Package(
             name: "TurnpikeCLI",
             dependencies: [
                 "TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", "PersistenceSQLite", "Conversations",
-                "Server", "Upstream", "ActivityPlugin", "AuthPlugin", "SessionPlugin", "ModelsPlugin", "CapturePlugin",
+                "Server", "Upstream", "EchoProvider", "ActivityPlugin", "AuthPlugin", "SessionPlugin", "ModelsPlugin", "CapturePlugin",
                 "HistoryPlugin", "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio, nioHTTP1, nioPosix,
             ],
             swiftSettings: settings),

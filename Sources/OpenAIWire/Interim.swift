@@ -1,20 +1,13 @@
 // Stands in for the real declarations until they land: delete this file together with that change.
-public import NIOCore
 
-/// One event of a stream.
-public struct ServerSentEvent: Sendable { public var raw: ByteBuffer }
-/// A wire error.
-public struct WireError: Error {}
-/// Token counts.
-public struct Usage: Sendable, Equatable {}
-/// Splits a stream into events.
-public struct ServerSentEventParser: Sendable {
+/// Token counts of a request.
+public struct Usage: Sendable, Equatable {
+    /// Counts, as the upstream reported them.
+    public var prompt: Int, completion: Int, total: Int
     /// Interim.
-    public init(maxEventBytes: Int) {}
-    /// Interim.
-    public mutating func append(_ bytes: ByteBuffer) {}
-    /// Interim.
-    public mutating func next() throws(WireError) -> ServerSentEvent? { nil }
-    /// Interim.
-    public mutating func finish() -> ByteBuffer { ByteBuffer() }
+    public init(prompt: Int, completion: Int, total: Int) {
+        self.prompt = prompt
+        self.completion = completion
+        self.total = total
+    }
 }

@@ -6,6 +6,8 @@ public struct Response: Sendable {
     public var status: HTTPResponseStatus
     public var headers: HTTPHeaders
     public var body: ResponseBody
+    /// What this answer reports, if it is an error of Turnpike's or a plugin's own: the exchange then counts as refused.
+    package var error: GatewayError?
     /// What reworks the body while it passes, the innermost (closest to the upstream) first.
     package private(set) var transformers: [any ResponseTransformer] = []
 

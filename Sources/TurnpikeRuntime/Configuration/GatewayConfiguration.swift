@@ -1,0 +1,65 @@
+package import Logging
+package import TurnpikeKit
+
+/// The whole configuration file, typed. What a plugin reads for itself stays a section.
+package struct GatewayConfiguration: Sendable {
+    package var server: ServerSettings
+    package var database: DatabaseAddress
+    package var log: LogSettings
+    package var providers: Providers
+    package var chain: [String]
+    package var flags: FlagSet
+    /// The whole file, for the plugins' own sections.
+    package let root: ConfigurationSection
+
+    /// Reads everything but the plugins' sections.
+    ///
+    /// Throws a ``ConfigurationError`` for the first mistake. Unknown keys are checked by the world's builder, once the
+    /// plugins have read what is theirs.
+    package init(_ root: ConfigurationSection) throws {
+        self.root = root
+        server = try ServerSettings(root.section("server"))
+        database = try DatabaseAddress(root)
+        log = try LogSettings(root.section("log"))
+        providers = try Providers(root)
+        chain = try root.strings("chain") ?? []
+        flags = try FlagSet(root.section("flags"))
+    }
+
+    /// Reads a file's text. Relative paths in it are relative to the working directory.
+    package init(text: String, file: String, environment: ConfigurationEnvironment) throws {
+        try self.init(ConfigurationSection(YAMLFile.parse(text, file: file), path: "", environment: environment))
+    }
+}
+
+/// How much is logged, and in which form.
+package struct LogSettings: Sendable {
+    package enum Format: String, CaseIterable, Sendable { case text, json }
+    package var level: Logger.Level
+    package var format: Format
+
+    init(_ section: ConfigurationSection) throws {
+        let name = try section.string("level", default: "info")
+        guard let level = Logger.Level(rawValue: name) else {
+            let known = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+            throw section.error("level", "expected one of \(known), found “\(name)”")
+        }
+        self.level = level
+        format = try section.choice("format", default: Format.text)
+    }
+}
+
+/// Where conversations, keys and activity are kept.
+package enum DatabaseAddress: Sendable, Equatable {
+    case sqlite(path: String)
+
+    init(_ root: ConfigurationSection) throws {
+        guard let address = try root.string("database") else {
+            throw root.error("database", "missing; for example sqlite:data/turnpike.db")
+        }
+        guard address.hasPrefix("sqlite:"), address.count > "sqlite:".count else {
+            throw root.error("database", "expected sqlite:PATH; this release knows no other database")
+        }
+        self = .sqlite(path: String(address.dropFirst("sqlite:".count)))
+    }
+}

@@ -1,0 +1,55 @@
+import TurnpikeKit
+
+extension Providers {
+    /// Reads `providers` and `default_provider`.
+    init(_ root: ConfigurationSection) throws {
+        let section = try root.section("providers")
+        let all = try section.names.map { try Provider(name: $0, section.section($0)) }
+        guard !all.isEmpty else {
+            throw root.error(
+                "providers", "name at least one, such as  openai: { base_url: \"https://api.openai.com/v1\" }")
+        }
+        self.init(all, fallback: try Self.fallback(root, among: all))
+    }
+
+    private static func fallback(_ root: ConfigurationSection, among all: [Provider]) throws -> Provider? {
+        guard let name = try root.string("default_provider") else { return all.count == 1 ? all[0] : nil }
+        guard let provider = all.first(where: { $0.name == name }) else {
+            throw root.error("default_provider", "there is no provider “\(name)”")
+        }
+        return provider
+    }
+}
+
+extension Provider {
+    fileprivate init(name: String, _ section: ConfigurationSection) throws {
+        guard var address = try section.string("base_url") else { throw section.error("base_url", "missing") }
+        while address.hasSuffix("/") { address.removeLast() }
+        guard address.hasPrefix("http://") || address.hasPrefix("https://"), !address.contains("?"),
+            !address.contains("#"),
+            !address.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7f })
+        else { throw section.error("base_url", "expected an address such as https://api.openai.com/v1") }
+        let usage = try section.choice("usage_in_stream", default: UsageInStream.asIs)
+        self.init(
+            name: name, baseURL: address, apiKey: try section.secret("api_key"),
+            passthrough: try section.strings("passthrough") ?? [], asksForUsage: usage == .ask,
+            connection: try UpstreamConnection(section))
+    }
+
+    private enum UsageInStream: String, CaseIterable {
+        case asIs = "as_is"
+        case ask
+    }
+}
+
+extension UpstreamConnection {
+    fileprivate init(_ section: ConfigurationSection) throws {
+        let defaults = UpstreamConnection()
+        self.init(
+            connectTimeout: try section.duration("connect_timeout", default: defaults.connectTimeout),
+            firstByteTimeout: try section.duration("first_byte_timeout", default: defaults.firstByteTimeout),
+            idleTimeout: try section.duration("idle_timeout", default: defaults.idleTimeout),
+            totalTimeout: try section.duration("total_timeout", default: defaults.totalTimeout),
+            certificateAuthority: try section.string("ca"), proxy: try section.string("proxy"))
+    }
+}

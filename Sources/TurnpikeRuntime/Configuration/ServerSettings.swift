@@ -1,0 +1,63 @@
+package import TurnpikeKit
+
+/// The `server` section.
+package struct ServerSettings: Sendable {
+    package var host: String
+    package var port: Int
+    /// `host:port` of the second listener for health checks and administration; `nil` for none.
+    package var admin: (host: String, port: Int)?
+    package var tls: TLSFiles?
+    package var threads: Int
+    package var maxHead: Int
+    package var maxBody: Int
+    package var maxBuffered: Int
+    package var maxConnections: Int
+    package var headTimeout: Duration
+    package var bodyTimeout: Duration
+    package var idleTimeout: Duration
+    package var writeTimeout: Duration
+    package var drainTimeout: Duration
+    package var allowedOrigins: [String]
+
+    package struct TLSFiles: Sendable, Equatable {
+        package var certificate: String
+        package var key: String
+    }
+
+    init(_ section: ConfigurationSection) throws {
+        host = try section.string("host", default: "127.0.0.1")
+        port = try section.int("port", default: 8080, in: 0...65_535)
+        admin = try Self.admin(section)
+        tls = try Self.tls(section)
+        threads = try section.int("threads", default: 0, in: 0...256)
+        maxHead = try section.bytes("max_head", default: 64 << 10)
+        maxBody = try section.bytes("max_body", default: 32 << 20)
+        maxBuffered = try section.bytes("max_buffered", default: 512 << 20)
+        maxConnections = try section.int("max_connections", default: 16_384, in: 1...1_000_000)
+        headTimeout = try section.duration("head_timeout", default: .seconds(10))
+        bodyTimeout = try section.duration("body_timeout", default: .seconds(30))
+        idleTimeout = try section.duration("idle_timeout", default: .seconds(75))
+        writeTimeout = try section.duration("write_timeout", default: .seconds(60))
+        drainTimeout = try section.duration("drain_timeout", default: .seconds(30))
+        allowedOrigins = try section.strings("cors_origins") ?? []
+        guard maxBuffered >= maxBody else { throw section.error("max_buffered", "must be at least max_body") }
+    }
+
+    private static func admin(_ section: ConfigurationSection) throws -> (host: String, port: Int)? {
+        guard let text = try section.string("admin") else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65_535).contains(port)
+        else { throw section.error("admin", "expected HOST:PORT, found “\(text)”") }
+        return (String(text[..<colon]), port)
+    }
+
+    private static func tls(_ section: ConfigurationSection) throws -> TLSFiles? {
+        let files = try section.section("tls")
+        switch (try files.string("certificate"), try files.string("key")) {
+        case (nil, nil): return nil
+        case (let certificate?, let key?): return TLSFiles(certificate: certificate, key: key)
+        case (nil, _?): throw files.error("key", "needs a certificate beside it")
+        case (_?, nil): throw files.error("certificate", "needs a key beside it")
+        }
+    }
+}

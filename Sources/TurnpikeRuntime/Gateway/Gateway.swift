@@ -1,0 +1,94 @@
+package import Logging
+package import NIOCore
+import NIOHTTP1
+package import OpenAIWire
+import Persistence
+import Synchronization
+package import TurnpikeKit
+
+/// Answers exchanges with the current world.
+package final class Gateway: ExchangeHandler {
+    private let logger: Logger
+    private let clock: GatewayClock
+    private let current: Mutex<World>
+
+    package init(world: World, clock: GatewayClock, logger: Logger) {
+        self.current = Mutex(world)
+        self.clock = clock
+        self.logger = logger
+    }
+
+    /// The world that new exchanges begin in.
+    package var world: World { current.withLock { $0 } }
+
+    /// Replaces the world. Exchanges that are under way end in the one they began in.
+    package func replaceWorld(with world: World) { current.withLock { $0 = world } }
+
+    package func begin(_ head: RequestHead, peerAddress: String, on eventLoop: any EventLoop) -> Exchange {
+        let world = world
+        let exchange = Exchange(
+            head: head, eventLoop: eventLoop, clock: clock, logger: logger, flags: world.configuration.flags,
+            peerAddress: peerAddress)
+        exchange[WorldKey.self] = world
+        return exchange
+    }
+
+    package func respond(to request: Request, in exchange: Exchange) async -> Response {
+        var response: Response
+        do {
+            response = try await answer(request, in: exchange)
+        } catch {
+            response = errorResponse(error, in: exchange)
+        }
+        response.headers.replaceOrAdd(name: Self.requestIDHeader, value: exchange.requestID)
+        return response
+    }
+
+    package func refusal(_ error: GatewayError, requestID: String) -> Response {
+        var response = ErrorResponder.response(error, requestID: requestID)
+        response.headers.replaceOrAdd(name: Self.requestIDHeader, value: requestID)
+        return response
+    }
+
+    package func streamFailure(_ error: GatewayError, requestID: String) -> ByteBuffer {
+        ErrorResponder.event(error, requestID: requestID)
+    }
+
+    private static let requestIDHeader = "x-turnpike-request-id"
+
+    private func answer(_ request: Request, in exchange: Exchange) async throws -> Response {
+        let world = exchange[WorldKey.self] ?? world
+        if case .route(let route, let parameters) = world.publicRoutes.match(request.head.method, request.head.path) {
+            return try await route.answer(request, parameters, exchange)
+        }
+        return try await world.chain.run(request, in: exchange)
+    }
+
+    private func errorResponse(_ error: any Error, in exchange: Exchange) -> Response {
+        let failure = GatewayError(wrapping: error)
+        if failure.status.code >= 500 {
+            exchange.logger.error(
+                "An exchange failed.",
+                metadata: ["error": "\(String(reflecting: failure))", "path": "\(exchange.head.path)"])
+        } else {
+            exchange.logger.debug("An exchange was refused.", metadata: ["error": "\(failure.code)"])
+        }
+        return ErrorResponder.response(failure, requestID: exchange.requestID)
+    }
+}
+
+extension GatewayError {
+    /// What any error means to a client. Only errors of our own are shown; of others, just that something failed.
+    init(wrapping error: any Error) {
+        switch error {
+        case let error as GatewayError: self = error
+        case let error as WireError: self = GatewayError(wire: error)
+        case let error as DatabaseError:
+            self = .unavailable(
+                "storage_unavailable", "The storage cannot be reached right now. Try again.",
+                detail: String(reflecting: error))
+        case is CancellationError: self = .clientLeft
+        default: self = .internalError(String(reflecting: error))
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import NIOHTTP1
+import OpenAIWire
+import TurnpikeKit
+
+/// Stands between `limit` and `resolve`: answers Turnpike's own routes, and tells the rest of the chain which endpoint a
+/// request is for. Of an endpoint that is chosen by its model, it reads the body and notes model and streaming.
+struct Dispatcher: Middleware {
+    static let id = "dispatch"
+
+    let routes: RouteTable
+    let bodyLimit: Int
+
+    var link: Chain.Link { Chain.Link(id: Self.id, middleware: self) }
+
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        switch routes.match(request.head.method, request.head.path) {
+        case .route(let route, let parameters):
+            try authorise(route, in: exchange)
+            return try await route.answer(request, parameters, exchange)
+        case .otherMethod(let allowed): return try await forward(request, in: exchange, next: next, allowed: allowed)
+        case .none: return try await forward(request, in: exchange, next: next, allowed: [])
+        }
+    }
+
+    private func authorise(_ route: Route, in exchange: Exchange) throws {
+        guard case .scope(let scope) = route.access else { return }
+        guard let principal = exchange[PrincipalKey.self], principal.scopes.contains(scope) else {
+            throw GatewayError(.client, .forbidden, code: "insufficient_scope", "This key may not use this endpoint.")
+        }
+    }
+
+    private func forward(_ request: Request, in exchange: Exchange, next: Next, allowed: [HTTPMethod]) async throws
+        -> Response
+    {
+        let endpoint: Endpoint
+        do {
+            endpoint = try Endpoint.classify(request.head.method, request.head.path)
+            if endpoint == .unknown, !allowed.isEmpty { throw Self.notAllowed(request.head, allowed) }
+        } catch let error as GatewayError where error.status == .notFound && !allowed.isEmpty {
+            throw Self.notAllowed(request.head, allowed)
+        }
+        exchange[EndpointKey.self] = endpoint
+        switch endpoint {
+        case .chatCompletions, .json:
+            let chat = try await request.chatRequest(upTo: bodyLimit)
+            exchange.note {
+                $0.requestedModel = chat.model
+                $0.isStreamed = chat.isStreamed
+            }
+        case .models, .streamed, .stateful, .unknown: break
+        }
+        return try await next(request)
+    }
+
+    private static func notAllowed(_ head: RequestHead, _ allowed: [HTTPMethod]) -> GatewayError {
+        let list = allowed.map(\.rawValue).joined(separator: ", ")
+        return GatewayError(
+            .client, .methodNotAllowed, code: "method_not_allowed",
+            "Not allowed to \(head.method.rawValue) on \(head.path.prefix(200)). Use \(list).", headers: ["Allow": list]
+        )
+    }
+}

@@ -1,0 +1,62 @@
+import NIOHTTP1
+import TurnpikeKit
+
+extension Endpoint {
+    /// The endpoint that a method and path mean at a provider.
+    ///
+    /// Throws 404 for a path outside `/v1`, 405 for a known path under another method, and 400 for a path with `..`
+    /// segments, however encoded: the upstream might resolve them to an endpoint that is not meant to be reached.
+    static func classify(_ method: HTTPMethod, _ path: Substring) throws -> Endpoint {
+        guard let decoded = PercentEncoding.decode(path),
+            !decoded.split(separator: "/").contains(where: { $0 == ".." || $0 == "." })
+        else { throw GatewayError.badRequest("invalid_path", "The path has a dot segment or a broken escape.") }
+        guard path.hasPrefix("/v1/") else { throw unknown(method, path) }
+        let rest = path.dropFirst("/v1/".count)
+        if let known = exact[rest] {
+            guard method == .POST else { return try withOtherMethod(method, rest, path) }
+            return known
+        }
+        if rest == "models" || rest.hasPrefix("models/") { return try models(method, rest) }
+        if rest.hasPrefix("audio/") || rest.hasPrefix("images/") { return .streamed }
+        let first = rest.prefix { $0 != "/" }
+        if stateful.contains(first) || rest.hasPrefix("chat/completions/") { return .stateful }
+        return .unknown
+    }
+
+    static func unknown(_ method: HTTPMethod, _ path: Substring) -> GatewayError {
+        GatewayError(
+            .client, .notFound, code: "unknown_url", "Unknown request URL: \(method.rawValue) \(path.prefix(200)).")
+    }
+
+    private static let exact: [Substring: Endpoint] = [
+        "chat/completions": .chatCompletions, "completions": .json, "embeddings": .json, "moderations": .json,
+        "images/generations": .json, "audio/speech": .json,
+    ]
+
+    /// What keeps state in the provider's account, as OpenAI's API reference lists it (2026).
+    private static let stateful: Set<Substring> = [
+        "files", "uploads", "batches", "responses", "conversations", "assistants", "threads", "vector_stores",
+        "fine_tuning", "evals", "containers", "realtime", "videos", "chatkit", "organization", "skills",
+    ]
+
+    /// `GET /v1/chat/completions` lists stored completions: state, like its items.
+    private static func withOtherMethod(_ method: HTTPMethod, _ rest: Substring, _ path: Substring) throws -> Endpoint {
+        if rest == "chat/completions", method == .GET { return .stateful }
+        throw GatewayError(
+            .client, .methodNotAllowed, code: "method_not_allowed",
+            "Not allowed to \(method.rawValue) on \(path). Use POST.", headers: ["Allow": "POST"])
+    }
+
+    private static func models(_ method: HTTPMethod, _ rest: Substring) throws -> Endpoint {
+        // Deleting a fine-tuned model changes the provider's account.
+        if method == .DELETE { return .stateful }
+        guard method == .GET || method == .HEAD else {
+            throw GatewayError(
+                .client, .methodNotAllowed, code: "method_not_allowed",
+                "Not allowed to \(method.rawValue) on models. Use GET.",
+                headers: ["Allow": "GET"])
+        }
+        let id = rest.dropFirst("models/".count)
+        return .models(id: id.isEmpty ? nil : PercentEncoding.decode(id))
+    }
+}

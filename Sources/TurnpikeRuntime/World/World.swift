@@ -1,0 +1,24 @@
+import Logging
+package import TurnpikeKit
+
+/// Everything that a configuration builds and a reload replaces: chain, flags, routes. Immutable.
+package final class World: Sendable {
+    package let configuration: GatewayConfiguration
+    /// The plugins in the order of the chain. Their `run()` keeps the world alive.
+    package let plugins: [(id: String, plugin: any Plugin)]
+    let chain: Chain
+    let publicRoutes: RouteTable
+
+    init(
+        configuration: GatewayConfiguration, plugins: [(id: String, plugin: any Plugin)], chain: Chain,
+        publicRoutes: RouteTable
+    ) {
+        self.configuration = configuration
+        self.plugins = plugins
+        self.chain = chain
+        self.publicRoutes = publicRoutes
+    }
+}
+
+/// The world an exchange began in; it ends in the same one, whatever is reloaded meanwhile.
+enum WorldKey: ExchangeKey { typealias Value = World }

@@ -1,0 +1,90 @@
+package import TurnpikeKit
+
+/// Makes a world from a configuration: plugins, chain, routes. Fails completely or not at all.
+package struct WorldBuilder: Sendable {
+    private let factories: [PluginFactory]
+    private let resources: Resources
+    private let ownRoutes: [Route]
+
+    /// `factories` are the built-in plugins, one array in the executable; `ownRoutes` answer for the host itself.
+    package init(factories: [PluginFactory], resources: Resources, ownRoutes: [Route]) {
+        self.factories = factories
+        self.resources = resources
+        self.ownRoutes = ownRoutes
+    }
+
+    /// Throws the first ``ConfigurationError``. Nothing is started and no database is touched.
+    package func build(_ configuration: GatewayConfiguration) throws -> World {
+        var resources = resources
+        resources[ProvidersKey.self] = configuration.providers
+        resources[BodyLimitKey.self] = configuration.server.maxBody
+        let ordered = try ChainOrder(configuration, factories: factories).factories
+        let sections = try configuration.root.section("plugins")
+        let plugins = try ordered.map { factory in
+            let section = try factory.section.map { try configuration.root.section($0) } ?? sections.section(factory.id)
+            return (
+                id: factory.id, factory: factory,
+                plugin: try factory.make(PluginSetup(configuration: section, resources: resources))
+            )
+        }
+        try checkFlags(configuration)
+        if let unknown = configuration.root.unknownKeys().first { throw unknown }
+
+        let routes = ownRoutes + plugins.flatMap { $0.plugin.routes }
+        let dispatcher = Dispatcher(
+            routes: RouteTable(routes.filter { $0.access != .anyone }), bodyLimit: configuration.server.maxBody)
+        var links: [Chain.Link] = []
+        for (id, factory, plugin) in plugins {
+            if factory.stage > .limit, !links.contains(where: { $0.id == Dispatcher.id }) {
+                links.append(dispatcher.link)
+            }
+            guard let middleware = plugin.middleware else { continue }
+            links.append(Chain.Link(id: id, middleware: middleware, flag: factory.isSwitchable ? id : nil))
+        }
+        return World(
+            configuration: configuration, plugins: plugins.map { ($0.id, $0.plugin) }, chain: Chain(links),
+            publicRoutes: RouteTable(routes.filter { $0.access == .anyone }))
+    }
+
+    /// A flag on something that cannot be switched would be a lie: authentication, limits, the router.
+    private func checkFlags(_ configuration: GatewayConfiguration) throws {
+        let section = try configuration.root.section("flags")
+        let switchable = factories.filter(\.isSwitchable).map(\.id)
+        for name in section.names where !switchable.contains(name) {
+            let isPlugin = factories.contains { $0.id == name }
+            let near = Spelling.nearest(to: name, among: switchable).map { "; did you mean “\($0)”?" } ?? ""
+            throw section.error(
+                name, isPlugin ? "this plugin cannot be switched by a flag" : "there is no plugin of this name\(near)")
+        }
+    }
+}
+
+/// The order of the plugins: as the configuration names them, the others inserted at their stage.
+struct ChainOrder {
+    let factories: [PluginFactory]
+
+    init(_ configuration: GatewayConfiguration, factories all: [PluginFactory]) throws {
+        var chosen: [PluginFactory] = []
+        for name in configuration.chain {
+            guard let factory = all.first(where: { $0.id == name }) else {
+                let near = Spelling.nearest(to: name, among: all.map(\.id)).map { "; did you mean “\($0)”?" } ?? ""
+                throw configuration.root.error("chain", "nobody provides “\(name)”\(near)")
+            }
+            if let last = chosen.last, last.stage > factory.stage {
+                throw configuration.root.error(
+                    "chain",
+                    "“\(name)” belongs to stage \(factory.stage.name), which comes before “\(last.id)” (\(last.stage.name))"
+                )
+            }
+            guard !chosen.contains(where: { $0.id == name }) else {
+                throw configuration.root.error("chain", "“\(name)” appears twice")
+            }
+            chosen.append(factory)
+        }
+        for factory in all where !chosen.contains(where: { $0.id == factory.id }) {
+            let place = chosen.firstIndex { $0.stage > factory.stage } ?? chosen.endIndex
+            chosen.insert(factory, at: place)
+        }
+        factories = chosen
+    }
+}

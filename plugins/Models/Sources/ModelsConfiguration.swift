@@ -1,0 +1,60 @@
+import TurnpikeKit
+
+extension ModelTable {
+    /// Reads the `models` section: each key is a name or a pattern with a trailing `*`.
+    ///
+    /// Without the section, every name goes to the default provider.
+    init(_ section: ConfigurationSection, providers: Providers) throws {
+        guard !section.names.isEmpty else {
+            let everything = providers.fallback.map {
+                Entry(targets: [WeightedTarget(provider: $0, model: nil, weight: 1)], fallback: [])
+            }
+            self.init(everything.map { ["*": $0] } ?? [:])
+            return
+        }
+        var entries: [String: Entry] = [:]
+        for name in section.names {
+            entries[name] = try Entry(section.section(name), providers: providers)
+        }
+        self.init(entries)
+    }
+}
+
+extension ModelTable.Entry {
+    fileprivate init(_ section: ConfigurationSection, providers: Providers) throws {
+        let listed = try section.sections("targets").map { try ModelTable.WeightedTarget($0, providers: providers) }
+        fallback = try section.strings("fallback") ?? []
+        let single = try section.string("provider")
+        let model = try section.string("model")
+        switch (single, listed.isEmpty) {
+        case (nil, true): throw section.error("provider", "missing: name a provider, or a list of targets")
+        case (_?, false): throw section.error("provider", "stands beside targets: use one of them")
+        case (nil, false):
+            guard model == nil else {
+                throw section.error("model", "stands beside targets: name the model in each target")
+            }
+            targets = listed
+        case (let name?, true):
+            targets = [.init(provider: try section.provider(name, among: providers), model: model, weight: 1)]
+        }
+    }
+}
+
+extension ModelTable.WeightedTarget {
+    fileprivate init(_ section: ConfigurationSection, providers: Providers) throws {
+        guard let name = try section.string("provider") else { throw section.error("provider", "missing") }
+        provider = try section.provider(name, among: providers)
+        model = try section.string("model")
+        weight = try section.int("weight", default: 1, in: 0...1_000_000)
+    }
+}
+
+extension ConfigurationSection {
+    fileprivate func provider(_ name: String, among providers: Providers) throws -> Provider {
+        guard let provider = providers[name] else {
+            let known = providers.all.map(\.name).joined(separator: ", ")
+            throw error("provider", "there is no provider “\(name)”; known: \(known)")
+        }
+        return provider
+    }
+}

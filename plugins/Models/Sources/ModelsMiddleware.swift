@@ -1,0 +1,144 @@
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import TurnpikeKit
+
+/// Leaves a ``RoutePlan`` in the exchange, from the endpoint and the model in the request.
+struct ModelsMiddleware: Middleware {
+    let table: ModelTable
+    let providers: Providers
+    let bodyLimit: Int
+
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        guard let endpoint = exchange[EndpointKey.self] else {
+            throw GatewayError.internalError("models ran before the dispatcher")
+        }
+        switch endpoint {
+        case .models(let id):
+            return try await models(id, request, in: exchange, next: next)
+        case .chatCompletions:
+            let chat = try await request.chatRequest(upTo: bodyLimit)
+            let plan = try plan(for: try requiredModel(chat), in: exchange)
+            try refuseStoring(chat, plan)
+            exchange[RoutePlanKey.self] = plan
+        case .json:
+            exchange[RoutePlanKey.self] = try await jsonPlan(request, in: exchange)
+        case .streamed:
+            exchange[RoutePlanKey.self] = try fallbackPlan(request)
+        case .stateful, .unknown:
+            exchange[RoutePlanKey.self] = try passthroughPlan(request, endpoint)
+        }
+        return try await next(request)
+    }
+
+    private func plan(for model: String, in exchange: Exchange) throws -> RoutePlan {
+        let targets = table.targets(for: model, ticket: ticket(exchange))
+        guard !targets.isEmpty else { throw Self.noSuchModel(model) }
+        return RoutePlan(requestedModel: model, targets: targets)
+    }
+
+    /// Exchanges of one session draw the same target, so the provider's prompt cache keeps hitting.
+    private func ticket(_ exchange: Exchange) -> UInt64 { (exchange.facts.sessionID ?? exchange.id).shardKey }
+
+    private func requiredModel(_ chat: ChatRequest) throws -> String {
+        guard let model = chat.model, !model.isEmpty else {
+            throw GatewayError.badRequest(
+                "missing_required_parameter", "You must provide a model parameter.", param: "model")
+        }
+        return model
+    }
+
+    /// Moderations and images have default models of the provider's; completions and embeddings need one.
+    private func jsonPlan(_ request: Request, in exchange: Exchange) async throws -> RoutePlan {
+        let chat = try await request.chatRequest(upTo: bodyLimit)
+        if let model = chat.model, !model.isEmpty { return try plan(for: model, in: exchange) }
+        let path = request.head.path
+        guard path != "/v1/completions", path != "/v1/embeddings" else {
+            return try plan(for: requiredModel(chat), in: exchange)
+        }
+        return try fallbackPlan(request)
+    }
+
+    private func fallbackPlan(_ request: Request) throws -> RoutePlan {
+        guard let provider = providers.fallback ?? table.wildcard else {
+            throw GatewayError.badRequest(
+                "no_default_provider", "This server has no default provider for requests without a model.")
+        }
+        return RoutePlan(requestedModel: nil, targets: [RouteTarget(provider: provider, model: nil)])
+    }
+
+    /// All users share a provider's account, so what keeps state there is closed unless the operator opened it.
+    private func passthroughPlan(_ request: Request, _ endpoint: Endpoint) throws -> RoutePlan {
+        let path = request.head.path.dropFirst("/v1".count)
+        let candidates = [providers.fallback].compactMap(\.self) + providers.all
+        if let provider = candidates.first(where: { $0.passesThrough(path) }) {
+            return RoutePlan(requestedModel: nil, targets: [RouteTarget(provider: provider, model: nil)])
+        }
+        guard endpoint == .stateful else {
+            throw GatewayError(
+                .client, .notFound, code: "unknown_url",
+                "Unknown request URL: \(request.head.method.rawValue) \(request.head.path.prefix(200)).")
+        }
+        throw GatewayError(
+            .client, .forbidden, code: "endpoint_not_enabled",
+            "This endpoint keeps state in the provider's account, which all users share. The operator can enable it with passthrough."
+        )
+    }
+
+    /// `store: true` would keep the conversation in the account that all users share.
+    private func refuseStoring(_ chat: ChatRequest, _ plan: RoutePlan) throws {
+        guard chat.store == true, !plan.targets.allSatisfy({ $0.provider.passesThrough("/chat/completions") }) else {
+            return
+        }
+        throw GatewayError.badRequest(
+            "store_not_enabled",
+            "This server does not keep completions in the provider's account. Send store: false, or use a session.",
+            param: "store")
+    }
+
+    private static func noSuchModel(_ model: String) -> GatewayError {
+        GatewayError(
+            .client, .notFound, code: "model_not_found",
+            "The model `\(model.prefix(100))` does not exist or you do not have access to it.", param: "model")
+    }
+}
+
+extension ModelsMiddleware {
+    /// The list, or one model: what the configuration names, and what the provider of all other names has.
+    private func models(_ id: String?, _ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        if let id, table.isListed(id), let entry = table.listed.first(where: { $0.name == id }) {
+            return .json(ModelObject.json(entry))
+        }
+        guard let provider = table.wildcard else {
+            if let id { throw Self.noSuchModel(id) }
+            return .json(ModelObject.list(table.listed))
+        }
+        exchange[RoutePlanKey.self] = RoutePlan(
+            requestedModel: id, targets: [RouteTarget(provider: provider, model: nil)])
+        guard id == nil, !table.listed.isEmpty else { return try await next(request) }
+        return try await mergedList(request, next: next)
+    }
+
+    /// The provider's list with the configured names added to it; without the provider, just those.
+    private func mergedList(_ request: Request, next: Next) async throws -> Response {
+        var request = request
+        request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
+        guard var response = try? await next(request), response.status == .ok,
+            let bytes = try? await response.collect(upTo: ModelObject.maxListBytes),
+            let merged = ModelObject.merge(table.listed, into: bytes)
+        else { return .json(ModelObject.list(table.listed)) }
+        response.body = .bytes(merged)
+        response.headers.remove(name: "Content-Length")
+        return response
+    }
+}
+
+extension Provider {
+    /// Whether `path`, below the base URL, is under one of the listed prefixes. A prefix ends at a segment's end.
+    func passesThrough(_ path: Substring) -> Bool {
+        passthrough.contains { prefix in
+            prefix == "*" || path == prefix
+                || (path.hasPrefix(prefix) && (prefix.hasSuffix("/") || path.dropFirst(prefix.count).first == "/"))
+        }
+    }
+}

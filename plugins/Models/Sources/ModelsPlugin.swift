@@ -1,0 +1,16 @@
+public import TurnpikeKit
+
+/// Turns the model that a client names into a route plan, and answers which models there are.
+public struct ModelsPlugin: Plugin {
+    /// Reads `models` and the configured providers.
+    public static let factory = PluginFactory(id: "models", stage: .resolve, section: "models") { setup in
+        let providers = setup[ProvidersKey.self]
+        let table = try ModelTable(setup.configuration, providers: providers)
+        return ModelsPlugin(
+            ModelsMiddleware(table: table, providers: providers, bodyLimit: setup[BodyLimitKey.self]))
+    }
+
+    public let middleware: (any Middleware)?
+
+    init(_ middleware: ModelsMiddleware) { self.middleware = middleware }
+}

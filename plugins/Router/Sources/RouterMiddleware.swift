@@ -1,0 +1,74 @@
+import Logging
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import TurnpikeKit
+
+/// The last step: sends the request to the plan's targets, one after the other until one answers.
+struct RouterMiddleware: Middleware {
+    let client: any UpstreamClient
+    let bodyLimit: Int
+
+    func handle(_ request: Request, in exchange: Exchange, next _: Next) async throws -> Response {
+        guard let plan = exchange[RoutePlanKey.self] else {
+            throw GatewayError.internalError("the router ran without a route plan")
+        }
+        for (index, target) in plan.targets.enumerated() {
+            let isLast = index == plan.targets.count - 1
+            do {
+                let response = try await client.send(
+                    upstreamRequest(request, plan: plan, target: target, in: exchange), in: exchange)
+                if !isLast, Self.invitesAnother(response.status) {
+                    discard(response)
+                } else {
+                    return answer(response, from: target, in: exchange)
+                }
+            } catch let error as GatewayError where !isLast && error.retry == .safe && error.source == .upstream {
+                exchange.logger.info(
+                    "A target failed; the next one is tried.",
+                    metadata: ["provider": "\(target.provider.name)", "error": "\(error.debugDescription)"])
+            }
+        }
+        throw GatewayError.internalError("a route plan without targets")
+    }
+
+    /// Answers that say "not now" or "not here", so that another target may do better. An upstream that has answered
+    /// so has not done the work.
+    private static func invitesAnother(_ status: HTTPResponseStatus) -> Bool {
+        [429, 500, 502, 503, 504].contains(status.code)
+    }
+
+    private func discard(_ response: Response) {
+        if case .stream(let source) = response.body { source.cancel() }
+    }
+
+    private func answer(_ response: Response, from target: RouteTarget, in exchange: Exchange) -> Response {
+        exchange.note {
+            $0.provider = target.provider.name
+            $0.model = target.model
+            $0.upstreamStatus = Int(response.status.code)
+        }
+        var response = response
+        response.headers = HeaderPolicy.response(response.headers)
+        return response
+    }
+
+    private func upstreamRequest(_ request: Request, plan: RoutePlan, target: RouteTarget, in exchange: Exchange)
+        async throws -> UpstreamRequest
+    {
+        var headers = HeaderPolicy.request(request.head.headers)
+        if let key = target.provider.apiKey { headers.add(name: "Authorization", value: "Bearer \(key.reveal())") }
+        return UpstreamRequest(
+            method: request.head.method, url: target.provider.baseURL + request.head.target.dropFirst("/v1".count),
+            headers: headers, body: try await body(request, plan: plan, target: target, in: exchange),
+            connection: target.provider.connection)
+    }
+
+    /// The body as the target is to see it: another model name is spliced in, everything else stays as it is.
+    private func body(_ request: Request, plan: RoutePlan, target: RouteTarget, in exchange: Exchange) async throws
+        -> RequestBody
+    {
+        guard let model = target.model, model != plan.requestedModel else { return request.body }
+        return RequestBody(try await request.chatRequest(upTo: bodyLimit).replacingModel(model))
+    }
+}

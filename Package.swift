@@ -94,7 +94,7 @@ let package = Package(
         plugin("Activity", ["Persistence", nio, nioHTTP1, logging, lifecycle]),
         plugin("Auth", ["Persistence", nio, nioHTTP1, logging, lifecycle, crypto]),
         plugin("Session", ["Conversations", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
-        plugin("Models", ["OpenAIWire", nio, nioHTTP1, logging]),
+        plugin("Models", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
         plugin("Capture", ["Conversations", "OpenAIWire", nio, nioHTTP1, logging]),
         plugin("History", ["Conversations", "OpenAIWire", nio, nioHTTP1, logging]),
         plugin("Router", ["OpenAIWire", nio, nioHTTP1, logging]),
@@ -111,7 +111,8 @@ let package = Package(
             name: "TurnpikeCLI",
             dependencies: [
                 "TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", "PersistenceSQLite", "Conversations",
-                "Server", "Upstream", "EchoProvider", "ActivityPlugin", "AuthPlugin", "SessionPlugin", "ModelsPlugin", "CapturePlugin",
+                "Server", "Upstream", "EchoProvider", "ActivityPlugin", "AuthPlugin", "SessionPlugin", "ModelsPlugin",
+                "CapturePlugin",
                 "HistoryPlugin", "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio, nioHTTP1, nioPosix,
             ],
             swiftSettings: settings),

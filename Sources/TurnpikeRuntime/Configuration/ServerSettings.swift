@@ -1,4 +1,4 @@
-package import TurnpikeKit
+import TurnpikeKit
 
 /// The `server` section.
 package struct ServerSettings: Sendable {

@@ -1,4 +1,4 @@
-import TurnpikeKit
+package import TurnpikeKit
 import Yams
 
 /// Reads a YAML file into the nodes that a ``ConfigurationSection`` is made of.

@@ -1,7 +1,7 @@
 package import Logging
 package import NIOCore
 import NIOHTTP1
-package import OpenAIWire
+import OpenAIWire
 import Persistence
 import Synchronization
 package import TurnpikeKit

@@ -1,6 +1,6 @@
-import Logging
+package import Logging
 package import Persistence
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Brings the schema up to date when the database first answers, and opens the gate of `/readyz` then.
 ///

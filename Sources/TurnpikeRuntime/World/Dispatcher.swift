@@ -41,12 +41,15 @@ struct Dispatcher: Middleware {
         }
         exchange[EndpointKey.self] = endpoint
         switch endpoint {
-        case .chatCompletions, .json:
+        case .chatCompletions:
             let chat = try await request.chatRequest(upTo: bodyLimit)
             exchange.note {
                 $0.requestedModel = chat.model
-                $0.isStreamed = chat.isStreamed
+                $0.isStreamed = chat.stream
             }
+        case .json:
+            let model = try await request.jsonObject(upTo: bodyLimit)["model"]?.string
+            exchange.note { $0.requestedModel = model.flatMap { $0.isEmpty ? nil : $0 } }
         case .models, .streamed, .stateful, .unknown: break
         }
         return try await next(request)

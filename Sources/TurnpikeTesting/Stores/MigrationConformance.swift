@@ -109,7 +109,8 @@ enum MigrationConformance {
                 wait: { _ in clock.withLock { $0 = $0.advanced(by: .seconds(10)) } })
             _ = try await migrator([]).pending(on: database)
             try await database.write { connection in
-                _ = try connection.execute("UPDATE schema_lease SET holder = \(UniqueID.generate()), expires_us = 61000000")
+                _ = try connection.execute(
+                    "UPDATE schema_lease SET holder = \(UniqueID.generate()), expires_us = 61000000")
             }
             try expectEqual(try await migrator(list(upTo: 3), lease).migrate(database).count, 3, "after it expired")
             try expect(clock.withLock { $0 }.microseconds > 61_000_000, "not before it expired")

@@ -31,8 +31,8 @@ enum ModelObject {
         }
         var known: Set<String> = []
         var elements: [ByteBuffer] = []
-        for model in models.elements {
-            if let id = (try? model.object())?["id"]?.string { known.insert(id) }
+        for model in models {
+            if let id = (try? model.object())??["id"]?.string { known.insert(id) }
             elements.append(model.bytes)
         }
         let added = entries.filter { !known.contains($0.name) }.map(json)

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import OpenAIWire
+import Persistence
 import TurnpikeKit
 
 /// Leaves a ``RoutePlan`` in the exchange, from the endpoint and the model in the request.
@@ -18,11 +19,11 @@ struct ModelsMiddleware: Middleware {
             return try await models(id, request, in: exchange, next: next)
         case .chatCompletions:
             let chat = try await request.chatRequest(upTo: bodyLimit)
-            let plan = try plan(for: try requiredModel(chat), in: exchange)
+            let plan = try plan(for: chat.model, in: exchange)
             try refuseStoring(chat, plan)
             exchange[RoutePlanKey.self] = plan
         case .json:
-            exchange[RoutePlanKey.self] = try await jsonPlan(request, in: exchange)
+            exchange[RoutePlanKey.self] = try jsonPlan(request, in: exchange)
         case .streamed:
             exchange[RoutePlanKey.self] = try fallbackPlan(request)
         case .stateful, .unknown:
@@ -40,21 +41,12 @@ struct ModelsMiddleware: Middleware {
     /// Exchanges of one session draw the same target, so the provider's prompt cache keeps hitting.
     private func ticket(_ exchange: Exchange) -> UInt64 { (exchange.facts.sessionID ?? exchange.id).shardKey }
 
-    private func requiredModel(_ chat: ChatRequest) throws -> String {
-        guard let model = chat.model, !model.isEmpty else {
+    /// Moderations and images have default models of the provider's; completions and embeddings need one.
+    private func jsonPlan(_ request: Request, in exchange: Exchange) throws -> RoutePlan {
+        if let model = exchange.facts.requestedModel { return try plan(for: model, in: exchange) }
+        guard request.head.path != "/v1/completions", request.head.path != "/v1/embeddings" else {
             throw GatewayError.badRequest(
                 "missing_required_parameter", "You must provide a model parameter.", param: "model")
-        }
-        return model
-    }
-
-    /// Moderations and images have default models of the provider's; completions and embeddings need one.
-    private func jsonPlan(_ request: Request, in exchange: Exchange) async throws -> RoutePlan {
-        let chat = try await request.chatRequest(upTo: bodyLimit)
-        if let model = chat.model, !model.isEmpty { return try plan(for: model, in: exchange) }
-        let path = request.head.path
-        guard path != "/v1/completions", path != "/v1/embeddings" else {
-            return try plan(for: requiredModel(chat), in: exchange)
         }
         return try fallbackPlan(request)
     }
@@ -87,7 +79,7 @@ struct ModelsMiddleware: Middleware {
 
     /// `store: true` would keep the conversation in the account that all users share.
     private func refuseStoring(_ chat: ChatRequest, _ plan: RoutePlan) throws {
-        guard chat.store == true, !plan.targets.allSatisfy({ $0.provider.passesThrough("/chat/completions") }) else {
+        guard chat.store, !plan.targets.allSatisfy({ $0.provider.passesThrough("/chat/completions") }) else {
             return
         }
         throw GatewayError.badRequest(

@@ -69,6 +69,7 @@ struct RouterMiddleware: Middleware {
         -> RequestBody
     {
         guard let model = target.model, model != plan.requestedModel else { return request.body }
-        return RequestBody(try await request.chatRequest(upTo: bodyLimit).replacingModel(model))
+        let object = try await request.jsonObject(upTo: bodyLimit)
+        return RequestBody(object.edited([.replace("model", JSONWriter.string(model))]))
     }
 }

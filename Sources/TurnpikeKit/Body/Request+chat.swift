@@ -1,0 +1,40 @@
+import NIOHTTP1
+public import OpenAIWire
+
+extension Request {
+    /// The body as a chat request, scanned once for all middlewares that ask.
+    ///
+    /// Throws a ``GatewayError``: 400 that names what is wrong, or what reading the body gave.
+    public func chatRequest(upTo limit: Int) async throws -> ChatRequest {
+        try await body.derived(upTo: limit) { bytes in
+            try GatewayError.blamingClient { () throws(WireError) in try ChatRequest(scanning: bytes) }
+        }
+    }
+
+    /// The body as a JSON object of any endpoint, scanned once for all middlewares that ask. Throws like `chatRequest`.
+    public func jsonObject(upTo limit: Int) async throws -> JSONObject {
+        try await body.derived(upTo: limit) { bytes in
+            try GatewayError.blamingClient { () throws(WireError) in try JSONObject(scanning: bytes) }
+        }
+    }
+}
+
+extension GatewayError {
+    /// Runs `read` on what a client sent: what it cannot read is the client's fault, a 400 that says where.
+    public static func blamingClient<Value>(_ read: () throws(WireError) -> Value) throws(GatewayError) -> Value {
+        do {
+            return try read()
+        } catch {
+            throw GatewayError(wire: error)
+        }
+    }
+
+    /// A client's JSON that cannot be read.
+    public init(wire error: WireError) {
+        if error.exceedsLimit {
+            self.init(.client, .payloadTooLarge, code: "request_too_large", "\(error)", param: error.param)
+        } else {
+            self = .badRequest(error.param == nil ? "invalid_json" : "invalid_value", "\(error)", param: error.param)
+        }
+    }
+}

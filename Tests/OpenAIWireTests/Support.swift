@@ -49,7 +49,7 @@ struct Recording: Sendable, CustomTestStringConvertible {
     }()
 
     /// The chat completions among them.
-    static let chats = all.filter { $0.target.hasPrefix("/v1/chat/completions") }
+    static let chats = all.filter { $0.target == "/v1/chat/completions" }
 
     private static func load(_ file: String) throws -> [Recording] {
         let data = try Data(contentsOf: folder.appendingPathComponent(file))

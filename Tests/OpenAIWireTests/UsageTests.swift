@@ -1,0 +1,26 @@
+import NIOCore
+import OpenAIWire
+import Testing
+
+@Suite struct UsageTests {
+    private func usage(_ text: String) throws -> Usage? {
+        Usage(try JSONValue(scanning: ByteBuffer(string: text)))
+    }
+
+    @Test func readsCountsAndDetails() throws {
+        let usage = try #require(
+            try usage(
+                #"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4},"#
+                    + #""completion_tokens_details":{"reasoning_tokens":3}}"#))
+        #expect(usage == Usage(prompt: 10, completion: 5, cachedPrompt: 4, reasoning: 3))
+        #expect(usage.total == 15)
+    }
+
+    @Test func takesWhatIsMissingOrOddAsZero() throws {
+        #expect(try usage(#"{"prompt_tokens":7,"prompt_tokens_details":null}"#)?.total == 7)
+        #expect(
+            try usage(#"{"prompt_tokens":-7,"completion_tokens":"x","total_tokens":1e300}"#)
+                == Usage(prompt: 0, completion: 0))
+        #expect(try usage("null") == nil)
+    }
+}

@@ -122,6 +122,9 @@ let package = Package(
         tests(
             "ConversationsTests",
             ["Conversations", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
+        tests(
+            "TurnpikeRuntimeTests",
+            ["TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, logging]),
         tests("TurnpikeKitTests", ["TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioPosix, logging]),
     ]
 )

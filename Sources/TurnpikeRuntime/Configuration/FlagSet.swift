@@ -3,9 +3,12 @@ package import TurnpikeKit
 /// The feature flags of one configuration. A flag that is not named is on.
 package struct FlagSet: FlagEvaluator {
     package private(set) var flags: [String: Flag]
+    /// Where they stand, for mistakes that only the world's builder can see.
+    let section: ConfigurationSection
 
     /// Reads `flags`: each is `true`, `false`, or a section.
     init(_ section: ConfigurationSection) throws {
+        self.section = section
         flags = [:]
         for name in section.names {
             flags[name] =

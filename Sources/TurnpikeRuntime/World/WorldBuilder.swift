@@ -48,7 +48,7 @@ package struct WorldBuilder: Sendable {
 
     /// A flag on something that cannot be switched would be a lie: authentication, limits, the router.
     private func checkFlags(_ configuration: GatewayConfiguration) throws {
-        let section = try configuration.root.section("flags")
+        let section = configuration.flags.section
         let switchable = factories.filter(\.isSwitchable).map(\.id)
         for name in section.names where !switchable.contains(name) {
             let isPlugin = factories.contains { $0.id == name }

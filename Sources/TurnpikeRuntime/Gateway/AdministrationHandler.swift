@@ -1,0 +1,32 @@
+package import NIOCore
+package import TurnpikeKit
+
+/// Answers on the administration listener: health checks only, so that they stay reachable when clients do not.
+package final class AdministrationHandler: ExchangeHandler {
+    private let gateway: Gateway
+
+    package init(_ gateway: Gateway) { self.gateway = gateway }
+
+    package func begin(_ head: RequestHead, peerAddress: String, on eventLoop: any EventLoop) -> Exchange {
+        gateway.begin(head, peerAddress: peerAddress, on: eventLoop)
+    }
+
+    package func respond(to request: Request, in exchange: Exchange) async -> Response {
+        do {
+            switch gateway.world.publicRoutes.match(request.head.method, request.head.path) {
+            case .route(let route, let parameters): return try await route.answer(request, parameters, exchange)
+            case .otherMethod, .none: throw Endpoint.unknown(request.head.method, request.head.path)
+            }
+        } catch {
+            return refusal(GatewayError(wrapping: error), requestID: exchange.requestID)
+        }
+    }
+
+    package func refusal(_ error: GatewayError, requestID: String) -> Response {
+        gateway.refusal(error, requestID: requestID)
+    }
+
+    package func streamFailure(_ error: GatewayError, requestID: String) -> ByteBuffer {
+        gateway.streamFailure(error, requestID: requestID)
+    }
+}

@@ -1,0 +1,83 @@
+import Testing
+import TurnpikeKit
+
+@testable import TurnpikeRuntime
+
+/// Reads a configuration whose providers and database are given, followed by `text`.
+func configuration(_ text: String = "", variables: [String: String] = [:]) throws -> GatewayConfiguration {
+    let complete = """
+        database: "sqlite:t.db"
+        providers: { one: { base_url: "http://127.0.0.1:9/v1" } }
+        \(text)
+        """
+    return try GatewayConfiguration(
+        text: complete, file: "t.yaml",
+        environment: ConfigurationEnvironment(variable: { variables[$0] }, readFile: { _ in nil }))
+}
+
+/// The message of the ``ConfigurationError`` that `text` gives.
+func mistake(_ text: String) -> String {
+    do {
+        _ = try GatewayConfiguration(
+            text: text, file: "t.yaml",
+            environment: ConfigurationEnvironment(variable: { _ in nil }, readFile: { _ in nil }))
+        return "no mistake"
+    } catch {
+        return "\(error)"
+    }
+}
+
+@Suite struct ConfigurationTests {
+    @Test func readsTheServerSection() throws {
+        let read = try configuration(
+            """
+            server: { port: 9090, admin: "127.0.0.1:9091", max_body: 1MB, max_buffered: 2MB, drain_timeout: 250ms, cors_origins: ["https://a"] }
+            """)
+        #expect(read.server.port == 9090)
+        #expect(read.server.admin?.host == "127.0.0.1" && read.server.admin?.port == 9091)
+        #expect(read.server.maxBody == 1 << 20)
+        #expect(read.server.drainTimeout == .milliseconds(250))
+        #expect(read.server.allowedOrigins == ["https://a"])
+    }
+
+    @Test func takesTheOnlyProviderAsTheDefault() throws {
+        #expect(try configuration().providers.fallback?.name == "one")
+    }
+
+    @Test func keepsSecretsOutOfDescriptions() throws {
+        let read = try GatewayConfiguration(
+            text: "database: sqlite:t\nproviders: { one: { base_url: \"http://h/v1\", api_key: \"${KEY}\" } }",
+            file: "t.yaml",
+            environment: ConfigurationEnvironment(variable: { _ in "sk-canary" }, readFile: { _ in nil }))
+        #expect(read.providers.all.first?.apiKey?.reveal() == "sk-canary")
+        #expect(!"\(read.providers)".contains("canary"))
+        var dumped = ""
+        dump(read.providers, to: &dumped)
+        #expect(!dumped.contains("canary"))
+    }
+
+    @Test(arguments: [
+        ("", "t.yaml:1: database: missing; for example sqlite:data/turnpike.db"),
+        ("database: \"postgres:x\"", "t.yaml:1: database: expected sqlite:PATH; this release knows no other database"),
+        (
+            "database: sqlite:t",
+            "t.yaml:1: providers: name at least one, such as  openai: { base_url: \"https://api.openai.com/v1\" }"
+        ),
+        (
+            "database: sqlite:t\nproviders:\n  a: { base_url: \"ftp://x\" }",
+            "t.yaml:3: providers.a.base_url: expected an address such as https://api.openai.com/v1"
+        ),
+        ("server: { port: 70000 }", "t.yaml:1: server.port: 70000 is out of range (0 to 65535)"),
+        ("server:\n  port: many", "t.yaml:2: server.port: expected a whole number, found “many”"),
+        ("server: { tls: { certificate: a.pem } }", "t.yaml:1: server.tls.certificate: needs a key beside it"),
+        (
+            "log: { level: loud }\ndatabase: sqlite:t",
+            "t.yaml:1: log.level: expected one of trace, debug, info, notice, warning, error, critical, found “loud”"
+        ),
+        ("server: {\n", "this is not valid YAML"),
+        ("server: { port: 1 }\nserver: { port: 2 }", "the key server appears twice"),
+    ])
+    func namesFileLineAndKeyOfAMistake(text: String, expected: String) {
+        #expect(mistake(text).contains(expected), "\(mistake(text))")
+    }
+}

@@ -125,6 +125,7 @@ let package = Package(
         tests(
             "TurnpikeRuntimeTests",
             ["TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, logging]),
-        tests("TurnpikeKitTests", ["TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioPosix, logging]),
+        tests("TurnpikeKitTests", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioEmbedded, logging]),
+        tests("EchoProviderTests", ["EchoProvider", "TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioEmbedded, logging]),
     ]
 )

@@ -34,21 +34,25 @@ struct EchoCompletion {
 
     /// The events of a stream, `[DONE]` included.
     func events(includeUsage: Bool) -> [ByteBuffer] {
+        let chunk = { (finish: String?, delta: (inout JSONWriter) -> Void) in
+            self.chunk(includeUsage: includeUsage, finish: finish, delta)
+        }
         var chunks = [
-            chunk {
-                $0.member("role", "assistant"); $0.member("content", "")
+            chunk(nil) {
+                $0.member("role", "assistant")
+                $0.member("content", "")
             }
         ]
         switch answer {
         case .text(let text):
-            chunks += Self.pieces(text).map { piece in chunk { $0.member("content", piece) } }
+            chunks += Self.pieces(text).map { piece in chunk(nil) { $0.member("content", piece) } }
         case .toolCall(let name, let arguments):
-            chunks.append(chunk { toolCalls(&$0, id: "call_\(id.suffix(24))", name: name, arguments: "") })
+            chunks.append(chunk(nil) { toolCalls(&$0, index: 0, id: callID, name: name, arguments: "") })
             chunks += Self.pieces(arguments).map { piece in
-                chunk { toolCalls(&$0, id: nil, name: nil, arguments: piece) }
+                chunk(nil) { toolCalls(&$0, index: 0, id: nil, name: nil, arguments: piece) }
             }
         }
-        chunks.append(chunk(finish: finishReason) { _ in })
+        chunks.append(chunk(finishReason) { _ in })
         if includeUsage { chunks.append(usageChunk) }
         return chunks.map { ServerSentEvent(data: $0).raw } + [ServerSentEvent(data: ByteBuffer(string: "[DONE]")).raw]
     }
@@ -66,16 +70,22 @@ struct EchoCompletion {
         case .text(let text): json.member("content", text)
         case .toolCall(let name, let arguments):
             json.null("content")
-            toolCalls(&json, id: "call_\(id.suffix(24))", name: name, arguments: arguments)
+            toolCalls(&json, index: nil, id: callID, name: name, arguments: arguments)
         }
         json.null("refusal")
     }
 
-    private func toolCalls(_ json: inout JSONWriter, id: String?, name: String?, arguments: String) {
+    private var callID: String { "call_\(id.suffix(24))" }
+
+    /// One call; `index` stands in the pieces of a stream only, id and name in the first of them.
+    private func toolCalls(_ json: inout JSONWriter, index: Int?, id: String?, name: String?, arguments: String) {
         json.array("tool_calls") { calls in
             calls.element(object: { call in
-                call.member("index", 0)
-                if let id { call.member("id", id); call.member("type", "function") }
+                if let index { call.member("index", index) }
+                if let id {
+                    call.member("id", id)
+                    call.member("type", "function")
+                }
                 call.object("function") { function in
                     if let name { function.member("name", name) }
                     function.member("arguments", arguments)
@@ -84,7 +94,8 @@ struct EchoCompletion {
         }
     }
 
-    private func chunk(finish: String? = nil, _ delta: (inout JSONWriter) -> Void) -> ByteBuffer {
+    /// One piece of a stream. With `includeUsage`, all but the last say `"usage": null`, as OpenAI's do.
+    private func chunk(includeUsage: Bool, finish: String?, _ delta: (inout JSONWriter) -> Void) -> ByteBuffer {
         JSONWriter.object { json in
             head(&json, object: "chat.completion.chunk")
             json.array("choices") { choices in
@@ -94,6 +105,7 @@ struct EchoCompletion {
                     choice.member("finish_reason", finish)
                 })
             }
+            if includeUsage { json.null("usage") }
         }
     }
 

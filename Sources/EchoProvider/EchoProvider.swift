@@ -38,6 +38,7 @@ package struct EchoProvider: ExchangeHandler {
         var response = Response.json(
             ErrorEnvelope(message: error.message, type: error.type, param: error.param, code: error.code).json,
             status: error.status)
+        response.headers.add(contentsOf: error.headers)
         response.error = error
         return response
     }

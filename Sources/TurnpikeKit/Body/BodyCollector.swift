@@ -3,10 +3,12 @@ import Synchronization
 
 /// A sink that gathers a whole body, up to a bound, for one waiter.
 final class BodyCollector: BodySink {
-    private struct State {
+    fileprivate struct State {
         var bytes = ByteBuffer()
         var result: Result<ByteBuffer, GatewayError>?
-        var waiter: CheckedContinuation<ByteBuffer, any Error>?
+        var waiter: CheckedContinuation<Result<ByteBuffer, GatewayError>, Never>?
+        /// Whether the source may still deliver: it has neither ended nor been cancelled.
+        var isSourceLive = true
     }
 
     private let source: any BodySource
@@ -15,7 +17,8 @@ final class BodyCollector: BodySink {
     private let reserve: @Sendable (Int) -> GatewayError?
     private let state = Mutex(State())
 
-    /// `reserve` is asked before bytes are kept and may refuse them.
+    /// `reserve` is asked before bytes are kept, under a lock, and may refuse them. What it granted is never more than
+    /// what `collect` then holds or has failed to deliver.
     init(
         _ source: any BodySource, limit: Int, tooLarge: GatewayError,
         reserve: @escaping @Sendable (Int) -> GatewayError? = { _ in nil }
@@ -26,59 +29,79 @@ final class BodyCollector: BodySink {
         self.reserve = reserve
     }
 
-    /// Starts the source and waits for the end. Cancellation ends the wait and the source.
-    func collect() async throws -> ByteBuffer {
+    /// Starts the source and waits for the end, or for the task's cancellation, which counts as the client having left.
+    ///
+    /// Call it on the source's event loop, once.
+    func collect() async -> Result<ByteBuffer, GatewayError> {
         source.start(self)
-        return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let done = state.withLock { state -> Result<ByteBuffer, GatewayError>? in
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                // The source may have delivered everything in `start`, and a task that was cancelled before has run
+                // its handler by now: the result is then there already.
+                let settled = state.withLock { state in
                     if state.result == nil { state.waiter = continuation }
                     return state.result
                 }
-                if let done { continuation.resume(with: done.mapError { $0 }) }
+                if let settled { continuation.resume(returning: settled) }
             }
         } onCancel: {
             settle(.failure(.clientLeft))
         }
+        // Not in the cancellation handler: that one runs on the thread that cancels, and a source belongs to its loop.
+        if case .failure = result { cancelSource() }
+        return result
     }
 
     func receive(_ bytes: ByteBuffer) {
-        if let refusal = reserve(bytes.readableBytes) { return abandon(refusal) }
-        let isTooLarge = state.withLock { state in
-            guard state.result == nil else { return false }
-            guard state.bytes.readableBytes + bytes.readableBytes <= limit else { return true }
-            if state.bytes.readableBytes == 0 {
-                state.bytes = bytes
-            } else {
-                state.bytes.writeImmutableBuffer(bytes)
-            }
-            return false
-        }
-        if isTooLarge { abandon(tooLarge) }
+        let refusal = state.withLock { $0.keep(bytes, limit: limit, tooLarge: tooLarge, reserve: reserve) }
+        guard let refusal else { return }
+        cancelSource()
+        settle(.failure(refusal))
     }
 
     func end(_ end: BodyEnd) {
+        state.withLock { $0.isSourceLive = false }
         switch end {
         case .complete: settle(nil)
         case .failed(let error): settle(.failure(error))
         }
     }
 
-    private func abandon(_ error: GatewayError) {
-        source.cancel()
-        settle(.failure(error))
+    private func cancelSource() {
+        let isLive = state.withLock { state in
+            defer { state.isSourceLive = false }
+            return state.isSourceLive
+        }
+        if isLive { source.cancel() }
     }
 
     /// Fixes the result, once; `nil` means that all bytes are there.
     private func settle(_ result: Result<ByteBuffer, GatewayError>?) {
-        let waiter = state.withLock { state -> CheckedContinuation<ByteBuffer, any Error>? in
-            guard state.result == nil else { return nil }
-            state.result = result ?? .success(state.bytes)
-            state.bytes = ByteBuffer()
-            defer { state.waiter = nil }
-            return state.waiter
-        }
-        guard let waiter, let settled = state.withLock({ $0.result }) else { return }
-        waiter.resume(with: settled.mapError { $0 })
+        let (waiter, settled) = state.withLock { $0.settle(result) }
+        waiter?.resume(returning: settled)
+    }
+}
+
+extension BodyCollector.State {
+    /// Keeps `bytes`, or says why not. What comes after the result is dropped.
+    fileprivate mutating func keep(
+        _ more: ByteBuffer, limit: Int, tooLarge: GatewayError, reserve: (Int) -> GatewayError?
+    ) -> GatewayError? {
+        guard result == nil else { return nil }
+        guard bytes.readableBytes + more.readableBytes <= limit else { return tooLarge }
+        if let refusal = reserve(more.readableBytes) { return refusal }
+        if bytes.readableBytes == 0 { bytes = more } else { bytes.writeImmutableBuffer(more) }
+        return nil
+    }
+
+    fileprivate mutating func settle(_ proposed: Result<ByteBuffer, GatewayError>?) -> (
+        waiter: CheckedContinuation<Result<ByteBuffer, GatewayError>, Never>?, Result<ByteBuffer, GatewayError>
+    ) {
+        if let result { return (nil, result) }
+        let settled = proposed ?? .success(bytes)
+        result = settled
+        bytes = ByteBuffer()
+        defer { waiter = nil }
+        return (waiter, settled)
     }
 }

@@ -9,11 +9,14 @@ public protocol BodySource: AnyObject, Sendable {
     func start(_ sink: any BodySink)
     /// Stops delivery until called with `false`. A source may deliver what it had already read.
     func setPaused(_ isPaused: Bool)
-    /// Gives the rest up: the source frees what it holds and calls the sink no more. May be called before `start`.
+    /// Gives the rest up: the source frees what it holds and calls the sink no more.
+    ///
+    /// May be called before `start` (which then is not), from within the sink's `receive`, and again; after the end it
+    /// does nothing. A source that is released without having been started gives up by itself.
     func cancel()
 }
 
-/// Where a body's bytes go.
+/// Where a body's bytes go. Called on the exchange's event loop, possibly before `start` has returned.
 public protocol BodySink: AnyObject, Sendable {
     func receive(_ bytes: ByteBuffer)
     func end(_ end: BodyEnd)

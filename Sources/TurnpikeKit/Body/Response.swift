@@ -9,7 +9,7 @@ public struct Response: Sendable {
     /// What this answer reports, if it is an error of Turnpike's or a plugin's own: the exchange then counts as refused.
     package var error: GatewayError?
     /// What reworks the body while it passes, the innermost (closest to the upstream) first.
-    package private(set) var transformers: [any ResponseTransformer] = []
+    package internal(set) var transformers: [any ResponseTransformer] = []
 
     public init(status: HTTPResponseStatus, headers: HTTPHeaders = [:], body: ResponseBody = .empty) {
         self.status = status
@@ -22,12 +22,14 @@ public struct Response: Sendable {
         Response(status: status, headers: ["Content-Type": "application/json"], body: .bytes(bytes))
     }
 
-    /// Whether the body is a stream of server-sent events.
+    /// Whether the body is a stream of server-sent events that can be read: one that is compressed is just bytes.
     public var isEventStream: Bool {
         guard let type = headers.first(name: "content-type") else { return false }
         let wanted = "text/event-stream"
-        return type.utf8.count >= wanted.utf8.count
-            && zip(type.utf8, wanted.utf8).allSatisfy { $0 | 0x20 == $1 | 0x20 }
+        guard type.utf8.count >= wanted.utf8.count, zip(type.utf8, wanted.utf8).allSatisfy({ $0 | 0x20 == $1 | 0x20 })
+        else { return false }
+        let encoding = headers.first(name: "content-encoding")
+        return encoding == nil || encoding == "" || encoding == "identity"
     }
 
     /// Adds a transformer outside all that are there: it sees what they let through.
@@ -40,38 +42,56 @@ public struct Response: Sendable {
 
     /// Reads the whole body, through the transformers added so far, and leaves it in place as bytes.
     ///
-    /// Throws a ``GatewayError``: what ended the body, or `bad_gateway` above `limit` bytes.
+    /// Throws a ``GatewayError``: what ended the body or a transformer, or `answer_too_large` above `limit` bytes. The
+    /// transformers' ends have been called then, and the body is empty: the answer cannot be given any more.
     @discardableResult
     public mutating func collect(upTo limit: Int) async throws -> ByteBuffer {
-        var pipeline = ResponsePipeline(transformers, isEventStream: isEventStream)
-        transformers = []
-        let raw: ByteBuffer
+        var pipeline = takePipeline()
+        let raw = await takeBytes(upTo: limit)
+        guard !pipeline.isEmpty else { return try keep(raw.get()) }
+        var whole: ByteBuffer?
+        var failure: GatewayError?
         do {
-            raw = try await rawBytes(upTo: limit)
+            whole = try pipeline.receive(raw.get())
         } catch {
-            let failure = error as? GatewayError ?? .internalError("\(error)")
-            _ = await pipeline.finish(failure.code == GatewayError.clientLeft.code ? .clientLeft : .failed(failure))
-            throw failure
+            failure = error
         }
-        guard !pipeline.isEmpty else {
-            body = .bytes(raw)
-            return raw
-        }
-        var whole = try pipeline.receive(raw) ?? ByteBuffer()
-        let tail = await pipeline.finish(.complete)
-        if let error = tail.error { throw error }
-        if let bytes = tail.bytes { whole.writeImmutableBuffer(bytes) }
-        body = .bytes(whole)
-        return whole
+        let tail = await pipeline.finish(failure.map(ResponseEnd.init(because:)) ?? .complete)
+        if let failure = failure ?? tail.error { throw failure }
+        guard var bytes = whole else { return keep(tail.bytes ?? ByteBuffer()) }
+        if let tail = tail.bytes { bytes.writeImmutableBuffer(tail) }
+        return keep(bytes)
     }
 
-    private func rawBytes(upTo limit: Int) async throws -> ByteBuffer {
-        switch body {
-        case .empty: return ByteBuffer()
-        case .bytes(let bytes): return bytes
+    /// Gives the answer up, for a middleware that answers otherwise: cancels the body and calls the transformers' ends.
+    ///
+    /// An answer that is dropped without this is cancelled too, but its transformers never learn that it ended.
+    public mutating func discard(because reason: GatewayError) async {
+        var pipeline = takePipeline()
+        if case .stream(let source) = body { source.cancel() }
+        body = .empty
+        _ = await pipeline.finish(ResponseEnd(because: reason))
+    }
+
+    private mutating func takePipeline() -> ResponsePipeline {
+        defer { transformers = [] }
+        return ResponsePipeline(transformers, isEventStream: isEventStream)
+    }
+
+    private mutating func takeBytes(upTo limit: Int) async -> Result<ByteBuffer, GatewayError> {
+        let content = body
+        body = .empty
+        switch content {
+        case .empty: return .success(ByteBuffer())
+        case .bytes(let bytes): return .success(bytes)
         case .stream(let source):
-            return try await BodyCollector(source, limit: limit, tooLarge: .answerTooLarge(limit: limit)).collect()
+            return await BodyCollector(source, limit: limit, tooLarge: .answerTooLarge(limit: limit)).collect()
         }
+    }
+
+    private mutating func keep(_ bytes: ByteBuffer) -> ByteBuffer {
+        body = .bytes(bytes)
+        return bytes
     }
 }
 

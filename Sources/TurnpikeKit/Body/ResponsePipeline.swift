@@ -5,48 +5,53 @@ import OpenAIWire
 /// The transformers of one response, applied in order from the innermost to the outermost.
 ///
 /// Neighbours that want events share one parser. A transformer that wants bytes between two that want events splits
-/// them into two groups, so each always sees what its inner neighbour let through.
+/// them into two steps, so each always sees what its inner neighbour let through.
 package struct ResponsePipeline: Sendable {
-    private var steps: [PipelineStep] = []
+    private var steps: [any PipelineStep] = []
 
     package init(_ transformers: [any ResponseTransformer], isEventStream: Bool) {
+        var neighbours: [any ResponseTransformer] = []
         for transformer in transformers {
             switch (transformer.subscription, isEventStream) {
-            case (.events, true):
-                if case .events(var group)? = steps.last {
-                    group.transformers.append(transformer)
-                    steps[steps.count - 1] = .events(group)
-                } else {
-                    steps.append(.events(EventGroup(transformers: [transformer])))
-                }
-            case (.bytes, _), (.events, false): steps.append(.bytes(transformer))
+            case (.events, true): neighbours.append(transformer)
+            case (.bytes, _), (.events, false):
+                if !neighbours.isEmpty { steps.append(EventStep(neighbours)) }
+                neighbours = []
+                steps.append(ByteStep(transformer))
             }
         }
+        if !neighbours.isEmpty { steps.append(EventStep(neighbours)) }
     }
 
     package var isEmpty: Bool { steps.isEmpty }
 
     /// Passes a chunk through; `nil` when nothing of it goes on now.
+    ///
+    /// After it has thrown, only `finish` may follow; what the transformers let through before the failure comes there.
     package mutating func receive(_ chunk: ByteBuffer) throws(GatewayError) -> ByteBuffer? {
         try pass(chunk, from: 0)
     }
 
     /// Ends every transformer, the innermost first; each one's tail passes through those outside it.
     ///
-    /// An error ends the body with that error for the transformers further out, whose ends are still called.
+    /// An error ends the body with that error for the transformers further out, whose ends are still called. The bytes
+    /// belong to the answer whether or not there is an error; it is the first one that counts.
     package mutating func finish(_ end: ResponseEnd) async -> (bytes: ByteBuffer?, error: GatewayError?) {
         var end = end
         var failure: GatewayError?
         var output: ByteBuffer?
         for index in steps.indices {
-            do {
-                let tail = try await steps[index].finish(end)
-                if let tail, let passed = try pass(tail, from: index + 1) { append(passed, to: &output) }
-            } catch {
-                let error = error as? GatewayError ?? .internalError("\(error)")
-                failure = failure ?? error
-                if case .clientLeft = end {} else { end = .failed(error) }
+            var (tail, error) = await steps[index].finish(end)
+            if let bytes = tail {
+                do {
+                    tail = try pass(bytes, from: index + 1)
+                } catch let outer {
+                    tail = nil
+                    error = error ?? outer
+                }
             }
+            if let tail { append(tail, to: &output) }
+            if let error { end.fail(error, noting: &failure) }
         }
         return (output, failure)
     }
@@ -61,116 +66,61 @@ package struct ResponsePipeline: Sendable {
     }
 }
 
-private enum PipelineStep: Sendable {
-    case bytes(any ResponseTransformer)
-    case events(EventGroup)
+/// A part of the pipeline with one view of the body. A value behind an existential, so that it works in place.
+protocol PipelineStep: Sendable {
+    /// What goes on of `chunk` now. After it has thrown, it lets nothing through any more.
+    mutating func receive(_ chunk: ByteBuffer) throws(GatewayError) -> ByteBuffer?
+    /// Ends the transformers, once, and gives what is left to go on.
+    mutating func finish(_ end: ResponseEnd) async -> (tail: ByteBuffer?, error: GatewayError?)
+}
+
+/// One transformer that sees bytes.
+private struct ByteStep: PipelineStep {
+    private var transformer: any ResponseTransformer
+    private var isBroken = false
+
+    init(_ transformer: any ResponseTransformer) { self.transformer = transformer }
 
     mutating func receive(_ chunk: ByteBuffer) throws(GatewayError) -> ByteBuffer? {
-        switch self {
-        case .bytes(var transformer):
-            self = .vacant
-            defer { self = .bytes(transformer) }
+        guard !isBroken else { return nil }
+        do {
             switch try transformer.onChunk(chunk) {
             case .pass: return chunk
             case .withhold: return nil
             case .replace(let bytes): return bytes.readableBytes == 0 ? nil : bytes
             }
-        case .events(var group):
-            self = .vacant
-            defer { self = .events(group) }
-            return try group.receive(chunk)
-        }
-    }
-
-    mutating func finish(_ end: ResponseEnd) async throws -> ByteBuffer? {
-        switch self {
-        case .bytes(var transformer):
-            switch try await transformer.onEnd(end) {
-            case .nothing: return nil
-            case .bytes(let bytes): return bytes
-            case .events(let events): return joined(events)
-            }
-        case .events(var group): return try await group.finish(end)
-        }
-    }
-
-    /// Stands in while a step works on its value in place, so that nothing is copied.
-    private static var vacant: PipelineStep { .events(EventGroup(transformers: [])) }
-}
-
-/// Neighbouring transformers that share one parsing of the event stream.
-private struct EventGroup: Sendable {
-    var transformers: [any ResponseTransformer]
-    private var parser = ServerSentEventParser(maxEventBytes: EventGroup.maxEventBytes)
-
-    /// One event may carry an image; more than this is no event stream any more.
-    static let maxEventBytes = 32 << 20
-
-    init(transformers: [any ResponseTransformer]) { self.transformers = transformers }
-
-    mutating func receive(_ chunk: ByteBuffer) throws(GatewayError) -> ByteBuffer? {
-        parser.append(chunk)
-        var output: ByteBuffer?
-        while let event = try nextEvent() { try emit(event, from: 0, into: &output) }
-        return output
-    }
-
-    private mutating func nextEvent() throws(GatewayError) -> ServerSentEvent? {
-        do {
-            return try parser.next()
         } catch {
-            throw GatewayError(
-                .upstream, .badGateway, code: "upstream_protocol_error",
-                "The upstream's event stream cannot be read.", detail: "\(error)", retry: .unsafe)
+            isBroken = true
+            throw error
         }
     }
 
-    private mutating func emit(_ event: ServerSentEvent, from first: Int, into output: inout ByteBuffer?)
-        throws(GatewayError)
-    {
-        for index in first..<transformers.count {
-            switch try transformers[index].onEvent(event) {
-            case .pass: continue
-            case .withhold: return
-            case .replace(let events):
-                for event in events { try emit(event, from: index + 1, into: &output) }
-                return
+    mutating func finish(_ end: ResponseEnd) async -> (tail: ByteBuffer?, error: GatewayError?) {
+        do {
+            switch try await transformer.onEnd(end) {
+            case .nothing: return (nil, nil)
+            case .bytes(let bytes): return (bytes, nil)
+            case .events(let events):
+                var output: ByteBuffer?
+                for event in events { append(event.raw, to: &output) }
+                return (output, nil)
             }
+        } catch {
+            return (nil, error as? GatewayError ?? .internalError(String(reflecting: error)))
         }
-        append(event.raw, to: &output)
-    }
-
-    mutating func finish(_ end: ResponseEnd) async throws -> ByteBuffer? {
-        var end = end
-        var output: ByteBuffer?
-        var failure: GatewayError?
-        for index in transformers.indices {
-            do {
-                switch try await transformers[index].onEnd(end) {
-                case .nothing: break
-                case .bytes(let bytes): append(bytes, to: &output)
-                case .events(let events):
-                    for event in events { try emit(event, from: index + 1, into: &output) }
-                }
-            } catch {
-                let error = error as? GatewayError ?? .internalError("\(error)")
-                failure = failure ?? error
-                if case .clientLeft = end {} else { end = .failed(error) }
-            }
-        }
-        if let failure { throw failure }
-        let rest = parser.finish()
-        if rest.readableBytes > 0 { append(rest, to: &output) }
-        return output
     }
 }
 
-private func append(_ bytes: ByteBuffer, to output: inout ByteBuffer?) {
+extension ResponseEnd {
+    /// The end for those further out when `error` came up; the first error is noted. A client that left stays so.
+    mutating func fail(_ error: GatewayError, noting failure: inout GatewayError?) {
+        failure = failure ?? error
+        if case .clientLeft = self { return }
+        self = .failed(error)
+    }
+}
+
+/// Adds `bytes` to what there is of `output`; the first piece is taken as it is, without a copy.
+func append(_ bytes: ByteBuffer, to output: inout ByteBuffer?) {
     if output == nil { output = bytes } else { output?.writeImmutableBuffer(bytes) }
-}
-
-private func joined(_ events: [ServerSentEvent]) -> ByteBuffer? {
-    var output: ByteBuffer?
-    for event in events { append(event.raw, to: &output) }
-    return output
 }

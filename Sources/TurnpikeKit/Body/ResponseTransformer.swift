@@ -5,7 +5,9 @@ public import OpenAIWire
 ///
 /// `onChunk` and `onEvent` are synchronous and run on the event loop for every chunk, so they must be short and never
 /// block. `onEnd` may wait: nothing that it returns, and nothing that comes after it, reaches the client before it
-/// has returned. It is called exactly once: when the body is complete, when it failed, or when the client left.
+/// has returned. It is called exactly once: when the body is complete, when it failed, or when the client left; in the
+/// last case the task may be cancelled, so hand work over instead of waiting for it.
+/// What `onChunk` or `onEvent` throws ends the answer: nothing more passes this transformer, and its `onEnd` follows.
 /// A transformer that withholds bytes bounds what it keeps and says so in its documentation.
 public protocol ResponseTransformer: Sendable {
     /// What this transformer is called with.
@@ -54,14 +56,22 @@ public enum EventAction: Sendable {
 
 /// How the body of a response ended.
 public enum ResponseEnd: Sendable {
+    /// All of it passed.
     case complete
+    /// It broke off: upstream, or in a transformer further in.
     case failed(GatewayError)
     case clientLeft
+
+    /// The end that `error` makes.
+    package init(because error: GatewayError) {
+        self = error.code == GatewayError.clientLeft.code ? .clientLeft : .failed(error)
+    }
 }
 
 /// What a transformer adds when the body has ended.
 public enum ResponseTail: Sendable {
     case nothing
+    /// On an event stream these are whole events, too: transformers further out see them as such.
     case bytes(ByteBuffer)
     case events([ServerSentEvent])
 }

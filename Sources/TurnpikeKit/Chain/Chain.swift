@@ -2,10 +2,12 @@ import Logging
 import Synchronization
 
 /// What the failure of a plugin does to the request that it was working on.
-public enum FailurePolicy: String, Sendable {
+public enum FailurePolicy: String, Sendable, CaseIterable {
     /// The client gets an error.
     case closed
     /// The request is passed on as if the plugin were not there; the failure is logged.
+    ///
+    /// This holds for a transformer, too, as long as it has withheld nothing: what would be lost ends the answer instead.
     case open
 }
 
@@ -36,52 +38,62 @@ package final class Chain: Sendable {
         for index in position..<links.count {
             let link = links[index]
             if let flag = link.flag, !exchange.isOn(flag) { continue }
-            let next = Next(self, from: index + 1, in: exchange)
             switch link.onFailure {
-            case .closed: return try await link.middleware.handle(request, in: exchange, next: next)
-            case .open: return try await runOpen(link, request, in: exchange, next: next)
+            case .closed:
+                let next = Next(self, from: index + 1, in: exchange)
+                return try await link.middleware.handle(request, in: exchange, next: next)
+            case .open: return try await runOpen(link, request, in: exchange, from: index + 1)
             }
         }
         throw GatewayError.internalError("the chain ended without an answer: its last step must be a router")
     }
 
     /// Runs a plugin whose own failure must not hurt. A failure of the steps behind it stays theirs.
-    private func runOpen(_ link: Link, _ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+    private func runOpen(_ link: Link, _ request: Request, in exchange: Exchange, from rest: Int) async throws
+        -> Response
+    {
         let inner = InnerResult()
-        let watched = Chain([Link(id: "rest", middleware: RestOfChain(next: next, result: inner))])
+        let next = Next(self, from: rest, in: exchange, result: inner)
         do {
-            return try await link.middleware.handle(
-                request, in: exchange, next: Next(watched, from: 0, in: exchange))
+            var response = try await link.middleware.handle(request, in: exchange, next: next)
+            response.tolerateFailures(of: link.id, in: exchange, from: inner.transformerCount)
+            return response
         } catch {
-            if let error = error as? GatewayError, error.code == GatewayError.clientLeft.code { throw error }
-            exchange.logger.warning(
-                "A plugin failed and was passed over.",
-                metadata: ["plugin": "\(link.id)", "error": "\(String(reflecting: error))"])
-            guard let result = inner.value else { return try await next(request) }
-            return try result.get()
+            switch inner.value {
+            // The plugin may have thrown something of its own because of it: the cause is what counts.
+            case .failure(let cause)?: throw cause
+            case .success(let response)?:
+                log(error, of: link, in: exchange)
+                return response
+            case nil:
+                // Whoever has left needs no answer, and must not cost an upstream call.
+                if Task.isCancelled || error.isClientLeft { throw GatewayError.clientLeft }
+                log(error, of: link, in: exchange)
+                return try await Next(self, from: rest, in: exchange)(request)
+            }
         }
+    }
+
+    private func log(_ error: any Error, of link: Link, in exchange: Exchange) {
+        exchange.logger.warning(
+            "A plugin failed and was passed over.",
+            metadata: ["plugin": "\(link.id)", "error": "\(String(reflecting: error))"])
     }
 }
 
 /// What the steps behind an open plugin gave, whatever the plugin then made of it.
-private final class InnerResult: Sendable {
+final class InnerResult: Sendable {
     private let stored = Mutex<Result<Response, any Error>?>(nil)
+
     var value: Result<Response, any Error>? { stored.withLock { $0 } }
     func remember(_ result: Result<Response, any Error>) { stored.withLock { $0 = result } }
+
+    /// How many transformers the answer had when the plugin got it.
+    fileprivate var transformerCount: Int {
+        if case .success(let response)? = value { response.transformers.count } else { 0 }
+    }
 }
 
-private struct RestOfChain: Middleware {
-    let next: Next
-    let result: InnerResult
-
-    func handle(_ request: Request, in exchange: Exchange, next _: Next) async throws -> Response {
-        do {
-            let response = try await next(request)
-            result.remember(.success(response))
-            return response
-        } catch {
-            result.remember(.failure(error))
-            throw error
-        }
-    }
+extension Error {
+    fileprivate var isClientLeft: Bool { (self as? GatewayError)?.code == GatewayError.clientLeft.code }
 }

@@ -14,15 +14,28 @@ public struct Next: Sendable {
     private let chain: Chain
     private let position: Int
     private let exchange: Exchange
+    /// Where the result is noted for a plugin that fails open.
+    private let result: InnerResult?
 
-    init(_ chain: Chain, from position: Int, in exchange: Exchange) {
+    init(_ chain: Chain, from position: Int, in exchange: Exchange, result: InnerResult? = nil) {
         self.chain = chain
         self.position = position
         self.exchange = exchange
+        self.result = result
     }
 
     /// Runs the rest of the chain and returns its answer. Call it at most once.
+    ///
+    /// Return the answer, reworked or not; one that is replaced is given up with ``Response/discard(because:)``.
     public func callAsFunction(_ request: Request) async throws -> Response {
-        try await chain.run(request, in: exchange, from: position)
+        guard let result else { return try await chain.run(request, in: exchange, from: position) }
+        do {
+            let response = try await chain.run(request, in: exchange, from: position)
+            result.remember(.success(response))
+            return response
+        } catch {
+            result.remember(.failure(error))
+            throw error
+        }
     }
 }

@@ -10,6 +10,7 @@ public final class ConfigurationSection: Sendable {
     private let entries: [(key: String, location: ConfigurationNode.Location, node: ConfigurationNode)]
     private let environment: ConfigurationEnvironment
     private let asked = Mutex<[String]>([])
+    /// By path, in the order of asking: whoever asks again gets the same section, which knows what was asked before.
     private let children = Mutex<[ConfigurationSection]>([])
 
     /// Throws when `node` is something else than a section (nothing at all is an empty one) or names a key twice.
@@ -37,40 +38,49 @@ public final class ConfigurationSection: Sendable {
     public func string(_ key: String, default fallback: String) throws -> String { try string(key) ?? fallback }
 
     /// A credential: `${NAME}` takes it from the environment, `file:PATH` from a file (less its last line break).
+    ///
+    /// An empty one is an error: a key that is there but empty must not pass for one.
     public func secret(_ key: String) throws -> Secret? {
         guard let value = try scalar(key) else { return nil }
-        guard value.text.hasPrefix("file:") else { return Secret(value.text) }
+        guard value.text.hasPrefix("file:") else {
+            guard !value.text.isEmpty else { throw error(key, "the value is empty") }
+            return Secret(value.text)
+        }
         let file = String(value.text.dropFirst("file:".count))
         guard let content = environment.readFile(file) else { throw error(key, "the file \(file) cannot be read") }
+        guard !content.isEmpty else { throw error(key, "the file \(file) is empty") }
         return Secret(content)
     }
 
     /// A whole number within `range`.
     public func int(_ key: String, default fallback: Int, in range: ClosedRange<Int> = 0...Int.max) throws -> Int {
         guard let value = try scalar(key) else { return fallback }
-        guard !value.isQuoted, let number = Int(value.text.filter { $0 != "_" }) else {
-            throw error(key, "expected a whole number, found “\(value.text)”")
+        guard !value.isString, let number = Int(value.text.filter { $0 != "_" }) else {
+            throw error(key, "expected a whole number, found “\(value.written)”")
         }
         guard range.contains(number) else {
-            throw error(key, "\(number) is out of range (\(range.lowerBound) to \(range.upperBound))")
+            let bound =
+                range.upperBound == .max ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+            throw error(key, "out of range: expected \(bound), found “\(value.written)”")
         }
         return number
     }
 
     public func double(_ key: String, default fallback: Double, in range: ClosedRange<Double>) throws -> Double {
         guard let value = try scalar(key) else { return fallback }
-        guard !value.isQuoted, let number = Double(value.text), range.contains(number) else {
-            throw error(key, "expected a number from \(range.lowerBound) to \(range.upperBound), found “\(value.text)”")
+        guard !value.isString, let number = Double(value.text), range.contains(number) else {
+            throw error(
+                key, "expected a number from \(range.lowerBound) to \(range.upperBound), found “\(value.written)”")
         }
         return number
     }
 
     public func bool(_ key: String, default fallback: Bool) throws -> Bool {
         guard let value = try scalar(key) else { return fallback }
-        switch (value.isQuoted, value.text) {
+        switch (value.isString, value.text) {
         case (false, "true"): return true
         case (false, "false"): return false
-        default: throw error(key, "expected true or false, found “\(value.text)”")
+        default: throw error(key, "expected true or false, found “\(value.written)”")
         }
     }
 
@@ -78,7 +88,7 @@ public final class ConfigurationSection: Sendable {
     public func duration(_ key: String, default fallback: Duration) throws -> Duration {
         guard let value = try scalar(key) else { return fallback }
         guard let duration = Quantity.duration(value.text) else {
-            throw error(key, "expected a duration such as 250ms, 10s, 5m, 2h or 7d, found “\(value.text)”")
+            throw error(key, "expected a duration such as 250ms, 10s, 5m, 2h or 7d, found “\(value.written)”")
         }
         return duration
     }
@@ -87,7 +97,7 @@ public final class ConfigurationSection: Sendable {
     public func bytes(_ key: String, default fallback: Int) throws -> Int {
         guard let value = try scalar(key) else { return fallback }
         guard let bytes = Quantity.bytes(value.text) else {
-            throw error(key, "expected a size such as 65536, 64KB or 32MB, found “\(value.text)”")
+            throw error(key, "expected a size such as 65536, 64KB or 32MB, found “\(value.written)”")
         }
         return bytes
     }
@@ -99,7 +109,7 @@ public final class ConfigurationSection: Sendable {
         guard let value = try scalar(key) else { return fallback }
         guard let choice = Choice(rawValue: value.text) else {
             let known = Choice.allCases.map(\.rawValue).joined(separator: ", ")
-            throw error(key, "expected one of \(known), found “\(value.text)”")
+            throw error(key, "expected one of \(known), found “\(value.written)”")
         }
         return choice
     }
@@ -154,6 +164,7 @@ public final class ConfigurationSection: Sendable {
     }
 
     private func child(_ node: ConfigurationNode, path: String) throws -> ConfigurationSection {
+        if let known = children.withLock({ $0.first { $0.path == path } }) { return known }
         let section = try ConfigurationSection(node, path: path, environment: environment)
         children.withLock { $0.append(section) }
         return section
@@ -170,9 +181,22 @@ public final class ConfigurationSection: Sendable {
         return node
     }
 
-    private func scalar(_ key: String) throws -> (text: String, isQuoted: Bool)? {
+    private func scalar(_ key: String) throws -> Scalar? {
         guard let node = ask(key) else { return nil }
-        guard case .scalar(let text, let isQuoted) = node.content else { throw error(key, "expected a single value") }
-        return (try environment.expand(text, at: node.location, key: fullKey(key)), isQuoted)
+        guard case .scalar(let written, let isQuoted) = node.content else {
+            throw error(key, "expected a single value")
+        }
+        let text = try environment.expand(written, at: node.location, key: fullKey(key))
+        // `{ port: "${PORT}" }` needs its quotes for the braces: they do not make it a string.
+        return Scalar(text: text, written: written, isString: isQuoted && !written.contains("${"))
     }
+}
+
+/// A value of the configuration and how the file has it.
+private struct Scalar {
+    let text: String
+    /// For messages: a variable by its name, since its value may be a credential that landed in the wrong place.
+    let written: String
+    /// Quoted, and so no number or truth value.
+    let isString: Bool
 }

@@ -28,10 +28,11 @@ public final class Exchange: Sendable {
     private let flags: any FlagEvaluator
     private let state = Mutex(State())
 
-    private struct State {
+    fileprivate struct State {
         var values: [(key: ObjectIdentifier, value: any Sendable)] = []
         var finishers: [@Sendable (Outcome) -> Void] = []
-        var isFinished = false
+        /// Set once, when the exchange is over.
+        var outcome: Outcome?
     }
 
     package init(
@@ -67,10 +68,8 @@ public final class Exchange: Sendable {
         }
         set {
             let wanted = ObjectIdentifier(key)
-            state.withLock { state in
-                state.values.removeAll { $0.key == wanted }
-                if let newValue { state.values.append((wanted, newValue)) }
-            }
+            // The old value goes out of the lock: what its deinit does may come back here.
+            _ = state.withLock { $0.replace(wanted, with: newValue) }
         }
     }
 
@@ -84,30 +83,45 @@ public final class Exchange: Sendable {
     /// Registers what runs once when the exchange is over, whatever its end: completed, refused, failed, abandoned.
     ///
     /// Actions run last added first, on the event loop, and must not block: enqueue, and let `run()` do the writing.
-    /// An action that is registered after the end is dropped, which is a programming error.
+    /// An action that is registered after the end (by a step that had not noticed that the client was gone) runs at once.
     public func onFinish(_ action: @escaping @Sendable (Outcome) -> Void) {
-        let isTooLate = state.withLock { state in
-            if !state.isFinished { state.finishers.append(action) }
-            return state.isFinished
+        let outcome = state.withLock { state in
+            if state.outcome == nil { state.finishers.append(action) }
+            return state.outcome
         }
-        assert(!isTooLate, "A finisher was registered after the exchange had ended.")
+        if let outcome { action(outcome) }
     }
 
     /// Runs the finishers. Later calls do nothing.
     package func finish(_ outcome: Outcome) {
-        let finishers = state.withLock { state in
-            guard !state.isFinished else { return [@Sendable (Outcome) -> Void]() }
-            state.isFinished = true
-            return exchangeOut(&state.finishers)
-        }
+        let finishers = state.withLock { $0.finish(outcome) }
         for action in finishers.reversed() { action(outcome) }
     }
 }
 
-/// Takes what `actions` holds and leaves nothing: finishers often hold the exchange itself.
-private func exchangeOut(_ actions: inout [@Sendable (Outcome) -> Void]) -> [@Sendable (Outcome) -> Void] {
-    defer { actions = [] }
-    return actions
+extension Exchange.State {
+    fileprivate mutating func replace(_ key: ObjectIdentifier, with value: (any Sendable)?) -> (any Sendable)? {
+        let index = values.firstIndex { $0.key == key }
+        switch (index, value) {
+        case (let index?, let value?):
+            let old = values[index].value
+            values[index].value = value
+            return old
+        case (let index?, nil): return values.remove(at: index).value
+        case (nil, let value?):
+            values.append((key, value))
+            return nil
+        case (nil, nil): return nil
+        }
+    }
+
+    /// Takes the finishers out, since they often hold the exchange itself; none the second time.
+    fileprivate mutating func finish(_ outcome: Outcome) -> [@Sendable (Outcome) -> Void] {
+        guard self.outcome == nil else { return [] }
+        self.outcome = outcome
+        defer { finishers = [] }
+        return finishers
+    }
 }
 
 /// Answers whether a flag is on. The configuration's implementation lives in the runtime.

@@ -29,12 +29,16 @@ public struct RequestHead: Sendable {
     }
 
     /// The decoded value of the first query item called `name`; form encoding, so `+` is a space.
+    ///
+    /// An item without `=` has the empty value. One whose escapes are malformed or do not make UTF-8 is no item: `nil`.
     public func queryItem(_ name: String) -> String? {
         guard let query else { return nil }
-        for item in query.split(separator: "&", omittingEmptySubsequences: true) {
-            let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard PercentEncoding.decode(parts[0], plusIsSpace: true) == name else { continue }
-            return parts.count == 2 ? PercentEncoding.decode(parts[1], plusIsSpace: true) : ""
+        // Bytes, not characters: a combining mark behind a separator must not hide it.
+        for item in query.utf8.split(separator: UInt8(ascii: "&")) {
+            let mark = item.firstIndex(of: UInt8(ascii: "=")) ?? item.endIndex
+            guard PercentEncoding.decode(Substring(item[..<mark]), plusIsSpace: true) == name else { continue }
+            let value = mark == item.endIndex ? item[mark...] : item[item.index(after: mark)...]
+            return PercentEncoding.decode(Substring(value), plusIsSpace: true)
         }
         return nil
     }

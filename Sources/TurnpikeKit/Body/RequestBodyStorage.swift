@@ -1,0 +1,108 @@
+import NIOCore
+import Synchronization
+
+/// What the copies of one ``RequestBody`` share: how far its reading is, and what was made of it.
+final class RequestBodyStorage: Sendable {
+    /// unread → reading → collected; unread → taken. A body in memory begins as collected.
+    enum State {
+        case unread(any BodySource)
+        case reading([CheckedContinuation<Result<ByteBuffer, GatewayError>, Never>])
+        case collected(Result<ByteBuffer, GatewayError>)
+        /// Forwarded as a stream.
+        case taken
+    }
+
+    let declaredLength: Int?
+    private let budget: BufferBudget?
+    /// What was taken from `budget`.
+    private let reserved = Atomic<Int>(0)
+    private let state: Mutex<State>
+    private let derivedValues = Mutex<[any Sendable]>([])
+
+    init(_ state: consuming State, declaredLength: Int?, budget: BufferBudget?) {
+        self.state = Mutex(state)
+        self.declaredLength = declaredLength
+        self.budget = budget
+    }
+
+    deinit { release() }
+
+    func derived<Value: Sendable>(_ type: Value.Type) -> Value? {
+        derivedValues.withLock { values in
+            for value in values { if let value = value as? Value { return value } }
+            return nil
+        }
+    }
+
+    func remember(_ value: some Sendable) { derivedValues.withLock { $0.append(value) } }
+
+    func collect(upTo limit: Int) async throws(GatewayError) -> ByteBuffer {
+        if let declaredLength, declaredLength > limit { throw .bodyTooLarge(limit: limit) }
+        let bytes = try await collected(upTo: limit).get()
+        guard bytes.readableBytes <= limit else { throw .bodyTooLarge(limit: limit) }
+        return bytes
+    }
+
+    func takeContent() throws(GatewayError) -> RequestBody.Content {
+        let before = state.withLock { state in
+            let before = state
+            if case .unread = before { state = .taken }
+            return before
+        }
+        switch before {
+        case .unread(let source): return .stream(source, length: declaredLength)
+        case .collected(let result): return .bytes(try result.get())
+        case .reading: throw .internalError("a request body was forwarded while it was being collected")
+        case .taken: throw .internalError("a request body was forwarded twice as a stream")
+        }
+    }
+
+    private func collected(upTo limit: Int) async -> Result<ByteBuffer, GatewayError> {
+        let before = state.withLock { state in
+            let before = state
+            if case .unread = before { state = .reading([]) }
+            return before
+        }
+        switch before {
+        case .unread(let source): return await read(source, upTo: limit)
+        case .reading: return await reading()
+        case .collected(let result): return result
+        case .taken: return .failure(.internalError("a request body was collected after it was forwarded as a stream"))
+        }
+    }
+
+    private func read(_ source: any BodySource, upTo limit: Int) async -> Result<ByteBuffer, GatewayError> {
+        let collector = BodyCollector(source, limit: limit, tooLarge: .bodyTooLarge(limit: limit)) { [self] count in
+            if let refusal = budget?.reserve(count) { return refusal }
+            reserved.wrappingAdd(count, ordering: .relaxed)
+            return nil
+        }
+        let result = await collector.collect()
+        if case .failure = result { release() }
+        let waiters = state.withLock { state in
+            defer { state = .collected(result) }
+            if case .reading(let waiters) = state { return waiters }
+            return []
+        }
+        for waiter in waiters { waiter.resume(returning: result) }
+        return result
+    }
+
+    /// The result of the reading that another task is at.
+    private func reading() async -> Result<ByteBuffer, GatewayError> {
+        await withCheckedContinuation { continuation in
+            let settled = state.withLock { state -> Result<ByteBuffer, GatewayError>? in
+                switch state {
+                case .collected(let result): return result
+                case .reading(let waiters):
+                    state = .reading(waiters + [continuation])
+                    return nil
+                case .unread, .taken: preconditionFailure("A body that is being read becomes neither unread nor taken.")
+                }
+            }
+            if let settled { continuation.resume(returning: settled) }
+        }
+    }
+
+    private func release() { budget?.release(reserved.exchange(0, ordering: .relaxed)) }
+}

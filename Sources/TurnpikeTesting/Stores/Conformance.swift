@@ -21,6 +21,11 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
         try await check(fixture)
     }
 
+    /// Everything about `ConversationStore`.
+    public static var conversations: [ConformanceCase] {
+        SessionConformance.cases + TurnConformance.cases + HistoryConformance.cases
+    }
+
     /// Everything about `Database`, `TransactionLane` and `Migrator`.
     public static var databases: [ConformanceCase] {
         ValueConformance.cases + AccessConformance.cases + LaneConformance.cases + MigrationConformance.cases

@@ -37,7 +37,7 @@ enum MigrationConformance {
         ["CREATE TABLE IF NOT EXISTS tools (name \(type.text(50)) NOT NULL PRIMARY KEY) \(type.clustered)"]
     }
 
-    private static let logger = Logger(label: "conformance") { _ in SwiftLogNoOpLogHandler() }
+    static let logger = Logger(label: "conformance") { _ in SwiftLogNoOpLogHandler() }
 
     private static func migrator(_ migrations: [Migration], _ lease: MigrationLease = MigrationLease()) -> Migrator {
         Migrator(migrations, logger: logger, lease: lease)

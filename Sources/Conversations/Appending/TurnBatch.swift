@@ -1,0 +1,133 @@
+import NIOCore
+public import Persistence
+
+/// Appends the turns of a batch, of any number of sessions, inside one transaction.
+///
+/// Locks the session rows in the order of their keys; looks for the turn ids, so that a turn whose commit got no answer
+/// is not stored twice; allocates seqs from the locked rows; writes messages and turns in bulk, one update per session.
+struct TurnBatch {
+    private let connection: any Connection
+    private let time: Timestamp
+    private var sessions: [SessionKey: Session] = [:]
+    private var stored: [StoredTurnKey: Int64] = [:]
+    private var planned: [(draft: TurnDraft, plan: TurnPlan)] = []
+    private var systems: [SessionKey: SystemMessages] = [:]
+
+    private struct StoredTurnKey: Hashable {
+        let session: SessionKey
+        let turn: UniqueID
+    }
+
+    private init(_ connection: any Connection, _ time: Timestamp) {
+        self.connection = connection
+        self.time = time
+    }
+
+    static func append(_ turns: [TurnDraft], _ connection: any Connection, at time: Timestamp) throws -> [AppendOutcome]
+    {
+        var batch = TurnBatch(connection, time)
+        try batch.lock(turns)
+        try batch.findStored(turns)
+        var outcomes = turns.map { batch.plan($0) }
+        try batch.insert()
+        try batch.supersede(&outcomes, of: turns)
+        try batch.updateSessions()
+        return outcomes
+    }
+
+    private mutating func lock(_ turns: [TurnDraft]) throws {
+        let keys = Set(turns.map(\.key)).sorted()
+        for chunk in keys.chunks(ConversationSQL.lookupSize(connection.dialect)) {
+            for session in try connection.rows(ConversationSQL.lock(chunk, connection.dialect), SessionRow.session) {
+                sessions[session.key] = session
+            }
+        }
+    }
+
+    private mutating func findStored(_ turns: [TurnDraft]) throws {
+        for chunk in turns.chunks(ConversationSQL.lookupSize(connection.dialect)) {
+            let found = try connection.rows(ConversationSQL.stored(chunk)) { row in
+                (
+                    StoredTurnKey(
+                        session: SessionKey(owner: try row.value(0), session: try row.value(1)), turn: try row.value(2)),
+                    try row.value(3, as: Int64.self)
+                )
+            }
+            for (key, firstSeq) in found { stored[key] = firstSeq }
+        }
+    }
+
+    /// The outcome, as if the wish to supersede had found nothing: `supersede` fills in the rest.
+    private mutating func plan(_ turn: TurnDraft) -> AppendOutcome {
+        guard var session = sessions[turn.key] else { return .sessionDeleted }
+        let key = StoredTurnKey(session: turn.key, turn: turn.id)
+        if let firstSeq = stored[key] { return .alreadyStored(firstSeq: firstSeq) }
+        if let system = turn.system, system.digest != session.systemDigest { systems[turn.key] = system }
+        let plan = session.append(turn, at: time)
+        sessions[turn.key] = session
+        stored[key] = plan.firstSeq
+        planned.append((turn, plan))
+        return .stored(
+            StoredTurn(
+                firstSeq: plan.firstSeq, messageCount: turn.messages.count, version: session.version,
+                superseded: plan.isAppendedInstead ? .appendedInstead : .notAsked))
+    }
+
+    private func insert() throws {
+        var messages: [SQLValue] = []
+        messages.reserveCapacity(
+            planned.reduce(0) { $0 + $1.draft.messages.count } * ConversationSQL.insertMessages.width)
+        var turns: [SQLValue] = []
+        turns.reserveCapacity(planned.count * ConversationSQL.insertTurns.width)
+        for (draft, plan) in planned {
+            turns += ConversationSQL.values(draft, plan.firstSeq, at: time)
+            for (index, message) in draft.messages.enumerated() {
+                messages += ConversationSQL.values(message, plan.firstSeq + Int64(index), of: draft, at: time)
+            }
+        }
+        try connection.execute(ConversationSQL.insertMessages, rows: messages)
+        try connection.execute(ConversationSQL.insertTurns, rows: turns)
+    }
+
+    /// In the order of the turns, so that one of this batch may supersede an earlier one of it.
+    private mutating func supersede(_ outcomes: inout [AppendOutcome], of turns: [TurnDraft]) throws {
+        var wishes = planned[...]
+        for index in turns.indices {
+            guard case .stored(var turn) = outcomes[index], let (draft, plan) = wishes.popFirst() else { continue }
+            guard let range = plan.superseded else { continue }
+            let count = try connection.execute(ConversationSQL.supersede(draft.key, range))
+            sessions[draft.key]?.counters.messages -= Int64(count)
+            if !plan.isAppendedInstead { turn.superseded = .done(fromSeq: range.lowerBound, messages: count) }
+            outcomes[index] = .stored(turn)
+        }
+    }
+
+    private func updateSessions() throws {
+        for (key, system) in systems.sorted(by: { $0.key < $1.key }) {
+            try connection.execute(ConversationSQL.setSystem(key, system, connection.dialect))
+        }
+        let changed = Set(planned.map(\.draft.key)).sorted()
+        try connection.execute(
+            ConversationSQL.updateSessions,
+            rows: changed.flatMap { key in sessions[key].map(ConversationSQL.values) ?? [] })
+    }
+}
+
+extension Array {
+    /// The elements in slices of up to `size`.
+    fileprivate func chunks(_ size: Int) -> [ArraySlice<Element>] {
+        stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
+    }
+}
+
+extension TurnDraft: LaneItem {
+    /// Turns of one session go the same way, in order.
+    public var shardKey: UInt64 { key.session.shardKey }
+
+    public var byteCount: Int {
+        let rows = 200 * (messages.count + 2)
+        return messages.reduce(rows + (system?.body.readableBytes ?? 0)) {
+            $0 + $1.body.readableBytes + ($1.citations?.readableBytes ?? 0)
+        }
+    }
+}

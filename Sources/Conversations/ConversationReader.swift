@@ -1,0 +1,110 @@
+public import Persistence
+
+/// Reads sessions and messages on one connection, inside `ConversationStore.read`.
+///
+/// A caller that needs several answers asks them in one closure: that is one hop to a database thread instead of one
+/// per answer. Two reads in a closure may see different states; `Session.version` tells. Bodies that were superseded
+/// meanwhile are still there, so what an outline named can be loaded until the session is purged.
+public struct ConversationReader {
+    private let connection: any Connection
+
+    init(_ connection: any Connection) {
+        self.connection = connection
+    }
+
+    // MARK: Sessions
+
+    /// A session of `owner`; nil if there is none, if it is deleted, or if it is somebody else's.
+    public func session(_ reference: SessionReference, of owner: UniqueID) throws -> Session? {
+        if let id = reference.id, let session = try session(SessionKey(owner: owner, session: id)) { return session }
+        guard !reference.text.isEmpty else { return nil }
+        return try connection.first(
+            ConversationSQL.session(owner: owner, externalID: reference.text), SessionRow.session)
+    }
+
+    public func session(_ key: SessionKey) throws -> Session? {
+        try connection.first(ConversationSQL.session(key), SessionRow.session)
+    }
+
+    /// The session that the external ids of a draft name.
+    public func session(named draft: SessionDraft) throws -> Session? {
+        try SessionCreation.find(draft, connection)
+    }
+
+    /// Sessions of `owner`, newest turn first. The total is a counter unless the list is filtered.
+    public func sessions(
+        of owner: UniqueID, _ filter: SessionFilter = SessionFilter(), limit: Int, offset: Int = 0
+    ) throws -> Page<Session> {
+        let list = ConversationSQL.list(of: owner, filter, limit: max(0, limit), offset: max(0, offset))
+        let total = filter.isEmpty ? ConversationSQL.total(of: owner) : ConversationSQL.total(of: owner, filter)
+        return Page(
+            elements: try connection.rows(list, SessionRow.session),
+            total: try connection.first(total) { try $0.value(0) } ?? 0)
+    }
+
+    /// The system and developer messages that were seen last.
+    public func system(_ key: SessionKey) throws -> SystemMessages? {
+        try connection.first(ConversationSQL.system(key)) { row in
+            SystemMessages(body: try row.value(0), digest: try row.value(1))
+        }
+    }
+
+    // MARK: Messages
+
+    /// The newest active messages, oldest first: whole turns, as many as `limit` messages allow. The newest turn is
+    /// given whole even if it is longer.
+    ///
+    /// - Parameter start: Nothing before this seq is given.
+    public func newest(_ limit: Int, of key: SessionKey, from start: Int64 = 0) throws -> [StoredMessage] {
+        guard limit > 0 else { return [] }
+        var messages: [StoredMessage] = []
+        var whole = 0
+        try connection.forEach(ConversationSQL.messages(key, in: start..<Int64.max, .newestFirst)) { row in
+            let message = try ConversationSQL.message(row)
+            if let last = messages.last, last.outline.turnID != message.outline.turnID {
+                whole = messages.count
+                if whole >= limit { return .stop }
+            }
+            messages.append(message)
+            // Beyond the limit only the newest turn goes on.
+            return whole > 0 && messages.count > limit ? .stop : .next
+        }
+        if whole > 0, messages.count > limit { messages.removeSubrange(whole...) }
+        return messages.reversed()
+    }
+
+    /// The active messages without their bodies.
+    ///
+    /// - Parameter seqs: Only these.
+    public func outlines(
+        of key: SessionKey, in seqs: Range<Int64> = 0..<Int64.max, order: MessageOrder = .oldestFirst
+    ) throws -> [MessageOutline] {
+        try connection.rows(ConversationSQL.outlines(key, in: seqs, order), ConversationSQL.outline)
+    }
+
+    /// The active messages of a range, oldest first.
+    public func messages(of key: SessionKey, in seqs: Range<Int64>) throws -> [StoredMessage] {
+        try connection.rows(ConversationSQL.messages(key, in: seqs, .oldestFirst), ConversationSQL.message)
+    }
+
+    /// Messages by their seqs, oldest first, superseded ones too. Seqs that do not exist are left out.
+    public func messages(of key: SessionKey, seqs: [Int64]) throws -> [StoredMessage] {
+        let sorted = Set(seqs).sorted()
+        var messages: [StoredMessage] = []
+        for start in stride(from: 0, to: sorted.count, by: 256) {
+            let chunk = Array(sorted[start..<min(start + 256, sorted.count)])
+            messages += try connection.rows(ConversationSQL.messages(key, seqs: chunk), ConversationSQL.message)
+        }
+        return messages
+    }
+
+    /// A page of messages, for the API.
+    public func messages(of key: SessionKey, _ query: MessageQuery) throws -> Page<StoredMessage> {
+        var query = query
+        query.limit = max(0, query.limit)
+        query.offset = max(0, query.offset)
+        return Page(
+            elements: try connection.rows(ConversationSQL.messages(key, query), ConversationSQL.message),
+            total: try connection.first(ConversationSQL.total(key, query)) { try $0.value(0) } ?? 0)
+    }
+}

@@ -1,0 +1,127 @@
+public import Persistence
+
+/// The conversations of all users: sessions, turns, messages.
+///
+/// What is written is committed when the call returns, and every read that begins afterwards sees it, on any process.
+/// Turns and new sessions go through batched lanes: what many exchanges do at once is one transaction per shard.
+///
+/// Room for a turn is not reserved here: the spool, which takes turns while the database does not answer, will reserve
+/// space before an exchange goes upstream and stand between `append` and its callers; turn ids make a turn that was
+/// spooled and committed one. Its lanes end with the database.
+public final class ConversationStore: Sendable {
+    /// The tables, for the migrator.
+    public static var migrations: [Migration] { ConversationMigrations.all }
+
+    let database: any Database
+    let now: @Sendable () -> Timestamp
+    private let turns: TransactionLane<TurnDraft, AppendOutcome>
+    private let creations: TransactionLane<SessionDraft, FoundSession>
+
+    /// - Parameter now: The clock of the rows' times.
+    public init(database: any Database, now: @escaping @Sendable () -> Timestamp = Timestamp.now) {
+        self.database = database
+        self.now = now
+        turns = TransactionLane("turns", on: database) { try TurnBatch.append($1, $0, at: now()) }
+        creations = TransactionLane("sessions", on: database) {
+            try SessionCreation.findOrCreate($1, $0, at: now())
+        }
+    }
+
+    // MARK: Reading
+
+    /// Reads on a database thread: everything that one step of an exchange needs, in one closure.
+    public func read<Value: Sendable>(
+        _ body: @escaping @Sendable (ConversationReader) throws -> Value
+    ) async throws -> Value {
+        try await database.read { try body(ConversationReader($0)) }
+    }
+
+    /// A session of `owner`; nil if there is none, if it is deleted, or if it is somebody else's.
+    public func session(_ reference: SessionReference, of owner: UniqueID) async throws -> Session? {
+        try await read { try $0.session(reference, of: owner) }
+    }
+
+    // MARK: Appending
+
+    /// Stores a turn; returns after the commit.
+    ///
+    /// A failed call may be repeated with the same draft: what an earlier attempt stored is found by the turn's id.
+    /// - Throws: `DatabaseError`; `ConversationError.invalid` for a turn without messages or with a value too long.
+    public func append(_ turn: TurnDraft) async throws -> AppendOutcome {
+        try turn.validate()
+        return try await turns.write(turn)
+    }
+
+    // MARK: Sessions
+
+    /// Makes a session.
+    ///
+    /// - Throws: `ConversationError.alreadyExists` if the user has one with this external id.
+    public func create(_ draft: SessionDraft) async throws -> Session {
+        guard case .created(let session) = try await findOrCreate(draft) else { throw ConversationError.alreadyExists }
+        return session
+    }
+
+    /// The session that the draft's external ids name, made if there is none; concurrent callers get the same one.
+    public func findOrCreate(_ draft: SessionDraft) async throws -> FoundSession {
+        try draft.validate()
+        if draft.externalID != nil || draft.conversation != nil {
+            if let session = try await read({ try $0.session(named: draft) }) { return .found(session) }
+        }
+        return try await creations.write(draft)
+    }
+
+    /// Changes what the API may change.
+    ///
+    /// - Parameter change: Gets the settings as they are; it may run several times.
+    /// - Returns: The session as it is now; nil if it does not exist.
+    public func update(
+        _ key: SessionKey, _ change: @escaping @Sendable (inout SessionSettings) throws -> Void
+    ) async throws -> Session? {
+        try await database.write { [now] connection in
+            let lock = ConversationSQL.lock([key], connection.dialect)
+            guard let session = try connection.first(lock, SessionRow.session) else { return nil }
+            var settings = session.settings
+            try change(&settings)
+            try settings.validate()
+            try connection.execute(ConversationSQL.update(key, settings, at: now()))
+            return try connection.first(ConversationSQL.session(key), SessionRow.session)
+        }
+    }
+
+    /// Moves the beginning of the history that is sent upstream, unless another exchange has moved it meanwhile.
+    public func moveContextStart(_ key: SessionKey, from old: Int64, to seq: Int64) async throws {
+        guard seq != old else { return }
+        try await database.write { _ = try $0.execute(ConversationSQL.moveContextStart(key, to: seq, from: old)) }
+    }
+
+    /// Deletes a session: it is gone for chats and lists, its external ids are free, its rows stay until `purge`.
+    public func delete(_ key: SessionKey) async throws -> DeletionOutcome {
+        try await database.write { [now] connection in
+            guard try connection.execute(ConversationSQL.delete(key, at: now())) == 1 else { return .notFound }
+            try connection.execute(ConversationSQL.count(-1, of: key.owner, connection.dialect))
+            return .deleted
+        }
+    }
+
+    /// Removes a session, deleted or not, with everything that belongs to it.
+    public func purge(_ key: SessionKey) async throws -> DeletionOutcome {
+        try await database.write { connection in
+            let lock = ConversationSQL.lockForPurge(key, connection.dialect)
+            guard let isActive = try connection.first(lock, { try $0.value(0, as: Bool.self) }) else {
+                return .notFound
+            }
+            for table in ["messages", "turns", "session_systems", "sessions"] {
+                try connection.execute(ConversationSQL.purge(table, key))
+            }
+            if isActive { try connection.execute(ConversationSQL.count(-1, of: key.owner, connection.dialect)) }
+            return .deleted
+        }
+    }
+}
+
+/// Whether there was something to delete.
+public enum DeletionOutcome: Sendable, Equatable {
+    case deleted
+    case notFound
+}

@@ -1,0 +1,55 @@
+import Persistence
+
+extension ConversationSQL {
+    private static let outline = "seq, turn_id, role, digest, digest_version, tokens"
+    private static let message = "\(outline), chapter, citations, superseded_by_seq, created_us, body"
+
+    private static func ofSession(_ key: SessionKey) -> SQL {
+        "FROM messages WHERE user_id = \(key.owner) AND session_id = \(key.session)"
+    }
+
+    static func outlines(_ key: SessionKey, in seqs: Range<Int64>, _ order: MessageOrder) -> SQL {
+        """
+        SELECT \(raw: outline) \(sql: ofSession(key)) AND seq >= \(seqs.lowerBound) AND seq < \(seqs.upperBound) \
+        AND superseded_by_seq IS NULL ORDER BY seq \(raw: order.sql)
+        """
+    }
+
+    static func messages(_ key: SessionKey, in seqs: Range<Int64>, _ order: MessageOrder) -> SQL {
+        """
+        SELECT \(raw: message) \(sql: ofSession(key)) AND seq >= \(seqs.lowerBound) AND seq < \(seqs.upperBound) \
+        AND superseded_by_seq IS NULL ORDER BY seq \(raw: order.sql)
+        """
+    }
+
+    static func messages(_ key: SessionKey, seqs: [Int64]) -> SQL {
+        "SELECT \(raw: message) \(sql: ofSession(key)) AND seq IN (\(list: seqs)) ORDER BY seq"
+    }
+
+    static func messages(_ key: SessionKey, _ query: MessageQuery) -> SQL {
+        "SELECT \(raw: message) \(sql: ofSession(key))" + condition(query)
+            + " ORDER BY seq \(raw: query.order.sql) LIMIT \(query.limit) OFFSET \(query.offset)"
+    }
+
+    static func total(_ key: SessionKey, _ query: MessageQuery) -> SQL {
+        "SELECT COUNT(*) \(sql: ofSession(key))" + condition(query)
+    }
+
+    private static func condition(_ query: MessageQuery) -> SQL {
+        var sql: SQL = query.includesSuperseded ? "" : " AND superseded_by_seq IS NULL"
+        if let chapter = query.chapter { sql += " AND chapter = \(chapter)" }
+        return sql
+    }
+
+    static func outline(_ row: borrowing Row) throws -> MessageOutline {
+        MessageOutline(
+            seq: try row.value(0), turnID: try row.value(1), role: MessageRole(rawValue: try row.value(2)) ?? .other,
+            digest: try row.value(3), digestVersion: try row.value(4), tokens: try row.optional(5))
+    }
+
+    static func message(_ row: borrowing Row) throws -> StoredMessage {
+        StoredMessage(
+            outline: try outline(row), body: try row.value(10), chapter: try row.optional(6),
+            citations: try row.optional(7), supersededBySeq: try row.optional(8), createdAt: try row.value(9))
+    }
+}

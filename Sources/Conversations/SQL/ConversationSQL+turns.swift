@@ -1,0 +1,97 @@
+import Persistence
+
+extension ConversationSQL {
+    /// How many rows one statement looks up by key. SQLite is in the process: a prepared statement per row is the fast
+    /// way. Over a network one statement for many is.
+    static func lookupSize(_ dialect: Dialect) -> Int { dialect == .sqlite ? 1 : 64 }
+
+    /// Locks the rows of sessions, in the order of their keys, and reads what appending needs.
+    static func lock(_ keys: ArraySlice<SessionKey>, _ dialect: Dialect) -> SQL {
+        let rows = keys.map { "(user_id = \($0.owner) AND session_id = \($0.session))" as SQL }
+        return "SELECT \(raw: SessionRow.list) FROM sessions WHERE (\(sql: any(of: rows))) AND deleted_us IS NULL "
+            + SQL(raw: dialect == .sqlite ? "" : "ORDER BY user_id, session_id FOR UPDATE")
+    }
+
+    /// Which of these turns are stored already.
+    static func stored(_ turns: ArraySlice<TurnDraft>) -> SQL {
+        let rows = turns.map {
+            "(user_id = \($0.key.owner) AND session_id = \($0.key.session) AND turn_id = \($0.id))" as SQL
+        }
+        return "SELECT user_id, session_id, turn_id, first_seq FROM turns WHERE \(sql: any(of: rows))"
+    }
+
+    /// `a OR b OR …`, with the last repeated until their number is a power of two: few different statements.
+    private static func any(of rows: [SQL]) -> SQL {
+        let padding = rows.suffix(1).flatMap { Array(repeating: $0, count: SQL.paddedCount(rows.count) - rows.count) }
+        return (rows + padding).dropFirst().reduce(rows.first ?? "1 = 0") { $0 + " OR " + $1 }
+    }
+
+    static let insertMessages = BulkStatement(
+        insertInto: "messages",
+        [
+            "user_id", "session_id", "seq", "turn_id", "role", "digest", "digest_version", "tokens", "created_us",
+            "chapter", "citations", "body",
+        ])
+
+    static func values(_ message: NewMessage, _ seq: Int64, of turn: TurnDraft, at time: Timestamp) -> [SQLValue] {
+        [
+            .id(turn.key.owner), .id(turn.key.session), .integer(seq), .id(turn.id), .integer(message.role.rawValue),
+            message.digest.sqlValue, message.digestVersion.sqlValue, message.tokens.sqlValue, time.sqlValue,
+            message.chapter.sqlValue,
+            message.citations.sqlValue, .blob(message.body),
+        ]
+    }
+
+    static let insertTurns = BulkStatement(
+        insertInto: "turns",
+        [
+            "user_id", "session_id", "turn_id", "first_seq", "message_count", "base_seq", "request_digest", "status",
+            "model", "provider", "prompt_tokens", "completion_tokens", "created_us",
+        ])
+
+    static func values(_ turn: TurnDraft, _ firstSeq: Int64, at time: Timestamp) -> [SQLValue] {
+        [
+            .id(turn.key.owner), .id(turn.key.session), .id(turn.id), .integer(firstSeq),
+            .integer(Int64(turn.messages.count)), .integer(turn.baseSeq), turn.requestDigest.sqlValue,
+            .text(turn.status.rawValue), .text(turn.model), .text(turn.provider), turn.promptTokens.sqlValue,
+            turn.completionTokens.sqlValue, time.sqlValue,
+        ]
+    }
+
+    static func supersede(_ key: SessionKey, _ seqs: Range<Int64>) -> SQL {
+        """
+        UPDATE messages SET superseded_by_seq = \(seqs.upperBound) \
+        WHERE user_id = \(key.owner) AND session_id = \(key.session) AND seq >= \(seqs.lowerBound) \
+        AND seq < \(seqs.upperBound) AND superseded_by_seq IS NULL
+        """
+    }
+
+    static let updateSessions = BulkStatement(
+        """
+        UPDATE sessions SET next_seq = ?, context_start_seq = ?, version = ?, last_turn_id = ?, last_turn_seq = ?, \
+        last_turn_base = ?, last_turn_digest = ?, message_count = ?, turn_count = ?, prompt_tokens = ?, \
+        completion_tokens = ?, system_digest = ?, updated_us = ?, last_message_at = ? \
+        WHERE user_id = ? AND session_id = ?
+        """)
+
+    static func values(_ session: Session) -> [SQLValue] {
+        [
+            .integer(session.nextSeq), .integer(session.contextStartSeq), .integer(session.version),
+            (session.lastTurn?.id).sqlValue, (session.lastTurn?.firstSeq).sqlValue,
+            (session.lastTurn?.baseSeq).sqlValue,
+            (session.lastTurn?.requestDigest).sqlValue, .integer(session.counters.messages),
+            .integer(session.counters.turns), .integer(session.counters.promptTokens),
+            .integer(session.counters.completionTokens), session.systemDigest.sqlValue, session.updatedAt.sqlValue,
+            session.lastMessageAt.sqlValue, .id(session.key.owner), .id(session.key.session),
+        ]
+    }
+
+    static func setSystem(_ key: SessionKey, _ system: SystemMessages, _ dialect: Dialect) -> SQL {
+        let onConflict =
+            dialect == .sqlite ? "ON CONFLICT (user_id, session_id) DO UPDATE SET" : "ON DUPLICATE KEY UPDATE"
+        return """
+            INSERT INTO session_systems (user_id, session_id, body) VALUES (\(key.owner), \(key.session), \(system.body)) \
+            \(raw: onConflict) body = \(system.body)
+            """
+    }
+}

@@ -1,0 +1,76 @@
+import Persistence
+
+/// The columns of `sessions` in the order in which they are read and inserted.
+enum SessionRow {
+    static let columns = [
+        "user_id", "session_id", "external_id", "agent_id", "external_conv_id", "is_group", "group_name",
+        "participant_id", "peer_agent_id", "title", "source_channel", "provider", "model", "max_history",
+        "history_mode",
+        "truncation", "metadata", "system_digest", "next_seq", "context_start_seq", "version", "last_turn_id",
+        "last_turn_seq", "last_turn_base", "last_turn_digest", "message_count", "turn_count", "prompt_tokens",
+        "completion_tokens", "created_us", "updated_us", "last_message_at",
+    ]
+    static let list = columns.joined(separator: ", ")
+
+    static func session(_ row: borrowing Row) throws -> Session {
+        Session(
+            key: SessionKey(owner: try row.value(0), session: try row.value(1)), externalID: try row.optional(2),
+            conversation: try conversation(row), settings: try settings(row), systemDigest: try row.optional(17),
+            nextSeq: try row.value(18), contextStartSeq: try row.value(19), version: try row.value(20),
+            lastTurn: try lastTurn(row), counters: try counters(row), createdAt: try row.value(29),
+            updatedAt: try row.value(30), lastMessageAt: try row.value(31))
+    }
+
+    private static func conversation(_ row: borrowing Row) throws -> AgentConversation? {
+        guard let externalID: String = try row.optional(4) else { return nil }
+        var conversation = AgentConversation(agentID: try row.value(3), externalID: externalID)
+        conversation.isGroup = try row.value(5)
+        conversation.groupName = try row.optional(6)
+        conversation.participantID = try row.optional(7)
+        conversation.peerAgentID = try row.optional(8)
+        return conversation
+    }
+
+    private static func settings(_ row: borrowing Row) throws -> SessionSettings {
+        var settings = SessionSettings()
+        settings.title = try row.value(9)
+        settings.sourceChannel = try row.optional(10)
+        settings.provider = try row.optional(11)
+        settings.model = try row.optional(12)
+        settings.maxHistory = try row.optional(13)
+        settings.historyMode = try row.optional(14)
+        settings.truncation = try row.optional(15)
+        settings.metadata = try row.optional(16)
+        return settings
+    }
+
+    private static func lastTurn(_ row: borrowing Row) throws -> LastTurn? {
+        guard let id: UniqueID = try row.optional(21) else { return nil }
+        return LastTurn(
+            id: id, firstSeq: try row.value(22), baseSeq: try row.value(23), requestDigest: try row.value(24))
+    }
+
+    private static func counters(_ row: borrowing Row) throws -> SessionCounters {
+        var counters = SessionCounters()
+        counters.messages = try row.value(25)
+        counters.turns = try row.value(26)
+        counters.promptTokens = try row.value(27)
+        counters.completionTokens = try row.value(28)
+        return counters
+    }
+
+    /// The values of a new session, in the order of `columns`.
+    static func values(_ draft: SessionDraft, at time: Timestamp) -> [SQLValue] {
+        let settings = draft.settings
+        let bindables: [any SQLBindable] = [
+            draft.key.owner, draft.key.session, draft.externalID, draft.conversation?.agentID ?? "",
+            draft.conversation?.externalID, draft.conversation?.isGroup ?? false, draft.conversation?.groupName,
+            draft.conversation?.participantID, draft.conversation?.peerAgentID, settings.title, settings.sourceChannel,
+            settings.provider, settings.model, settings.maxHistory, settings.historyMode, settings.truncation,
+            settings.metadata, StoredDigest?.none, 1, 0, 1, UniqueID?.none, Int?.none, Int?.none, StoredDigest?.none, 0,
+            0,
+            0, 0, time, time, time,
+        ]
+        return bindables.map(\.sqlValue)
+    }
+}

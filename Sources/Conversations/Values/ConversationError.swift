@@ -1,0 +1,14 @@
+/// What a caller did wrong with a conversation. What the database could not do is a `DatabaseError`.
+public enum ConversationError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// A value that cannot be stored. The text names the field, never the value, and may be shown to a client.
+    case invalid(String)
+    /// The user has a session with this external id already.
+    case alreadyExists
+
+    public var description: String {
+        switch self {
+        case .invalid(let reason): reason
+        case .alreadyExists: "a session with this id exists"
+        }
+    }
+}

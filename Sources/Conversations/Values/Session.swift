@@ -1,0 +1,94 @@
+public import NIOCore
+public import Persistence
+
+/// A conversation that the server remembers: the row of `sessions`, without its messages.
+public struct Session: Sendable, Equatable {
+    /// What the printed form of a server-made id begins with.
+    public static let idPrefix = "sess_"
+
+    public let key: SessionKey
+    /// The id that the client chose, in its user's own name space.
+    public var externalID: String?
+    /// The conversation of an agent that it was made for.
+    public var conversation: AgentConversation?
+    /// What may be changed by the API.
+    public var settings: SessionSettings
+    /// The digest of the stored system messages; `ConversationReader.system` has their bytes.
+    public var systemDigest: StoredDigest?
+
+    /// The seq that the next message will get: everything below it exists. It is the `baseSeq` of a turn.
+    public var nextSeq: Int64
+    /// Where the history that is sent upstream begins, so that a prefix stays the same over many turns.
+    public var contextStartSeq: Int64
+    /// Grows with every change of the session or its messages: what a cache is validated by.
+    public var version: Int64
+    /// The newest turn.
+    public var lastTurn: LastTurn?
+    public var counters: SessionCounters
+
+    public var createdAt: Timestamp
+    public var updatedAt: Timestamp
+    /// When the newest turn was stored; before the first one, when the session was made. Lists are ordered by it.
+    public var lastMessageAt: Timestamp
+}
+
+/// What was counted, so that nobody has to scan.
+public struct SessionCounters: Sendable, Equatable {
+    /// Active messages: superseded ones are not counted.
+    public var messages: Int64 = 0
+    /// Turns that were ever stored.
+    public var turns: Int64 = 0
+    /// What the providers reported, over all turns, superseded ones too: it was paid for.
+    public var promptTokens: Int64 = 0
+    public var completionTokens: Int64 = 0
+
+    public init() {}
+}
+
+/// The newest turn of a session, as far as a client's retry is recognised by it.
+public struct LastTurn: Sendable, Equatable {
+    public var id: UniqueID
+    /// The seq of its first message.
+    public var firstSeq: Int64
+    /// The session's `nextSeq` when the turn's exchange read the history.
+    public var baseSeq: Int64
+    /// What the client sent.
+    public var requestDigest: StoredDigest
+}
+
+/// A conversation in an agent's own system: `session: {agent_id, external_conv_id, …}` of a request's body.
+public struct AgentConversation: Sendable, Equatable {
+    /// Up to 128 bytes.
+    public var agentID: String
+    /// Up to 255 bytes. With the agent it names the session within its user.
+    public var externalID: String
+    public var isGroup = false
+    public var groupName: String?
+    public var participantID: String?
+    public var peerAgentID: String?
+
+    public init(agentID: String, externalID: String) {
+        self.agentID = agentID
+        self.externalID = externalID
+    }
+}
+
+/// What the API may change.
+public struct SessionSettings: Sendable, Equatable {
+    /// Up to 200 characters.
+    public var title = ""
+    public var sourceChannel: String?
+    /// Provider and model that the client named when it made the session.
+    public var provider: String?
+    public var model: String?
+    /// `max_history_messages`; nil: as configured.
+    public var maxHistory: Int?
+    /// `history_mode`; nil: as configured.
+    public var historyMode: String?
+    /// `truncation`; nil: as configured.
+    public var truncation: String?
+    /// A JSON object of the client's, as it came.
+    public var metadata: ByteBuffer?
+
+    public init() {}
+}

@@ -1,0 +1,68 @@
+import NIOCore
+public import Persistence
+
+/// A session that is to be made, or found if it exists.
+public struct SessionDraft: Sendable, Equatable {
+    /// The key it will get if it does not exist yet.
+    public let key: SessionKey
+    /// The id that the client chose; up to 255 bytes.
+    public var externalID: String?
+    public var conversation: AgentConversation?
+    public var settings = SessionSettings()
+
+    public init(owner: UniqueID, externalID: String? = nil, conversation: AgentConversation? = nil) {
+        key = SessionKey(owner: owner, session: .generate())
+        self.externalID = externalID
+        self.conversation = conversation
+    }
+
+    func validate() throws {
+        try settings.validate()
+        try Limit.check(externalID, 255, "the session's id")
+        if externalID == "" { throw ConversationError.invalid("the session's id is empty") }
+        guard let conversation else { return }
+        try Limit.check(conversation.agentID, 128, "agent_id")
+        try Limit.check(conversation.externalID, 255, "external_conv_id")
+        try Limit.check(conversation.groupName, 255, "group_name")
+        try Limit.check(conversation.participantID, 255, "participant_id")
+        try Limit.check(conversation.peerAgentID, 128, "peer_agent_id")
+        if conversation.externalID.isEmpty { throw ConversationError.invalid("external_conv_id is empty") }
+    }
+}
+
+extension SessionSettings {
+    func validate() throws {
+        if title.unicodeScalars.count > 200 {
+            throw ConversationError.invalid("the title has more than 200 characters")
+        }
+        try Limit.check(sourceChannel, 64, "source_channel")
+        try Limit.check(provider, 128, "the provider's name")
+        try Limit.check(model, 255, "the model's name")
+        try Limit.check(historyMode, 16, "history_mode")
+        try Limit.check(truncation, 16, "truncation")
+        if let maxHistory, maxHistory < 0 { throw ConversationError.invalid("max_history_messages is negative") }
+        if let metadata, metadata.readableBytes > 1 << 20 {
+            throw ConversationError.invalid("the metadata exceed 1 MB")
+        }
+    }
+}
+
+/// The lengths of columns. SQLite does not enforce them, so both back ends are checked here.
+private enum Limit {
+    static func check(_ text: String?, _ bytes: Int, _ what: String) throws {
+        guard let text, text.utf8.count > bytes else { return }
+        throw ConversationError.invalid("\(what) has more than \(bytes) bytes")
+    }
+}
+
+/// Whether a session was there.
+public enum FoundSession: Sendable, Equatable {
+    case found(Session)
+    case created(Session)
+
+    public var session: Session {
+        switch self {
+        case .found(let session), .created(let session): session
+        }
+    }
+}

@@ -1,0 +1,78 @@
+public import NIOCore
+public import Persistence
+
+/// Who speaks in a message. What is stored is the message's JSON; this is for counting and cutting.
+public enum MessageRole: Int64, Sendable, Hashable, CaseIterable {
+    /// A role that this program does not know. The message's JSON has its name.
+    case other = 0
+    case system = 1
+    case developer = 2
+    case user = 3
+    case assistant = 4
+    case tool = 5
+    case function = 6
+
+    public init(name: String) {
+        switch name {
+        case "system": self = .system
+        case "developer": self = .developer
+        case "user": self = .user
+        case "assistant": self = .assistant
+        case "tool": self = .tool
+        case "function": self = .function
+        default: self = .other
+        }
+    }
+}
+
+/// A message of a turn that is to be stored.
+public struct NewMessage: Sendable, Equatable {
+    public var role: MessageRole
+    /// The message's JSON as it came: unknown fields survive.
+    public var body: ByteBuffer
+    public var digest: StoredDigest
+    /// Under which version of the rules the digest was made: one of another version has to be made anew.
+    public var digestVersion: Int
+    /// Its tokens, if they were counted.
+    public var tokens: Int?
+    /// The part of a longer work that the message belongs to; up to 200 characters.
+    public var chapter: String?
+    /// A JSON array, as it came.
+    public var citations: ByteBuffer?
+
+    public init(
+        role: MessageRole, body: ByteBuffer, digest: StoredDigest, digestVersion: Int = 1, tokens: Int? = nil
+    ) {
+        self.role = role
+        self.body = body
+        self.digest = digest
+        self.digestVersion = digestVersion
+        self.tokens = tokens
+    }
+}
+
+/// A message without its body: what the history is chosen by.
+public struct MessageOutline: Sendable, Equatable {
+    /// Its place in the session. Numbers of superseded messages are never used again.
+    public var seq: Int64
+    /// Neighbours with the same turn are one unit: history is cut between turns only.
+    public var turnID: UniqueID
+    public var role: MessageRole
+    public var digest: StoredDigest
+    public var digestVersion: Int
+    public var tokens: Int?
+}
+
+/// A message of a session.
+public struct StoredMessage: Sendable, Equatable {
+    public var outline: MessageOutline
+    /// The message's JSON as it came.
+    public var body: ByteBuffer
+    public var chapter: String?
+    public var citations: ByteBuffer?
+    /// The seq of the first message of the turn that took its place; nil for an active message.
+    public var supersededBySeq: Int64?
+    public var createdAt: Timestamp
+
+    public var seq: Int64 { outline.seq }
+}

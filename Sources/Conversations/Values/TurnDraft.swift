@@ -1,0 +1,104 @@
+public import NIOCore
+public import Persistence
+
+/// How the exchange of a turn ended.
+public enum TurnStatus: String, Sendable, Hashable, CaseIterable {
+    case complete
+    /// The provider stopped early: length, content filter.
+    case incomplete
+    /// The client left before the finish.
+    case cancelled
+    case upstreamError = "upstream_error"
+    /// Written by the API, without an exchange.
+    case imported
+}
+
+/// What one exchange adds to a session. It is stored as one unit, or not at all.
+public struct TurnDraft: Sendable {
+    /// Made before the first attempt: an attempt whose commit got no answer is recognised by it.
+    public let id: UniqueID
+    public let key: SessionKey
+    /// The new messages of the client and the answer, in order; at least one.
+    public var messages: [NewMessage]
+    /// The session's `nextSeq` when the exchange read the history: what it could know.
+    public var baseSeq: Int64
+    /// The digest of what the client sent: recognises a retry.
+    public var requestDigest: StoredDigest
+    /// Which stored messages it takes the place of.
+    public var supersedes = Supersession()
+    public var status = TurnStatus.complete
+    public var model = ""
+    public var provider = ""
+    /// As the provider reported them.
+    public var promptTokens: Int?
+    public var completionTokens: Int?
+    /// The system and developer messages of the request; nil if it had none, then those that are stored stay.
+    public var system: SystemMessages?
+
+    public init(
+        id: UniqueID = .generate(), key: SessionKey, baseSeq: Int64, requestDigest: StoredDigest,
+        messages: [NewMessage]
+    ) {
+        self.id = id
+        self.key = key
+        self.baseSeq = baseSeq
+        self.requestDigest = requestDigest
+        self.messages = messages
+    }
+}
+
+/// The leading system and developer messages of a session: the latest seen are kept.
+public struct SystemMessages: Sendable, Equatable {
+    /// A JSON array of the messages as they came.
+    public var body: ByteBuffer
+    public var digest: StoredDigest
+
+    public init(body: ByteBuffer, digest: StoredDigest) {
+        self.body = body
+        self.digest = digest
+    }
+}
+
+/// Which stored messages a turn takes the place of. Both wishes are checked under the session's lock; nothing that
+/// the turn's exchange did not know is ever superseded, except the attempt that it repeats.
+public struct Supersession: Sendable, Equatable {
+    /// Everything active from this seq on (the first one of a turn), if nothing was stored since `baseSeq`.
+    public var fromSeq: Int64?
+    /// The session's newest turn, if its `requestDigest` and `baseSeq` equal this turn's: the client says that it
+    /// repeats a request.
+    public var retriesLastTurn = false
+
+    public init(fromSeq: Int64? = nil, retriesLastTurn: Bool = false) {
+        self.fromSeq = fromSeq
+        self.retriesLastTurn = retriesLastTurn
+    }
+}
+
+/// What became of a turn.
+public enum AppendOutcome: Sendable, Equatable {
+    case stored(StoredTurn)
+    /// An earlier attempt had stored it: nothing was written.
+    case alreadyStored(firstSeq: Int64)
+    /// The session was deleted meanwhile, or never was this owner's: the turn is discarded.
+    case sessionDeleted
+}
+
+/// A turn that was stored.
+public struct StoredTurn: Sendable, Equatable {
+    /// The seq of its first message; the others follow without a gap.
+    public var firstSeq: Int64
+    public var messageCount: Int
+    /// The session's version with this turn.
+    public var version: Int64
+    public var superseded: SupersessionOutcome
+}
+
+/// What became of the wish to supersede.
+public enum SupersessionOutcome: Sendable, Equatable {
+    /// It was not asked for.
+    case notAsked
+    /// Done: from this seq, so many messages.
+    case done(fromSeq: Int64, messages: Int)
+    /// Something was stored meanwhile that the turn could not know, so it was appended behind it.
+    case appendedInstead
+}

@@ -59,9 +59,8 @@ public final class ConfigurationSection: Sendable {
             throw error(key, "expected a whole number, found “\(value.written)”")
         }
         guard range.contains(number) else {
-            let bound =
-                range.upperBound == .max ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
-            throw error(key, "out of range: expected \(bound), found “\(value.written)”")
+            let upper = range.upperBound == .max ? " or more" : " to \(range.upperBound)"
+            throw error(key, "\(number) is out of range (\(range.lowerBound)\(upper))")
         }
         return number
     }

@@ -91,7 +91,7 @@ let package = Package(
         module("EchoProvider", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
 
         // Features.
-        plugin("Activity", ["Persistence", nio, nioHTTP1, logging, lifecycle]),
+        plugin("Activity", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging, lifecycle]),
         plugin("Auth", ["Persistence", nio, nioHTTP1, logging, lifecycle, crypto]),
         plugin("Session", ["Conversations", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
         plugin("Models", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging]),

@@ -1,0 +1,86 @@
+import Logging
+import Persistence
+import Synchronization
+import TurnpikeKit
+
+/// Takes rows from finishers without waiting, and has them written in batches.
+///
+/// Bounded: when too many rows wait, or the database does not take them, they are counted, and the loss is logged once
+/// per period. The last 200 ms may be lost when the process is killed.
+final class ActivityRecorder: Sendable {
+    typealias Lane = TransactionLane<ActivityRow, Void>
+
+    private let database: any Database
+    private let clock: GatewayClock
+    private let logger: Logger
+    /// Made for the first row: a plugin that is only checked starts no threads.
+    private let lane = Mutex<Lane?>(nil)
+    private let losses = Mutex(LossReport())
+
+    init(database: any Database, clock: GatewayClock, logger: Logger = Logger(label: "turnpike.activity")) {
+        self.database = database
+        self.clock = clock
+        self.logger = logger
+    }
+
+    /// How many rows could not be written since the start.
+    var lost: Int { losses.withLock { $0.total } }
+
+    /// Hands over a row. Never blocks, never throws.
+    func record(_ row: ActivityRow) {
+        do throws(DatabaseError) {
+            try opened().enqueue(row) { [self] result in
+                if case .failure(let error) = result { noteLoss(error) }
+            }
+        } catch {
+            noteLoss(error)
+        }
+    }
+
+    /// Writes what was taken. Rows that come later are lost, and counted.
+    func drain() async { await lane.withLock { $0 }?.drain() }
+
+    private func opened() -> Lane {
+        lane.withLock { lane in
+            if let lane { return lane }
+            let new = Lane("activity", on: database, limits: .log, apply: Self.write)
+            lane = new
+            return new
+        }
+    }
+
+    private static func write(_ connection: any Connection, _ rows: [ActivityRow]) throws -> [Void] {
+        var values: [SQLValue] = []
+        values.reserveCapacity(rows.count * ActivityRow.columns.count)
+        for row in rows { row.appendValues(to: &values) }
+        try connection.execute(ActivityRow.insertion(connection.dialect), rows: values)
+        return Array(repeating: (), count: rows.count)
+    }
+
+    private func noteLoss(_ error: any Error) {
+        let now = clock.monotonicNanoseconds()
+        guard let count = losses.withLock({ $0.add(at: now) }) else { return }
+        logger.warning(
+            "Activity rows could not be written.",
+            metadata: ["lost": "\(count)", "error": "\(String(reflecting: error))"])
+    }
+}
+
+/// Decides when a loss is worth a line in the log: the first one, then once per period with what has gathered.
+struct LossReport {
+    static let period: UInt64 = 10_000_000_000
+
+    private(set) var total = 0
+    private var unreported = 0
+    private var reportedAt: UInt64?
+
+    /// Counts a loss; returns how many are to be reported now, if it is time to.
+    mutating func add(at now: UInt64) -> Int? {
+        total += 1
+        unreported += 1
+        if let reportedAt, now < reportedAt &+ Self.period { return nil }
+        defer { unreported = 0 }
+        reportedAt = now
+        return unreported
+    }
+}

@@ -1,0 +1,53 @@
+/// What polling the generation of keys and users says about what was cached. A value without I/O.
+///
+/// `unconfirmed → confirmed ⇄ failing`: a poll that succeeds confirms, one that fails begins an outage.
+struct ChangeWatch {
+    /// What a cached key is worth now.
+    enum Trust {
+        /// A poll has answered a moment ago.
+        case confirmed
+        /// Nobody has polled for a while, or ever: look it up, if possible.
+        case unconfirmed
+        /// The database does not answer; within the grace period.
+        case outage
+        /// The database has not answered for longer than that.
+        case graceOver
+    }
+
+    let patience: UInt64
+    let grace: UInt64
+    private var generation: Int64?
+    private var confirmedAt: UInt64?
+    private var failingSince: UInt64?
+
+    init(patience: Duration, grace: Duration) {
+        self.patience = patience.nanoseconds
+        self.grace = grace.nanoseconds
+    }
+
+    /// A poll that began at `start` has read `generation`. True if what was cached before must be forgotten: something
+    /// has changed, or this is the first poll and nobody knows.
+    mutating func confirm(_ generation: Int64, startedAt start: UInt64) -> Bool {
+        confirmedAt = start
+        failingSince = nil
+        defer { self.generation = generation }
+        return self.generation != generation
+    }
+
+    /// A poll that began at `start` has failed, or has not answered in time.
+    mutating func fail(startedAt start: UInt64) {
+        if failingSince == nil { failingSince = start }
+    }
+
+    func trust(at now: UInt64) -> Trust {
+        if let failingSince { return now < failingSince &+ grace ? .outage : .graceOver }
+        guard let confirmedAt, now < confirmedAt &+ patience else { return .unconfirmed }
+        return .confirmed
+    }
+
+    /// Whether a cached key may be believed although looking it up has failed.
+    func allowsFallback(at now: UInt64) -> Bool {
+        guard let start = failingSince ?? confirmedAt else { return false }
+        return now < start &+ grace
+    }
+}

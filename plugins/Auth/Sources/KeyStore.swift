@@ -1,0 +1,85 @@
+package import Persistence
+package import TurnpikeKit
+
+/// Users and their keys, as they are stored.
+///
+/// Every change raises the generation that all processes poll, in the same transaction, so it reaches them within two
+/// seconds. Methods throw a ``KeyStoreError`` for what the caller can mend, else `DatabaseError`.
+package struct KeyStore: Sendable {
+    let database: any Database
+    let hashKeys: HashKeySource
+    let clock: GatewayClock
+
+    package init(database: any Database, hashKeys: HashKeySource, clock: GatewayClock = .system) {
+        self.database = database
+        self.hashKeys = hashKeys
+        self.clock = clock
+    }
+
+    var now: Timestamp { Timestamp(microseconds: clock.wallMicroseconds()) }
+
+    /// Makes every process look again. The last statement of a transaction, because all changes meet at this row.
+    static func announceChange(_ connection: any Connection) throws {
+        try connection.execute("UPDATE changes SET generation = generation + 1 WHERE change_id = 1")
+    }
+}
+
+/// A user, who owns sessions, keys and activity.
+package struct UserInfo: Sendable, Equatable {
+    package let id: UniqueID
+    package let name: String
+    package let created: Timestamp
+}
+
+/// What may be shown of a key: everything but the key.
+package struct KeyInfo: Sendable, Equatable {
+    package let id: UniqueID
+    package let userID: UniqueID
+    package let name: String
+    /// The key's first characters, to recognise it by.
+    package let prefix: String
+    package let scopes: Scopes
+    /// Which hash key it is stored with: that one must stay configured.
+    package let hashKeyID: String
+    package let created: Timestamp
+    /// `nil` never.
+    package var expires: Timestamp?
+    package var revoked: Timestamp?
+    /// The key that was made to take its place.
+    package var replacedBy: UniqueID?
+
+    /// Whether it lets anybody in at `moment`.
+    package func isLive(at moment: Timestamp) -> Bool { revoked == nil && expires.map { $0 > moment } ?? true }
+}
+
+/// A key that was just made: the only time that it can be read.
+package struct NewKey: Sendable {
+    package let secret: Secret
+    package let info: KeyInfo
+}
+
+/// What a caller of ``KeyStore`` can mend.
+package enum KeyStoreError: Error, Sendable, Equatable, CustomStringConvertible {
+    case invalidName
+    case userExists
+    case userNotFound
+    /// Another live key of the user has the name.
+    case keyNameTaken
+    case keyNotFound
+    /// The key was revoked, has expired, or was replaced.
+    case keyNotLive
+    case expiryInThePast
+
+    package var description: String {
+        switch self {
+        case .invalidName:
+            "a name has 1 to \(StoredName.maximumLength) printable characters and no space at its ends"
+        case .userExists: "there is already a user of that name"
+        case .userNotFound: "there is no such user"
+        case .keyNameTaken: "the user already has a key of that name; revoke it first or choose another name"
+        case .keyNotFound: "the user has no such key"
+        case .keyNotLive: "the key was revoked or replaced, or has expired"
+        case .expiryInThePast: "the key would have expired already"
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import Persistence
+import Synchronization
+import TurnpikeKit
+
+/// Answers whose key was presented: from memory where it can, else with one lookup for all who ask at once.
+///
+/// `run()` of the plugin calls ``tick(_:)`` each second, which keeps what is remembered honest: see ``ChangeWatch``.
+final class KeyVerifier: Sendable {
+    private let lookup: KeyLookup
+    private let clock: GatewayClock
+    private let state: Mutex<State>
+
+    init(_ lookup: KeyLookup, limits: KeyCacheLimits, clock: GatewayClock) {
+        self.lookup = lookup
+        self.clock = clock
+        state = Mutex(State(limits))
+    }
+
+    /// How many keys are remembered, refused ones too.
+    var remembered: Int { state.withLock { $0.count } }
+    /// How many lookups are under way.
+    var lookups: Int { state.withLock { $0.lookups } }
+
+    /// What is known without asking the database; nil if it must be asked.
+    func known(_ key: PresentedKey) -> Verdict? {
+        let now = clock.monotonicNanoseconds()
+        guard case .known(let verdict) = state.withLock({ $0.find(key.fingerprint, at: now) }) else { return nil }
+        return verdict
+    }
+
+    /// The verdict from the database, or what may be believed while it does not answer. Throws a 503 otherwise.
+    ///
+    /// A request that is cancelled meanwhile still waits, for as long as a lookup may take.
+    func verify(_ key: PresentedKey) async throws -> Verdict {
+        do {
+            return try await lookedUp(key)
+        } catch {
+            let now = clock.monotonicNanoseconds()
+            if let verdict = state.withLock({ $0.fallback(key.fingerprint, at: now) }) { return verdict }
+            throw GatewayError.keysUnavailable(error)
+        }
+    }
+
+    private func lookedUp(_ key: PresentedKey) async throws -> Verdict {
+        let now = clock.monotonicNanoseconds()
+        return try await withCheckedThrowingContinuation { continuation in
+            switch state.withLock({ $0.join(key.fingerprint, continuation, at: now) }) {
+            case .joined: break
+            case .known(let verdict): continuation.resume(returning: verdict)
+            case .first(let flight): start(flight, key)
+            }
+        }
+    }
+
+    /// A task of its own: the lookup belongs to everybody who waits for it, so it must not end with the request that
+    /// happened to be first. The database bounds how many there are, and `tick` for how long anybody waits.
+    private func start(_ flight: State.Flight, _ key: PresentedKey) {
+        Task { [self] in
+            let result: Result<Verdict, any Error>
+            do {
+                result = .success(try await lookup.verdict(on: key))
+            } catch {
+                result = .failure(error)
+            }
+            let now = clock.monotonicNanoseconds()
+            for waiter in state.withLock({ $0.settle(flight, result, at: now) }) { waiter.resume(with: result) }
+        }
+    }
+
+    /// To be called each second: gives up what takes too long. True if the caller is to `poll()` now.
+    func tick() -> Bool {
+        let now = clock.monotonicNanoseconds()
+        let (waiters, polls) = state.withLock { ($0.overdue(at: now), $0.beginPoll(at: now)) }
+        for waiter in waiters { waiter.resume(throwing: LookupTimeout()) }
+        return polls
+    }
+
+    /// Asks whether keys or users have changed since the last poll, and forgets everything if so.
+    func poll() async {
+        let generation = try? await lookup.generation()
+        state.withLock { $0.endPoll(generation) }
+    }
+}
+
+/// The database has not answered in time.
+struct LookupTimeout: Error, CustomStringConvertible {
+    var description: String { "the lookup took too long" }
+}

@@ -83,7 +83,7 @@ let package = Package(
         // I/O.
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
         module("Upstream", ["TurnpikeKit", "CCurl", nio, nioHTTP1, logging]),
-        module("Server", ["TurnpikeKit", nio, nioPosix, nioHTTP1, nioSSL, logging, lifecycle]),
+        module("Server", ["TurnpikeKit", nio, nioPosix, nioHTTP1, nioSSL, logging, lifecycle, deque]),
         module("PersistenceSQLite", ["Persistence", grdb, sqlite, nio, logging]),
 
         // For tests of ours and of plugin authors: conformance suites, fault injection.
@@ -117,6 +117,9 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        tests(
+            "ServerTests",
+            ["Server", "TurnpikeKit", "OpenAIWire", nio, nioPosix, nioHTTP1, nioEmbedded, nioSSL, logging, lifecycle]),
         tests("OpenAIWireTests", ["OpenAIWire", nio]),
         tests("PersistenceTests", ["Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
         tests(

@@ -1,4 +1,5 @@
 package import NIOCore
+import Persistence
 
 /// What the server needs from the rest: it makes exchanges, answers them, and turns errors into answers.
 package protocol ExchangeHandler: Sendable {
@@ -10,4 +11,9 @@ package protocol ExchangeHandler: Sendable {
     func refusal(_ error: GatewayError, requestID: String) -> Response
     /// What ends a stream of server-sent events that has broken: an `error` event.
     func streamFailure(_ error: GatewayError, requestID: String) -> ByteBuffer
+}
+
+extension ExchangeHandler {
+    /// The id of a request that gets no exchange, in the form of ``Exchange/requestID``.
+    package func makeRequestID() -> String { UniqueID.generate().description(prefix: "req_") }
 }

@@ -1,0 +1,153 @@
+import NIOCore
+import NIOHTTP1
+
+/// How an answer's body is delimited on the wire.
+enum AnswerFraming: Equatable {
+    /// No body follows, whatever the head says: HEAD, 204, 304.
+    case bodyless
+    case length(Int)
+    case chunked
+    /// HTTP/1.0 clients know no chunks: the connection's end is the body's.
+    case untilClose
+}
+
+/// An answer's head, ready to be written.
+struct AnswerHead {
+    var status: HTTPResponseStatus
+    var headers: HTTPHeaders
+    var framing: AnswerFraming
+    var persistence: ConnectionStateMachine.Persistence
+    /// HTTP/1.0 clients close unless they are told not to.
+    var isHTTP10: Bool
+    var requestID: String
+    var date: String
+}
+
+/// Turns heads and body pieces into bytes, gathered so that a head and a small body are one write.
+///
+/// NIO's own encoder is not used: it wants three messages per answer, and each costs a pass through the pipeline.
+struct AnswerWriter {
+    /// Pieces up to this size are copied behind what is pending; larger ones are written as they are.
+    private static let copiedBytes = 16 << 10
+
+    private var pending = ByteBuffer()
+    private(set) var framing = AnswerFraming.bodyless
+
+    /// What has been gathered, if anything.
+    mutating func takePending() -> ByteBuffer? {
+        guard pending.readableBytes > 0 else { return nil }
+        defer { pending = ByteBuffer() }
+        return pending
+    }
+
+    /// Adds an interim or final head. `body` is what is known to follow at once, to reserve room for it.
+    mutating func open(_ head: AnswerHead, reserving body: Int = 0) {
+        framing = head.framing
+        pending.reserveCapacity(pending.readableBytes + 512 + min(body, AnswerWriter.copiedBytes))
+        writeStatusLine(head.status)
+        for (name, value) in head.headers where !AnswerWriter.isOurs(name, framing) {
+            writeField(name, value)
+        }
+        writeOwnFields(head)
+        pending.writeStaticString("\r\n")
+    }
+
+    mutating func writeContinue() { pending.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n") }
+
+    /// Adds a piece of the body; `write` gets, in order, what is not gathered.
+    mutating func append(_ bytes: ByteBuffer, write: (ByteBuffer) -> Void) {
+        let count = bytes.readableBytes
+        guard count > 0 else { return }
+        switch framing {
+        case .bodyless: return
+        case .length, .untilClose: add(bytes, write)
+        case .chunked:
+            pending.writeString(String(count, radix: 16))
+            pending.writeStaticString("\r\n")
+            add(bytes, write)
+            pending.writeStaticString("\r\n")
+        }
+    }
+
+    /// Adds what ends a whole body. A body that broke off gets none of it: the client must see that it broke.
+    mutating func end() {
+        switch framing {
+        case .bodyless, .length, .untilClose: break
+        case .chunked: pending.writeStaticString("0\r\n\r\n")
+        }
+    }
+
+    private mutating func add(_ bytes: ByteBuffer, _ write: (ByteBuffer) -> Void) {
+        if bytes.readableBytes <= AnswerWriter.copiedBytes {
+            pending.writeImmutableBuffer(bytes)
+        } else {
+            if let before = takePending() { write(before) }
+            write(bytes)
+        }
+    }
+
+    private mutating func writeStatusLine(_ status: HTTPResponseStatus) {
+        if status == .ok {
+            pending.writeStaticString("HTTP/1.1 200 OK\r\n")
+        } else {
+            // A status line has three digits; anything else comes from a plugin that is wrong.
+            let code = (200...999).contains(status.code) ? status.code : 500
+            pending.writeString("HTTP/1.1 \(code) ")
+            if AnswerWriter.isFieldValue(status.reasonPhrase) { pending.writeString(status.reasonPhrase) }
+            pending.writeStaticString("\r\n")
+        }
+    }
+
+    private mutating func writeOwnFields(_ head: AnswerHead) {
+        switch head.framing {
+        case .length(let length): writeField("Content-Length", String(length))
+        case .chunked: pending.writeStaticString("Transfer-Encoding: chunked\r\n")
+        case .bodyless, .untilClose: break
+        }
+        switch (head.persistence, head.isHTTP10) {
+        case (.close, _): pending.writeStaticString("Connection: close\r\n")
+        case (.keepAlive, true): pending.writeStaticString("Connection: keep-alive\r\n")
+        case (.keepAlive, false): break
+        }
+        if !head.headers.contains(name: "date") { writeField("Date", head.date) }
+        if !head.headers.contains(name: "x-turnpike-request-id") {
+            writeField("x-turnpike-request-id", head.requestID)
+        }
+    }
+
+    private mutating func writeField(_ name: String, _ value: String) {
+        guard AnswerWriter.isFieldName(name), AnswerWriter.isFieldValue(value) else { return }
+        pending.writeString(name)
+        pending.writeStaticString(": ")
+        pending.writeString(value)
+        pending.writeStaticString("\r\n")
+    }
+
+    /// Fields that describe the connection and the framing, which are the server's. A bodyless answer keeps the
+    /// `Content-Length` that says how long the body would have been.
+    private static func isOurs(_ name: String, _ framing: AnswerFraming) -> Bool {
+        switch name.utf8.count {
+        case 7: return name.equalsIgnoringCase("trailer") || name.equalsIgnoringCase("upgrade")
+        case 10: return name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
+        case 14: return framing != .bodyless && name.equalsIgnoringCase("content-length")
+        case 16: return name.equalsIgnoringCase("proxy-connection")
+        case 17: return name.equalsIgnoringCase("transfer-encoding")
+        default: return false
+        }
+    }
+
+    /// A line break in a value would begin another field, or another answer: such a field is left out.
+    private static func isFieldValue(_ value: String) -> Bool {
+        value.utf8.allSatisfy { $0 != 0x0D && $0 != 0x0A && $0 != 0 }
+    }
+
+    private static func isFieldName(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
+    }
+}
+
+extension String {
+    fileprivate func equalsIgnoringCase(_ lowercase: String) -> Bool {
+        utf8.count == lowercase.utf8.count && zip(utf8, lowercase.utf8).allSatisfy { $0 | 0x20 == $1 }
+    }
+}

@@ -1,0 +1,91 @@
+import NIOHTTP1
+import TurnpikeKit
+
+/// A request's head as the parser gave it, examined: what the connection has to do with it.
+struct ArrivedHead: Sendable {
+    let request: RequestHead
+    let version: HTTPVersion
+    let framing: RequestFraming
+    /// Whether the client wants, and the parser allows, another request on the connection.
+    let isPersistent: Bool
+    /// Whether the client waits for `100 Continue` before it sends its body.
+    let expectsContinue: Bool
+    /// Set for a request that must not reach the chain. The connection is closed after it.
+    let refusal: GatewayError?
+
+    init(_ head: HTTPRequestHead) {
+        request = RequestHead(method: head.method, target: head.uri, headers: head.headers)
+        version = head.version
+        let examined = ArrivedHead.examine(head)
+        framing = examined.framing
+        expectsContinue = examined.expectsContinue
+        refusal = examined.refusal
+        // After a head with `Connection: upgrade` the parser reads no further message: a client that offers `h2c`, as
+        // Java's HttpClient does, is answered in HTTP/1.1 and connects again.
+        isPersistent = refusal == nil && head.isKeepAlive && !ArrivedHead.stopsParser(head)
+    }
+
+    var isHEAD: Bool { request.method == .HEAD }
+
+    private static func examine(
+        _ head: HTTPRequestHead
+    ) -> (framing: RequestFraming, expectsContinue: Bool, refusal: GatewayError?) {
+        do {
+            let framing = try RequestFraming(head)
+            let expectsContinue = try expectation(of: head) && framing != .none
+            try checkHost(of: head)
+            try checkTarget(of: head)
+            try checkUpgrade(of: head)
+            return (framing, expectsContinue, nil)
+        } catch {
+            // Without a framing that both sides agree on the rest of the stream means nothing.
+            return (.chunked, false, error)
+        }
+    }
+
+    private static func expectation(of head: HTTPRequestHead) throws(GatewayError) -> Bool {
+        guard let expectation = head.headers.first(name: "expect"), head.version == .http1_1 else { return false }
+        guard expectation.lowercased() == "100-continue" else {
+            throw GatewayError(
+                .client, .expectationFailed, code: "expectation_failed",
+                "The only expectation that this server meets is 100-continue.")
+        }
+        return true
+    }
+
+    /// One Host, or none in HTTP/1.0 (RFC 9112, section 3.2). Its value is never used to route.
+    private static func checkHost(of head: HTTPRequestHead) throws(GatewayError) {
+        let count = head.headers["host"].count
+        guard count == 1 || (count == 0 && head.version == .http1_0) else {
+            throw .badRequest("malformed_request", "A request needs exactly one Host header.")
+        }
+    }
+
+    /// A path, or `*` for OPTIONS. The absolute form is for forward proxies, which this is not: accepting it would give
+    /// a request two hosts.
+    private static func checkTarget(of head: HTTPRequestHead) throws(GatewayError) {
+        guard head.method != .CONNECT else {
+            throw GatewayError(.client, .notImplemented, code: "method_not_supported", "This server opens no tunnels.")
+        }
+        if head.uri == "*", head.method == .OPTIONS { return }
+        guard head.uri.utf8.first == UInt8(ascii: "/"), !head.uri.utf8.contains(UInt8(ascii: "#")) else {
+            throw .badRequest(
+                "invalid_request_target",
+                "The request target must be a path that begins with a slash. "
+                    + "This server is no forward proxy: use it as base URL.")
+        }
+    }
+
+    private static func checkUpgrade(of head: HTTPRequestHead) throws(GatewayError) {
+        let offers = head.headers[canonicalForm: "upgrade"]
+        guard offers.contains(where: { $0.lowercased().hasPrefix("websocket") }) else { return }
+        throw GatewayError(
+            .client, .notImplemented, code: "websocket_not_supported",
+            "This server does not speak WebSocket. Use HTTP with server-sent events.")
+    }
+
+    private static func stopsParser(_ head: HTTPRequestHead) -> Bool {
+        head.headers.contains(name: "upgrade")
+            && head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "upgrade" }
+    }
+}

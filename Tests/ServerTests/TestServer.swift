@@ -1,0 +1,64 @@
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import Server
+import ServiceLifecycle
+import Synchronization
+import TurnpikeKit
+
+/// A server that runs for the length of a closure, on a unix socket of its own, and then stops in order.
+struct TestServer: Sendable {
+    let address: SocketAddress
+    let handler: ScriptedHandler
+    let budget: BufferBudget
+    let services: ServiceGroup
+    let server: HTTPServer
+
+    func connect(autoRead: Bool = true) async throws -> RawClient {
+        try await RawClient.connect(to: address, autoRead: autoRead)
+    }
+
+    /// One connection, `request` sent, everything received until the server closes.
+    func exchange(_ request: String) async throws -> String {
+        let client = try await connect()
+        try await client.send(request)
+        return await client.receiveAll()
+    }
+
+    private static let number = Mutex(0)
+
+    static func path() -> String {
+        let number = number.withLock { number in
+            number += 1
+            return number
+        }
+        return "/tmp/turnpike-server-\(getpid())-\(number).sock"
+    }
+
+    static func with(
+        _ script: @escaping ScriptedHandler.Script, budget: Int = 64 << 20,
+        _ configure: (inout ServerConfiguration) -> Void = { _ in }, _ body: (TestServer) async throws -> Void
+    ) async throws {
+        var configuration = ServerConfiguration(address: .unixSocket(path()))
+        configuration.timeouts.drain = .seconds(20)
+        configure(&configuration)
+        let handler = ScriptedHandler(script)
+        let budget = BufferBudget(limit: budget)
+        let listening = Signal<SocketAddress>()
+        let server = HTTPServer(
+            configuration: configuration, handler: handler, group: MultiThreadedEventLoopGroup.singleton,
+            budget: budget,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, onListening: { listening.send($0) })
+        let services = ServiceGroup(
+            configuration: .init(services: [.init(service: server)], logger: Logger(label: "services")))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await services.run() }
+            let address = await listening.value
+            try await body(
+                TestServer(address: address, handler: handler, budget: budget, services: services, server: server))
+            await services.triggerGracefulShutdown()
+            try await group.waitForAll()
+        }
+    }
+}

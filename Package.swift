@@ -124,7 +124,7 @@ let package = Package(
         tests("PersistenceTests", ["Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
         tests(
             "ConversationsTests",
-            ["Conversations", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
+            ["Conversations", "OpenAIWire", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
         tests(
             "TurnpikeRuntimeTests",
             ["TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, logging]),

@@ -1,0 +1,52 @@
+import Synchronization
+
+/// Remembers the base of recent requests, so that one that is sent again can be told from one that only looks like it.
+///
+/// A client whose "continue" was refused by the upstream sends it again, marked as a retry. If the turn before was a
+/// "continue" too, messages alone cannot tell whether that turn is the one being repeated. The base of the first attempt
+/// can: it lies behind the turn. What was seen by another process is not known here; the plan then goes by messages.
+///
+/// Holds the newest `capacity` requests of sessions, about 150 bytes each.
+package final class AttemptLog: Sendable {
+    /// What makes two requests of a session the same to their client.
+    package struct Key: Hashable, Sendable {
+        let session: SessionKey
+        let request: StoredDigest
+        /// The header of that name, if the client sent it.
+        let idempotencyKey: String?
+
+        package init(_ session: SessionKey, _ turn: IncomingTurn, idempotencyKey: String? = nil) {
+            self.session = session
+            self.request = turn.digest
+            self.idempotencyKey = idempotencyKey
+        }
+    }
+
+    private struct State {
+        var bases: [Key: Int64] = [:]
+        var order: [Key] = []
+        var oldest = 0
+    }
+
+    private let capacity: Int
+    private let state = Mutex(State())
+
+    package init(capacity: Int = 4096) {
+        precondition(capacity > 0, "A log that holds nothing tells nothing.")
+        self.capacity = capacity
+    }
+
+    /// The base of the last request with this key, if it is remembered.
+    package subscript(key: Key) -> Int64? { state.withLock { $0.bases[key] } }
+
+    /// Remembers that a request was planned on `base`; the oldest one is forgotten for it.
+    package func note(_ key: Key, base: Int64) {
+        state.withLock { state in
+            if state.bases.updateValue(base, forKey: key) != nil { return }
+            guard state.order.count == capacity else { return state.order.append(key) }
+            state.bases[state.order[state.oldest]] = nil
+            state.order[state.oldest] = key
+            state.oldest = (state.oldest + 1) % capacity
+        }
+    }
+}

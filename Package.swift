@@ -87,7 +87,7 @@ let package = Package(
         module("PersistenceSQLite", ["Persistence", grdb, sqlite, nio, logging]),
 
         // For tests of ours and of plugin authors: conformance suites, fault injection.
-        module("TurnpikeTesting", ["Persistence", "Conversations", nio, logging]),
+        module("TurnpikeTesting", ["Persistence", "PersistenceSQLite", "Conversations", nio, logging]),
         module("EchoProvider", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
 
         // Features.

@@ -56,9 +56,7 @@ import TurnpikeTesting
     @Test func aLockThatAnotherProcessHoldsIsWaitedForAndThenReported() async throws {
         let fixture = SQLiteFixture()
         let first = try fixture.openFile()
-        var configuration = SQLiteDatabase.Configuration()
-        configuration.busyTimeout = .milliseconds(1)
-        let second = try SQLiteDatabase(path: fixture.path, configuration: configuration, logger: .init(label: "test"))
+        let second = try fixture.openFile(busyTimeout: .milliseconds(1))
         let gate = Gate()
         let writing = Task { try await first.write { _ in gate.pass() } }
         await gate.entered()

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// Makes UUIDs of version 7 that grow strictly within the process, even when many are made in one millisecond and
@@ -11,6 +12,7 @@ package final class UniqueIDGenerator: Sendable {
     private struct State {
         var millisecond: UInt64 = 0
         var counter: UInt64 = 0
+        var random = RandomWords()
     }
 
     private let now: @Sendable () -> Timestamp
@@ -21,20 +23,35 @@ package final class UniqueIDGenerator: Sendable {
     }
 
     package func next() -> UniqueID {
-        var random = SystemRandomNumberGenerator()
         let clock = UInt64(max(0, now().microseconds / 1_000))
-        let tail: UInt64 = random.next()
-        let start: UInt64 = random.next() & 0x7FF
-        let (millisecond, counter) = state.withLock { state in
+        return state.withLock { state in
             if clock > state.millisecond {
-                state = State(millisecond: clock, counter: start)
+                state.millisecond = clock
+                state.counter = state.random.next() & 0x7FF
             } else if state.counter < 0xFFF {
                 state.counter += 1
             } else {
-                state = State(millisecond: state.millisecond + 1, counter: start)
+                state.millisecond += 1
+                state.counter = state.random.next() & 0x7FF
             }
-            return (state.millisecond, state.counter)
+            return UniqueID(
+                high: state.millisecond << 16 | 0x7000 | state.counter,
+                low: state.random.next() >> 2 | 0x8000_0000_0000_0000)
         }
-        return UniqueID(high: millisecond << 16 | 0x7000 | counter, low: tail >> 2 | 0x8000_0000_0000_0000)
+    }
+}
+
+/// The system's random numbers, fetched 32 at a time: `SystemRandomNumberGenerator` makes a system call for each.
+private struct RandomWords {
+    private var words: [UInt64] = []
+
+    mutating func next() -> UInt64 {
+        if let word = words.popLast() { return word }
+        var system = SystemRandomNumberGenerator()
+        words = Array(repeating: 0, count: 32)
+        // Up to 256 bytes are given at once and whole (getentropy(3)); a kernel without it is asked word by word.
+        let result = words.withUnsafeMutableBytes { getentropy($0.baseAddress, $0.count) }
+        if result != 0 { words = words.map { _ in system.next() } }
+        return words.popLast() ?? system.next()
     }
 }

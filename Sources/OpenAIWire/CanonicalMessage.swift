@@ -17,27 +17,34 @@ import struct Crypto.SHA256
 struct CanonicalMessage {
     private(set) var bytes: [UInt8] = Array("turnpike.message".utf8) + [MessageDigest.version]
 
-    mutating func encode(_ message: JSONObject) throws(WireError) {
-        try text("r", message.nonNull("role"))
-        if let content = message.nonNull("content") { try encode(content: content) }
-        if let calls = try message.nonNull("tool_calls")?.array() {
+    /// Encodes the message whose JSON is `message`.
+    mutating func encode(_ message: ByteBuffer) throws(WireError) {
+        let fields = try MessageFields(message)
+        try text("r", fields.role)
+        if let content = fields.content { try encode(content: content) }
+        if let calls = try fields.toolCalls?.array() {
             for call in calls { try encode(toolCall: call) }
         }
-        if let call = try message.nonNull("function_call")?.object() {
+        if let call = try fields.functionCall?.object() {
             bytes.append(tag: "f", [])
             try text("n", call.nonNull("name"))
             try encode(arguments: call.nonNull("arguments"))
         }
-        if let audio = try message.nonNull("audio")?.object() { try text("a", audio.nonNull("id")) }
-        if let id = message.nonNull("tool_call_id") { try text("t", id) }
-        if let name = message.nonNull("name") { try text("N", name) }
+        if let audio = try fields.audio?.object() { try text("a", audio.nonNull("id")) }
+        try text("t", fields.toolCallID)
+        try text("N", fields.name)
     }
 
     /// A string by its characters, anything else by its JSON value.
     private mutating func text(_ tag: Unicode.Scalar, _ value: JSONValue?) throws(WireError) {
         guard let value else { return }
         guard value.kind == .string else { return try json("j", value) }
-        bytes.append(tag: tag, try Self.unescaped(value))
+        let isPlain = value.withEscapedText { text in
+            guard !text.contains(ASCII.backslash, in: 0..<text.count) else { return false }
+            bytes.append(tag: tag, text)
+            return true
+        }
+        if !isPlain { bytes.append(tag: tag, try Self.unescaped(value)) }
     }
 
     private mutating func json(_ tag: Unicode.Scalar, _ value: JSONValue) throws(WireError) {
@@ -164,5 +171,50 @@ extension CanonicalMessage {
     private mutating func encodeNoArguments() {
         let encoding = Array("{}".utf8).withUnsafeBytes { try? CanonicalJSON.encoding($0) }
         bytes.append(tag: "g", encoding ?? [])
+    }
+}
+
+/// The members of a message that count, null taken as missing; found in one pass, the last one of repeated keys.
+private struct MessageFields {
+    var role: JSONValue?
+    var content: JSONValue?
+    var toolCalls: JSONValue?
+    var functionCall: JSONValue?
+    var audio: JSONValue?
+    var toolCallID: JSONValue?
+    var name: JSONValue?
+
+    init(_ message: ByteBuffer) throws(WireError) {
+        try message.withUnsafeReadableBytes { (text) throws(WireError) in
+            var scanner = JSONScanner(text)
+            var isFirst = true
+            try scanner.enterObject()
+            while let key = try scanner.nextKey(&isFirst) {
+                let start = scanner.position
+                let kind = try scanner.skipValue()
+                set(
+                    key, scanner,
+                    kind == .null ? nil : JSONValue(kind: kind, bytes: message.span(start..<scanner.position)))
+            }
+            try scanner.expectEnd()
+        }
+    }
+
+    private mutating func set(_ key: Range<Int>, _ scanner: JSONScanner, _ value: JSONValue?) {
+        if scanner.key(key, is: "role") {
+            role = value
+        } else if scanner.key(key, is: "content") {
+            content = value
+        } else if scanner.key(key, is: "tool_calls") {
+            toolCalls = value
+        } else if scanner.key(key, is: "tool_call_id") {
+            toolCallID = value
+        } else if scanner.key(key, is: "name") {
+            name = value
+        } else if scanner.key(key, is: "audio") {
+            audio = value
+        } else if scanner.key(key, is: "function_call") {
+            functionCall = value
+        }
     }
 }

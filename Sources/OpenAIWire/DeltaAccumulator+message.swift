@@ -13,7 +13,8 @@ extension DeltaAccumulator {
         if partial, !hasRest(node, omitted) { return nil }
         var buffer = ByteBuffer()
         buffer.reserveCapacity(256)
-        buffer.writeStaticString("{\"role\":")
+        buffer.writeInteger(ASCII.openBrace)
+        buffer.writeStaticString("\"role\":")
         if let role = values.member("role", of: node), !values.isEmpty(role) {
             values.write(role, to: &buffer)
         } else {
@@ -64,7 +65,8 @@ extension DeltaAccumulator {
     private func writeToolCalls(_ node: MergedValues.Reference, _ omitted: Set<Int>, to buffer: inout ByteBuffer) {
         let calls = values.nodes[node].children.filter { !omitted.contains($0.node) }.sorted { $0.index < $1.index }
         guard !calls.isEmpty else { return }
-        buffer.writeStaticString(",\"tool_calls\":[")
+        buffer.writeStaticString(",\"tool_calls\":")
+        buffer.writeInteger(ASCII.openBracket)
         for (position, call) in calls.enumerated() {
             if position > 0 { buffer.writeInteger(ASCII.comma) }
             buffer.writeInteger(ASCII.openBrace)

@@ -17,11 +17,11 @@ enum JSONText {
         result.reserveCapacity(bytes.count)
         var start = 0
         while let backslash = bytes.first(ASCII.backslash, from: start) {
-            result.append(contentsOf: bytes[start..<backslash])
+            result.append(contentsOf: bytes.slice(start..<backslash))
             guard let end = unescape(bytes, at: backslash, into: &result) else { return nil }
             start = end
         }
-        result.append(contentsOf: bytes[start...])
+        result.append(contentsOf: bytes.slice(start..<bytes.count))
         return result
     }
 

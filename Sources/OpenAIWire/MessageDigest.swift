@@ -26,7 +26,7 @@ public struct MessageDigest: Sendable, Hashable {
     /// The digest of the message whose JSON is `bytes`.
     public init(messageJSON bytes: ByteBuffer) throws(WireError) {
         var canonical = CanonicalMessage()
-        try canonical.encode(JSONObject(scanning: bytes))
+        try canonical.encode(bytes)
         let digest = SHA256.hash(data: canonical.bytes)
         words = digest.withUnsafeBytes { $0.loadUnaligned(as: (UInt64, UInt64, UInt64, UInt64).self) }
     }

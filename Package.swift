@@ -130,5 +130,10 @@ let package = Package(
             ["TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, logging]),
         tests("TurnpikeKitTests", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioEmbedded, logging]),
         tests("EchoProviderTests", ["EchoProvider", "TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioEmbedded, logging]),
+        pluginTests(
+            "Activity",
+            ["OpenAIWire", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging]),
+        pluginTests(
+            "Auth", ["Persistence", "PersistenceSQLite", "TurnpikeTesting", nioPosix, nioHTTP1, logging]),
     ]
 )

@@ -40,6 +40,7 @@ extension KeyStore {
         async throws -> NewKey
     {
         guard let old = try await findKey(keyID, of: userID) else { throw KeyStoreError.keyNotFound }
+        guard old.isLive(at: now) else { throw KeyStoreError.keyNotLive }
         let (key, hash) = try make(
             KeyRequest(userID: userID, name: old.name, scopes: old.scopes, expires: expires ?? old.expires))
         let end = min(key.info.created.advanced(by: grace), old.expires ?? Timestamp(microseconds: .max))

@@ -1,0 +1,172 @@
+import Glibc
+import Logging
+import NIOHTTP1
+import NIOPosix
+import Persistence
+import PersistenceSQLite
+import Synchronization
+import Testing
+import TurnpikeKit
+import TurnpikeTesting
+
+@testable import AuthPlugin
+
+/// A database file of its own with the plugin's tables, hand-set clocks, and the plugin's parts over it.
+final class AuthBench: Sendable {
+    static let secret = Secret("0123456789abcdef0123456789abcdef")
+
+    let directory: TemporaryDirectory
+    let file: SQLiteDatabase
+    /// The same database with faults and counted reads in between.
+    let database: WatchedDatabase
+    let time = ManualClock()
+    let keys: HashKeySource
+    let store: KeyStore
+    let verifier: KeyVerifier
+    let middleware: AuthMiddleware
+
+    init(_ limits: KeyCacheLimits = KeyCacheLimits(), keys: HashKeySource = AuthBench.hashKeys()) async throws {
+        directory = TemporaryDirectory()
+        file = try AuthBench.open(directory)
+        try await Migrator(AuthMigrations.all, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }).migrate(
+            file)
+        database = WatchedDatabase(file)
+        self.keys = keys
+        store = KeyStore(database: file, hashKeys: keys, clock: time.clock)
+        verifier = KeyVerifier(
+            KeyLookup(database: database, hashKeys: keys), limits: limits, clock: time.clock)
+        middleware = AuthMiddleware(verifier: verifier, clock: time.clock)
+        try await poll()
+    }
+
+    static func open(_ directory: TemporaryDirectory) throws -> SQLiteDatabase {
+        try SQLiteDatabase(
+            path: directory.path + "/test.db", logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    static func hashKeys(_ id: String = "default", _ secret: Secret = secret, former: [(String, Secret)] = [])
+        -> HashKeySource
+    {
+        HashKeySource(
+            currentID: id, places: [(id, .literal(secret))] + former.map { ($0.0, HashKeySource.Place.literal($0.1)) })
+    }
+
+    /// A user with one key.
+    func user(_ name: String, expires: Timestamp? = nil) async throws -> (user: UserInfo, key: NewKey) {
+        let user = try await store.createUser(name)
+        return (user, try await store.createKey(KeyRequest(userID: user.id, name: "laptop", expires: expires)))
+    }
+
+    /// What `run()` does each second.
+    func poll() async throws {
+        try #require(verifier.tick())
+        await verifier.poll()
+    }
+
+    /// The principal that a request with these `Authorization` headers ends with.
+    func authenticate(_ values: String...) async throws -> Principal? {
+        try await authenticate(HTTPHeaders([("Host", "x")] + values.map { ("Authorization", $0) }))
+    }
+
+    func authenticate(_ key: Secret) async throws -> Principal? { try await authenticate("Bearer " + key.reveal()) }
+
+    func authenticate(_ headers: HTTPHeaders) async throws -> Principal? {
+        let head = RequestHead(method: .POST, target: "/v1/chat/completions", headers: headers)
+        let exchange = Exchange(
+            head: head, eventLoop: MultiThreadedEventLoopGroup.singleton.any(), clock: time.clock,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let chain = Chain([Chain.Link(id: "auth", middleware: middleware), Chain.Link(id: "end", middleware: Answer())])
+        _ = try await chain.run(Request(head: head), in: exchange)
+        return exchange[PrincipalKey.self]
+    }
+
+    /// The error that such a request is refused with.
+    func refusal(_ values: String...) async throws -> GatewayError {
+        let headers = HTTPHeaders(values.map { ("Authorization", $0) })
+        return try #require(await #expect(throws: GatewayError.self) { _ = try await self.authenticate(headers) })
+    }
+
+    func refusal(_ key: Secret) async throws -> GatewayError { try await refusal("Bearer " + key.reveal()) }
+}
+
+/// The end of a chain.
+private struct Answer: Middleware {
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        Response(status: .ok)
+    }
+}
+
+/// Time that passes only when a test says so.
+final class ManualClock: Sendable {
+    private let nanoseconds = Mutex<UInt64>(1_000_000_000_000)
+
+    func advance(by duration: Duration) { nanoseconds.withLock { $0 += duration.nanoseconds } }
+
+    var clock: GatewayClock {
+        GatewayClock(
+            monotonicNanoseconds: { self.nanoseconds.withLock { $0 } },
+            wallMicroseconds: { 1_800_000_000_000_000 + Int64(self.nanoseconds.withLock { $0 } / 1_000) })
+    }
+
+    var now: Timestamp { Timestamp(microseconds: clock.wallMicroseconds()) }
+}
+
+/// A database that counts its reads, fails when told, and can hold a read back.
+final class WatchedDatabase: Database {
+    private struct State {
+        var reads = 0
+        var isDown = false
+        var gate: Gate?
+    }
+
+    private let base: any Database
+    private let state = Mutex(State())
+
+    init(_ base: any Database) { self.base = base }
+
+    var reads: Int { state.withLock { $0.reads } }
+    var isDown: Bool {
+        get { state.withLock { $0.isDown } }
+        set { state.withLock { $0.isDown = newValue } }
+    }
+    /// Every read passes it after it has read, before it returns.
+    func hold(at gate: Gate?) { state.withLock { $0.gate = gate } }
+
+    var dialect: Dialect { base.dialect }
+    var threads: DatabaseThreads { base.threads }
+
+    func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
+        let (isDown, gate) = state.withLock { state in
+            state.reads += 1
+            return (state.isDown, state.gate)
+        }
+        if isDown { throw DatabaseError(.unavailable, "the test says so") }
+        let value = try base.blockingRead(body)
+        gate?.pass()
+        return value
+    }
+
+    func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
+        if isDown { throw DatabaseError(.unavailable, "the test says so") }
+        return try base.blockingWrite(body)
+    }
+
+    func close() async { await base.close() }
+}
+
+/// A directory that is removed with the value.
+final class TemporaryDirectory: Sendable {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/turnpike-auth-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&template) else { preconditionFailure("The system gives no temporary directory.") }
+        path = String(cString: made)
+    }
+
+    deinit {
+        for name in ["test.db", "test.db-wal", "test.db-shm", "hash.key", "data/hash.key"] { unlink("\(path)/\(name)") }
+        rmdir("\(path)/data")
+        rmdir(path)
+    }
+}

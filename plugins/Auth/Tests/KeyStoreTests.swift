@@ -1,0 +1,171 @@
+import Persistence
+import Testing
+import TurnpikeKit
+import TurnpikeTesting
+
+@testable import AuthPlugin
+
+@Suite struct KeyStoreTests {
+    @Test func storesAHashAndAPrefixAndNotTheKey() async throws {
+        let bench = try await AuthBench()
+        let (_, key) = try await bench.user("alice")
+        let secret = key.secret.reveal()
+        #expect(secret.utf8.count == APIKey.length)
+        #expect(key.info.prefix == String(secret.prefix(11)))
+        let stored = try await bench.file.read { connection in
+            try connection.rows("SELECT hex(key_hash), prefix, name, hash_key_id FROM api_keys") {
+                try [$0.text(0), $0.text(1), $0.text(2), $0.text(3)]
+            }
+        }
+        #expect(stored.count == 1)
+        #expect(stored[0][0].utf8.count == 64)
+        #expect(stored[0][1...] == [key.info.prefix, "laptop", "default"])
+    }
+
+    @Test func findsAndListsUsersByName() async throws {
+        let bench = try await AuthBench()
+        for name in ["bob", "Alice", "alice"] { _ = try await bench.store.createUser(name) }
+        #expect(try await bench.store.listUsers().map(\.name) == ["Alice", "alice", "bob"])
+        #expect(try await bench.store.listUsers(after: "Alice", limit: 1).map(\.name) == ["alice"])
+        #expect(try await bench.store.findUser(named: "Alice")?.name == "Alice")
+        #expect(try await bench.store.findUser(named: "ALICE") == nil)
+    }
+
+    @Test func refusesASecondUserOfOneName() async throws {
+        let bench = try await AuthBench()
+        _ = try await bench.store.createUser("alice")
+        await #expect(throws: KeyStoreError.userExists) { try await bench.store.createUser("alice") }
+    }
+
+    @Test(arguments: [
+        "", " alice", "alice ", "a\nb", "a\u{0}b", "a\u{200B}b", "a\u{202E}b", "\u{A0}",
+        String(repeating: "é", count: 65),
+    ])
+    func refusesANameThatCannotBeSeen(_ name: String) async throws {
+        let bench = try await AuthBench()
+        await #expect(throws: KeyStoreError.invalidName) { try await bench.store.createUser(name) }
+        let (user, _) = try await bench.user("alice")
+        await #expect(throws: KeyStoreError.invalidName) {
+            _ = try await bench.store.createKey(KeyRequest(userID: user.id, name: name))
+        }
+    }
+
+    @Test(arguments: [
+        "a", "Zoë Müller", "alice@example.com", "名前", "'; DROP TABLE users; --", String(repeating: "é", count: 64),
+    ])
+    func takesAnyVisibleName(_ name: String) async throws {
+        let bench = try await AuthBench()
+        _ = try await bench.user(name)
+        #expect(try await bench.store.findUser(named: name)?.name == name)
+    }
+
+    @Test func refusesASecondLiveKeyOfOneName() async throws {
+        let bench = try await AuthBench()
+        let (user, key) = try await bench.user("alice")
+        await #expect(throws: KeyStoreError.keyNameTaken) {
+            _ = try await bench.store.createKey(KeyRequest(userID: user.id, name: "laptop"))
+        }
+        try await bench.store.revokeKey(key.info.id, of: user.id)
+        _ = try await bench.store.createKey(KeyRequest(userID: user.id, name: "laptop"))
+        #expect(try await bench.store.listKeys(of: user.id).map(\.name) == ["laptop", "laptop"])
+    }
+
+    @Test func letsTheNameOfAnExpiredKeyBeUsedAgain() async throws {
+        let bench = try await AuthBench()
+        let (user, _) = try await bench.user("alice", expires: bench.time.now.advanced(by: .seconds(1)))
+        bench.time.advance(by: .seconds(1))
+        _ = try await bench.store.createKey(KeyRequest(userID: user.id, name: "laptop"))
+        await #expect(throws: KeyStoreError.expiryInThePast) {
+            _ = try await bench.store.createKey(KeyRequest(userID: user.id, name: "old", expires: bench.time.now))
+        }
+    }
+
+    @Test func keepsUsersFromEachOthersKeys() async throws {
+        let bench = try await AuthBench()
+        let (alice, key) = try await bench.user("alice")
+        let (bob, _) = try await bench.user("bob")
+        #expect(try await bench.store.listKeys(of: bob.id).map(\.userID) == [bob.id])
+        #expect(try await bench.store.findKey(key.info.id, of: bob.id) == nil)
+        await #expect(throws: KeyStoreError.keyNotFound) { try await bench.store.revokeKey(key.info.id, of: bob.id) }
+        await #expect(throws: KeyStoreError.keyNotFound) {
+            _ = try await bench.store.replaceKey(key.info.id, of: bob.id, grace: .seconds(60))
+        }
+        try await bench.store.revokeKey(named: "laptop", of: bob.id)
+        #expect(try await bench.store.findKey(key.info.id, of: alice.id)?.revoked == nil)
+    }
+
+    @Test func refusesKeysForAUserThatIsNotThere() async throws {
+        let bench = try await AuthBench()
+        await #expect(throws: KeyStoreError.userNotFound) {
+            _ = try await bench.store.createKey(KeyRequest(userID: .generate(), name: "laptop"))
+        }
+    }
+
+    @Test func revokesAKeyForGoodAndKeepsTheMomentOfTheFirstTime() async throws {
+        let bench = try await AuthBench()
+        let (user, key) = try await bench.user("alice")
+        let first = try await bench.store.revokeKey(key.info.id, of: user.id)
+        bench.time.advance(by: .seconds(5))
+        let second = try await bench.store.revokeKey(key.info.id, of: user.id)
+        #expect(first.revoked != nil)
+        #expect(second.revoked == first.revoked)
+        await #expect(throws: KeyStoreError.keyNotFound) {
+            try await bench.store.revokeKey(named: "laptop", of: user.id)
+        }
+    }
+
+    @Test func replacesAKeyAndLetsTheOldOneGoOnForTheGracePeriod() async throws {
+        let bench = try await AuthBench()
+        let (user, old) = try await bench.user("alice")
+        let new = try await bench.store.replaceKey(old.info.id, of: user.id, grace: .seconds(60))
+        try await bench.poll()
+        #expect(new.info.name == "laptop")
+        #expect(try await bench.authenticate(old.secret) != nil)
+        #expect(try await bench.authenticate(new.secret) != nil)
+        bench.time.advance(by: .seconds(60))
+        try await bench.poll()
+        #expect(try await bench.refusal(old.secret).code == "api_key_expired")
+        #expect(try await bench.authenticate(new.secret) != nil)
+        #expect(try await bench.store.findKey(old.info.id, of: user.id)?.replacedBy == new.info.id)
+        await #expect(throws: KeyStoreError.keyNotLive) {
+            _ = try await bench.store.replaceKey(old.info.id, of: user.id, grace: .seconds(60))
+        }
+    }
+
+    @Test func raisesTheGenerationWithEveryChange() async throws {
+        let bench = try await AuthBench()
+        let lookup = KeyLookup(database: bench.file, hashKeys: bench.keys)
+        let (user, key) = try await bench.user("alice")
+        #expect(try await lookup.generation() == 2)
+        let new = try await bench.store.replaceKey(key.info.id, of: user.id, grace: .seconds(60))
+        #expect(try await lookup.generation() == 3)
+        try await bench.store.revokeKey(new.info.id, of: user.id)
+        #expect(try await lookup.generation() == 4)
+    }
+
+    @Test func changesNothingWhenAnyStepFails() async throws {
+        let bench = try await AuthBench()
+        let faulty = FaultyDatabase(bench.file)
+        let store = KeyStore(database: faulty, hashKeys: bench.keys, clock: bench.time.clock)
+        let lookup = KeyLookup(database: bench.file, hashKeys: bench.keys)
+        let user = try await store.createUser("alice")
+        var step = 0
+        while true {
+            let before = try await lookup.generation()
+            faulty.fail(atStep: step, with: .unavailable)
+            do {
+                _ = try await store.createKey(KeyRequest(userID: user.id, name: "laptop"))
+                break
+            } catch is DatabaseError {
+                let stored = try await bench.store.listKeys(of: user.id).count
+                // The fault behind the commit: it has happened, and was announced.
+                #expect((stored, try await lookup.generation()) == (stored, before + Int64(stored)))
+                if stored > 0 { try await bench.store.revokeKey(named: "laptop", of: user.id) }
+            }
+            step += 1
+            try #require(step < 20)
+        }
+        #expect(faulty.withdraw())
+        #expect(step >= 5)
+    }
+}

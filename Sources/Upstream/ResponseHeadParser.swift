@@ -1,0 +1,91 @@
+import NIOCore
+import NIOHTTP1
+import TurnpikeKit
+
+/// Makes an answer's head of the lines that libcurl reports one by one.
+///
+/// Informational heads (1xx) and trailers are skipped. Order and case of the headers stay; folded lines (RFC 9112,
+/// section 5.2) are joined. Only what concerns the connection to the upstream and not the answer is left out.
+struct ResponseHeadParser {
+    /// All head lines of one answer together, informational ones included, in bytes.
+    static let maxBytes = 256 << 10
+
+    enum Step {
+        case more
+        case head(ResponseHead)
+        case refuse(GatewayError)
+    }
+
+    private var status: Int?
+    private var fields: [(String, String)] = []
+    private var totalBytes = 0
+    private var isComplete = false
+
+    /// One line as it came, with its line end.
+    mutating func line(_ raw: UnsafeRawBufferPointer) -> Step {
+        guard !isComplete else { return .more }
+        totalBytes += raw.count
+        guard totalBytes <= ResponseHeadParser.maxBytes else {
+            return .refuse(.upstreamProtocol("its head is longer than \(ResponseHeadParser.maxBytes) bytes"))
+        }
+        let line = ResponseHeadParser.withoutLineEnd(raw)
+        guard !line.contains(where: { $0 == 13 || $0 == 10 || $0 == 0 }) else {
+            return .refuse(.upstreamProtocol("a header holds a control character"))
+        }
+        if line.isEmpty { return headEnds() }
+        if line.starts(with: "HTTP/".utf8) { return statusLine(line) }
+        return fieldLine(line)
+    }
+
+    private mutating func statusLine(_ line: Slice<UnsafeRawBufferPointer>) -> Step {
+        let parts = line.split(separator: 32, maxSplits: 2, omittingEmptySubsequences: true)
+        guard parts.count >= 2, let code = Int(String(decoding: parts[1], as: UTF8.self)), (100...999).contains(code)
+        else { return .refuse(.upstreamProtocol("its status line cannot be read")) }
+        status = code
+        fields = []
+        return .more
+    }
+
+    private mutating func fieldLine(_ line: Slice<UnsafeRawBufferPointer>) -> Step {
+        if line.first == 32 || line.first == 9 {
+            guard let last = fields.indices.last else { return .more }
+            fields[last].1 += " " + ResponseHeadParser.trimmed(line)
+            return .more
+        }
+        guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex else {
+            return .refuse(.upstreamProtocol("a header has no name"))
+        }
+        let name = String(decoding: line[..<colon], as: UTF8.self)
+        fields.append((name, ResponseHeadParser.trimmed(line[line.index(after: colon)...])))
+        return .more
+    }
+
+    private mutating func headEnds() -> Step {
+        guard let status else { return .refuse(.upstreamProtocol("its head has no status line")) }
+        guard status >= 200 else {
+            self.status = nil
+            return .more
+        }
+        isComplete = true
+        let kept = ResponseFraming.endToEnd(fields)
+        fields = []
+        switch kept {
+        case .success(let headers): return .head(ResponseHead(status: status, headers: headers))
+        case .failure(let error): return .refuse(error)
+        }
+    }
+
+    private static func withoutLineEnd(_ raw: UnsafeRawBufferPointer) -> Slice<UnsafeRawBufferPointer> {
+        var line = raw[...]
+        if line.last == 10 { line = line.dropLast() }
+        if line.last == 13 { line = line.dropLast() }
+        return line
+    }
+
+    private static func trimmed(_ value: Slice<UnsafeRawBufferPointer>) -> String {
+        let isSpace: (UInt8) -> Bool = { $0 == 32 || $0 == 9 }
+        guard let first = value.firstIndex(where: { !isSpace($0) }), let last = value.lastIndex(where: { !isSpace($0) })
+        else { return "" }
+        return String(decoding: value[first...last], as: UTF8.self)
+    }
+}

@@ -130,14 +130,11 @@ let package = Package(
             ["TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, logging]),
         tests("TurnpikeKitTests", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioEmbedded, logging]),
         tests("EchoProviderTests", ["EchoProvider", "TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioEmbedded, logging]),
-<<<<<<< HEAD
         pluginTests(
             "Activity",
             ["OpenAIWire", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging]),
         pluginTests(
             "Auth", ["Persistence", "PersistenceSQLite", "TurnpikeTesting", nioPosix, nioHTTP1, logging]),
-=======
         tests("UpstreamTests", ["Upstream", "TurnpikeKit", nio, nioHTTP1, nioPosix, nioSSL, logging]),
->>>>>>> fa91c6f (Upstream: client over libcurl, one curl thread per event loop)
     ]
 )

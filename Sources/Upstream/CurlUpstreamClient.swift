@@ -42,7 +42,7 @@ package final class CurlUpstreamClient: UpstreamClient {
     }
 
     private func transfer(for request: UpstreamRequest, on shard: CurlShard) throws -> UpstreamTransfer {
-        switch request.body.takeContent() {
+        switch try request.body.takeContent() {
         case .bytes(let bytes):
             let body: PreparedRequest.Body = bytes.readableBytes == 0 ? .none : .bytes(bytes)
             return UpstreamTransfer(try PreparedRequest(request, body: body), upload: nil, shard: shard)

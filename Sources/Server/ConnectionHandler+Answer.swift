@@ -13,11 +13,11 @@ extension ConnectionHandler {
 
     /// Writes the head of `response`, not yet to the network, and says how its body is framed.
     func openAnswer(
-        _ response: Response, length: AnswerLength, to request: ArrivedHead?, requestID: String
+        _ response: Response, length: AnswerLength, to request: ArrivedHead?, requestID: String, closes: Bool = false
     ) -> AnswerFraming {
         let isHTTP10 = request?.version == .http1_0
         let framing = framing(of: response, length: length, isHEAD: request?.isHEAD ?? false, isHTTP10: isHTTP10)
-        let persistence = machine.answerBegins(closes: framing == .untilClose)
+        let persistence = machine.answerBegins(closes: closes || framing == .untilClose)
         var headers = response.headers
         if framing == .bodyless { announceLength(length, of: response, in: &headers) }
         server.configuration.cors?.apply(to: &headers, origin: request?.request.headers.first(name: "origin"))
@@ -87,12 +87,13 @@ extension ConnectionHandler {
     }
 
     /// Answers what gets no exchange.
-    func answerDirectly(_ response: Response, to request: ArrivedHead?) {
+    func answerDirectly(_ response: Response, to request: ArrivedHead?, closes: Bool = false) {
         var body = ByteBuffer()
         if case .bytes(let bytes) = response.body { body = bytes }
         _ = openAnswer(
             response, length: .known(body.readableBytes), to: request,
-            requestID: response.headers.first(name: "x-turnpike-request-id") ?? server.handler.makeRequestID())
+            requestID: response.headers.first(name: "x-turnpike-request-id") ?? server.handler.makeRequestID(),
+            closes: closes)
         sendAnswer(body)
         endAnswer(isWhole: true) { _ in }
     }

@@ -1,0 +1,164 @@
+import NIOCore
+import NIOHTTP1
+import Testing
+import TurnpikeKit
+
+/// Clients that leave, at every stage: the work stops, the transformers end, the finishers run once.
+@Suite(.timeLimit(.minutes(1))) struct LeavingTests {
+    private static let get = StreamingTests.get
+
+    @Test func cancelsTheChain() async throws {
+        let reached = Signal<Bool>()
+        try await TestServer.with({ _, _ in
+            reached.send(true)
+            try await untilCancelled()
+            return Response(status: .ok)
+        }) { server in
+            let client = try await server.connect()
+            try await client.send(LeavingTests.get)
+            _ = await reached.value
+            try await client.close()
+            #expect(await server.handler.outcomes(1).map(\.word) == ["clientLeft"])
+        }
+    }
+
+    @Test func treatsAnEndOfSendingAsLeaving() async throws {
+        let reached = Signal<Bool>()
+        try await TestServer.with({ _, _ in
+            reached.send(true)
+            try await untilCancelled()
+            return Response(status: .ok)
+        }) { server in
+            let client = try await server.connect()
+            try await client.send(LeavingTests.get)
+            _ = await reached.value
+            try await client.closeSending()
+            #expect(await server.handler.outcomes(1).map(\.word) == ["clientLeft"])
+        }
+    }
+
+    @Test func failsTheUploadThatSomebodyWaitsFor() async throws {
+        try await TestServer.with(echo) { server in
+            let client = try await server.connect()
+            try await client.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            _ = try await client.receive { $0.contains("100 Continue") }
+            try await client.close()
+            #expect(await server.handler.outcomes(1).map(\.word) == ["clientLeft"])
+        }
+    }
+
+    @Test func noticesItWhileABodyIsUnreadAndTheSocketIsNotRead() async throws {
+        let reached = Signal<Bool>()
+        try await TestServer.with({ _, _ in
+            reached.send(true)
+            try await untilCancelled()
+            return Response(status: .ok)
+        }) { server in
+            let client = try await server.connect()
+            try await client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nabc")
+            _ = await reached.value
+            try await client.close()
+            #expect(await server.handler.outcomes(1).map(\.word) == ["clientLeft"])
+        }
+    }
+
+    @Test func cancelsTheSourceAndEndsTheTransformersUncancelled() async throws {
+        let source = Signal<ScriptedSource>()
+        let ending = EndingTransformer()
+        try await TestServer.with(streaming(source, type: "text/event-stream", ending)) { server in
+            let client = try await server.connect()
+            try await client.send(LeavingTests.get)
+            await source.value.push("data: 1\n\n")
+            _ = try await client.receive { $0.contains("data: 1") }
+            try await client.close()
+            #expect(await source.value.cancelled.value)
+            #expect(await ending.began.value == "clientLeft")
+            ending.mayEnd.send(nil)
+            #expect(await ending.isCancelled.value == false)
+            let outcome = try #require(await server.handler.outcomes(1).first)
+            #expect(outcome.word == "clientLeft" && outcome.status == 200 && outcome.responseBytes == 9)
+        }
+    }
+
+    @Test func endsTransformersOfAnAnswerThatComesTooLate() async throws {
+        let reached = Signal<Bool>()
+        let ending = EndingTransformer()
+        ending.mayEnd.send(nil)
+        try await TestServer.with({ _, exchange in
+            reached.send(true)
+            try? await untilCancelled()
+            var response = Response(status: .ok, body: .stream(ScriptedSource(on: exchange.eventLoop)))
+            response.transform(with: ending)
+            return response
+        }) { server in
+            let client = try await server.connect()
+            try await client.send(LeavingTests.get)
+            _ = await reached.value
+            try await client.close()
+            #expect(await ending.began.value == "clientLeft")
+            #expect(await ending.isCancelled.value == false)
+            #expect(await server.handler.outcomes(1).map(\.word) == ["clientLeft"])
+        }
+    }
+
+    @Test func doesNotInterruptACommitThatIsUnderWay() async throws {
+        let source = Signal<ScriptedSource>()
+        let ending = EndingTransformer()
+        try await TestServer.with(streaming(source, type: "text/event-stream", ending)) { server in
+            let client = try await server.connect()
+            try await client.send(LeavingTests.get)
+            await source.value.push("data: 1\n\n")
+            await source.value.end(.complete)
+            #expect(await ending.began.value == "complete")
+            try await client.close()
+            ending.mayEnd.send(nil)
+            #expect(await ending.isCancelled.value == false)
+            #expect(await server.handler.outcomes(1).map(\.word) == ["clientLeft"])
+        }
+    }
+
+    /// The request is cut after each of its bytes, and the answer is abandoned after each of its chunks.
+    @Test func finishesOnceWhereverTheClientStops() async throws {
+        let request = "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        try await TestServer.with(echo) { server in
+            for length in 0...request.utf8.count {
+                let client = try await server.connect()
+                try await client.send(String(request.utf8.prefix(length))!)
+                if length == request.utf8.count { _ = try await client.receive { $0.hasSuffix("abc") } }
+                try await client.close()
+            }
+            // Exchanges begin once their head is whole; each has one outcome, and nothing stays open.
+            let begun = server.handler.begun.count
+            let outcomes = await server.handler.outcomes(begun)
+            #expect(outcomes.count == server.handler.begun.count)
+            #expect(outcomes.filter { $0.word == "completed" }.count == 1)
+            #expect(outcomes.allSatisfy { ["completed", "clientLeft"].contains($0.word) })
+        }
+    }
+
+    @Test(arguments: 0..<6) func finishesOnceWhenTheAnswerIsAbandonedAfterSoManyChunks(_ chunks: Int) async throws {
+        let source = Signal<ScriptedSource>()
+        let ending = EndingTransformer()
+        ending.mayEnd.send(nil)
+        try await TestServer.with(streaming(source, type: "text/event-stream", ending)) { server in
+            let client = try await server.connect()
+            try await client.send(LeavingTests.get)
+            for number in 0..<chunks {
+                await source.value.push("data: \(number)\n\n")
+                _ = try await client.receive { $0.contains("data: \(number)\n") }
+            }
+            _ = await source.value.started.value
+            try await client.close()
+            #expect(await source.value.cancelled.value)
+            #expect(await server.handler.outcomes(1).map(\.word) == ["clientLeft"])
+        }
+    }
+}
+
+/// Returns by throwing when the task is cancelled.
+func untilCancelled() async throws {
+    let (never, continuation) = AsyncStream.makeStream(of: Void.self)
+    for await _ in never {}
+    withExtendedLifetime(continuation) {}
+    throw CancellationError()
+}

@@ -19,7 +19,7 @@ struct PreparedRequest: Sendable {
     var body: Body
     var connection: UpstreamConnection
 
-    /// Throws a ``GatewayError`` with the code `upstream_request_invalid`.
+    /// Throws a ``GatewayError``: `upstream_request_invalid`, or `body_not_allowed` for a streamed body of a HEAD request.
     init(_ request: UpstreamRequest, body: Body) throws(GatewayError) {
         self.method = request.method.rawValue
         self.url = request.url
@@ -27,6 +27,10 @@ struct PreparedRequest: Sendable {
         self.connection = request.connection
         guard !method.isEmpty, method.utf8.allSatisfy(isTokenByte) else {
             throw .upstreamRequestInvalid("the method is not a token")
+        }
+        if case .stream = body, method == "HEAD" {
+            // libcurl does not combine the two, and nobody defines what such a body means (RFC 9110, section 9.3.2).
+            throw .badRequest("body_not_allowed", "A HEAD request cannot have a body.")
         }
         try PreparedRequest.check(url: url)
         self.headerLines = try PreparedRequest.lines(of: request.headers)
@@ -36,13 +40,21 @@ struct PreparedRequest: Sendable {
     var isIdempotent: Bool { ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"].contains(method) }
 
     private static func check(url: String) throws(GatewayError) {
-        let isHTTP = ["http://", "https://"].contains { scheme in
-            url.utf8.count > scheme.utf8.count && zip(url.utf8, scheme.utf8).allSatisfy { $0 | 0x20 == $1 | 0x20 }
+        let schemes = ["http://", "https://"]
+        guard let scheme = schemes.first(where: { hasPrefix(url, $0) }) else {
+            throw .upstreamRequestInvalid("the URL is not an http or https URL")
         }
-        guard isHTTP else { throw .upstreamRequestInvalid("the URL is not an http or https URL") }
+        // libcurl would look for the host further on.
+        guard let first = url.utf8.dropFirst(scheme.utf8.count).first, !"/?#".utf8.contains(first) else {
+            throw .upstreamRequestInvalid("the URL has no host")
+        }
         guard url.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
             throw .upstreamRequestInvalid("the URL holds a space or a control character")
         }
+    }
+
+    private static func hasPrefix(_ url: String, _ scheme: String) -> Bool {
+        url.utf8.count >= scheme.utf8.count && zip(url.utf8, scheme.utf8).allSatisfy { $0 == $1 || $0 | 0x20 == $1 }
     }
 
     /// Headers that the client makes itself, from the URL and the body, or that belong to one connection.

@@ -89,6 +89,7 @@ final class RecordingSink: BodySink {
     init(onFirst: @escaping @Sendable () -> Void = {}) { self.onFirst = onFirst }
 
     var bytes: [UInt8] { state.withLock { $0.bytes } }
+    var pieceCount: Int { state.withLock { $0.pieces } }
 
     func receive(_ bytes: ByteBuffer) {
         let isFirst = state.withLock { state in
@@ -140,13 +141,16 @@ func gatewayError(_ body: () async throws -> Void) async throws -> GatewayError 
     throw ServerConnection.Failure()
 }
 
-/// Bytes that do not repeat soon, so that a piece in the wrong place shows.
+/// Bytes whose period is a prime, so that a piece in the wrong place shows.
 func pattern(_ count: Int) -> [UInt8] {
     var value: UInt32 = 12345
-    return (0..<count).map { _ in
+    let period = (0..<65_521).map { _ in
         value = value &* 1_664_525 &+ 1_013_904_223
         return UInt8(truncatingIfNeeded: value >> 24)
     }
+    var bytes: [UInt8] = []
+    while bytes.count < count { bytes += period }
+    return Array(bytes[..<count])
 }
 
 let okHello = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

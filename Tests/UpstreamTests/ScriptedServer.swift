@@ -28,7 +28,7 @@ final class ScriptedServer: Sendable {
         return port
     }
 
-    private static func listen() throws -> (Int32, UInt16) {
+    static func listen(backlog: Int32 = 512) throws -> (descriptor: Int32, port: UInt16) {
         for _ in 0..<200 {
             let port = UInt16.random(in: 20_000..<32_000)
             let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -43,7 +43,7 @@ final class ScriptedServer: Sendable {
                     bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
                 }
             }
-            if bound == 0, Glibc.listen(descriptor, 512) == 0 { return (descriptor, port) }
+            if bound == 0, Glibc.listen(descriptor, backlog) == 0 { return (descriptor, port) }
             close(descriptor)
         }
         throw ServerConnection.Failure()
@@ -205,4 +205,32 @@ final class ServerConnection: Sendable {
     func close() {
         if isOpen.exchange(false, ordering: .relaxed) { Glibc.close(descriptor) }
     }
+}
+
+/// A listener that has as many connections waiting as it may: the next one is not answered.
+final class FullListener: Sendable {
+    let port: UInt16
+    private let descriptors: [Int32]
+
+    init() throws {
+        let (listener, port) = try ScriptedServer.listen(backlog: 0)
+        var descriptors = [listener]
+        for _ in 0..<4 {
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+            withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    _ = connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            descriptors.append(descriptor)
+        }
+        self.port = port
+        self.descriptors = descriptors
+    }
+
+    deinit { for descriptor in descriptors { close(descriptor) } }
 }

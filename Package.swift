@@ -23,6 +23,8 @@ let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swi
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let lifecycleTestKit: Target.Dependency = .product(
+    name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
@@ -132,9 +134,15 @@ let package = Package(
         tests("EchoProviderTests", ["EchoProvider", "TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioEmbedded, logging]),
         pluginTests(
             "Activity",
-            ["OpenAIWire", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging]),
+            [
+                "OpenAIWire", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging,
+                lifecycleTestKit,
+            ]),
         pluginTests(
-            "Auth", ["Persistence", "PersistenceSQLite", "TurnpikeTesting", nioPosix, nioHTTP1, logging]),
+            "Auth",
+            [
+                "Persistence", "PersistenceSQLite", "TurnpikeTesting", nioPosix, nioHTTP1, logging, lifecycleTestKit,
+            ]),
         tests("UpstreamTests", ["Upstream", "TurnpikeKit", nio, nioHTTP1, nioPosix, nioSSL, logging]),
     ]
 )

@@ -26,6 +26,9 @@ final class ActivityRecorder: Sendable {
     /// How many rows could not be written since the start.
     var lost: Int { losses.withLock { $0.total } }
 
+    /// How many rows wait to be written.
+    var pending: Int { lane.withLock { $0 }?.pending ?? 0 }
+
     /// Hands over a row. Never blocks, never throws.
     func record(_ row: ActivityRow) {
         do throws(DatabaseError) {
@@ -37,8 +40,15 @@ final class ActivityRecorder: Sendable {
         }
     }
 
-    /// Writes what was taken. Rows that come later are lost, and counted.
-    func drain() async { await lane.withLock { $0 }?.drain() }
+    /// Writes what was taken. A row that comes later, from an exchange that outlives its configuration, opens a queue of
+    /// its own; closing the database ends that.
+    func drain() async {
+        let taken = lane.withLock { lane in
+            defer { lane = nil }
+            return lane
+        }
+        await taken?.drain()
+    }
 
     private func opened() -> Lane {
         lane.withLock { lane in

@@ -4,6 +4,7 @@ import NIOHTTP1
 import OpenAIWire
 import Persistence
 import PersistenceSQLite
+import ServiceLifecycleTestKit
 import Synchronization
 import Testing
 import TurnpikeKit
@@ -139,6 +140,26 @@ import TurnpikeTesting
         await recorder.drain()
         #expect(recorder.lost == 1)
         #expect(try await bench.rows(of: bench.alice).isEmpty)
+    }
+
+    @Test func takesARowOfAnExchangeThatOutlivesItsConfiguration() async throws {
+        let bench = try await ActivityBench()
+        try await bench.chat(as: bench.alice)
+        await bench.plugin.recorder.drain()
+        try await bench.chat(as: bench.alice)
+        #expect(bench.plugin.recorder.pending == 1)
+        await bench.plugin.recorder.drain()
+        #expect(try await bench.rows(of: bench.alice).count == 2)
+    }
+
+    @Test func writesWhatItHasTakenBeforeItEnds() async throws {
+        let bench = try await ActivityBench()
+        try await bench.chat(as: bench.alice)
+        try await testGracefulShutdown { trigger in
+            trigger.triggerGracefulShutdown()
+            try await bench.plugin.run()
+        }
+        #expect(try await bench.rows(of: bench.alice).count == 1)
     }
 
     @Test func opensNothingUntilTheFirstRow() async throws {

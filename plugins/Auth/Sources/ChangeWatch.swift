@@ -19,30 +19,48 @@ struct ChangeWatch {
     private var generation: Int64?
     private var confirmedAt: UInt64?
     private var failingSince: UInt64?
+    private var pollStartedAt: UInt64?
 
     init(patience: Duration, grace: Duration) {
         self.patience = patience.nanoseconds
         self.grace = grace.nanoseconds
     }
 
-    /// A poll that began at `start` has read `generation`. True if what was cached before must be forgotten: something
-    /// has changed, or this is the first poll and nobody knows.
-    mutating func confirm(_ generation: Int64, startedAt start: UInt64) -> Bool {
+    /// Whether a poll is to be made now: not while another one is under way, which fails if it takes too long.
+    mutating func beginPoll(at now: UInt64) -> Bool {
+        guard let start = pollStartedAt else {
+            pollStartedAt = now
+            return true
+        }
+        if now >= start &+ patience { fail(startedAt: start) }
+        return false
+    }
+
+    /// The poll has read a generation, or has failed (`nil`). True if what was cached before must be forgotten:
+    /// something has changed, or this is the first poll and nobody knows.
+    mutating func endPoll(_ generation: Int64?) -> Bool {
+        guard let start = pollStartedAt else { return false }
+        pollStartedAt = nil
+        guard let generation else {
+            fail(startedAt: start)
+            return false
+        }
         confirmedAt = start
         failingSince = nil
         defer { self.generation = generation }
         return self.generation != generation
     }
 
-    /// A poll that began at `start` has failed, or has not answered in time.
-    mutating func fail(startedAt start: UInt64) {
+    private mutating func fail(startedAt start: UInt64) {
         if failingSince == nil { failingSince = start }
     }
 
+    /// A poll that is under way and not late counts like one that has answered: a slow database must not be asked for
+    /// every single key on top.
     func trust(at now: UInt64) -> Trust {
         if let failingSince { return now < failingSince &+ grace ? .outage : .graceOver }
-        guard let confirmedAt, now < confirmedAt &+ patience else { return .unconfirmed }
-        return .confirmed
+        guard let confirmedAt else { return .unconfirmed }
+        return now < (pollStartedAt ?? confirmedAt) &+ patience ? .confirmed : .unconfirmed
     }
 
     /// Whether a cached key may be believed although looking it up has failed.

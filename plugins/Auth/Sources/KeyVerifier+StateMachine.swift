@@ -42,7 +42,6 @@ extension KeyVerifier {
         private var epoch: UInt64 = 0
         private var flights: [Target: (flight: Flight, waiters: [Waiter])] = [:]
         private var lastFlight: UInt64 = 0
-        private var pollStartedAt: UInt64?
 
         init(_ limits: KeyCacheLimits) {
             timeToLive = limits.timeToLive.nanoseconds
@@ -120,21 +119,10 @@ extension KeyVerifier {
 
         // MARK: Polls
 
-        /// Whether a poll is to be made now: not while another one is under way, which fails if it takes too long.
-        mutating func beginPoll(at now: UInt64) -> Bool {
-            guard let start = pollStartedAt else {
-                pollStartedAt = now
-                return true
-            }
-            if now >= start &+ watch.patience { watch.fail(startedAt: start) }
-            return false
-        }
+        mutating func beginPoll(at now: UInt64) -> Bool { watch.beginPoll(at: now) }
 
         mutating func endPoll(_ generation: Int64?) {
-            guard let start = pollStartedAt else { return }
-            pollStartedAt = nil
-            guard let generation else { return watch.fail(startedAt: start) }
-            guard watch.confirm(generation, startedAt: start) else { return }
+            guard watch.endPoll(generation) else { return }
             verified.removeAll()
             refused.removeAll()
             epoch += 1

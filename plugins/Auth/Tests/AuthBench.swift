@@ -170,3 +170,14 @@ final class TemporaryDirectory: Sendable {
         rmdir(path)
     }
 }
+
+extension ConfigurationSection {
+    /// A section `auth` with a hash key alone.
+    static func hashKey(_ text: String) throws -> ConfigurationSection {
+        let location = ConfigurationNode.Location(file: "test.yaml", line: 1)
+        let node = ConfigurationNode(.scalar(text, isQuoted: true), at: location)
+        return try ConfigurationSection(
+            ConfigurationNode(.section([("hash_key", location, node)]), at: location), path: "auth",
+            environment: ConfigurationEnvironment(variable: { _ in nil }, readFile: { _ in nil }))
+    }
+}

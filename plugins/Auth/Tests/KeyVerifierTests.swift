@@ -1,6 +1,7 @@
 import NIOHTTP1
 import Persistence
 import PersistenceSQLite
+import ServiceLifecycleTestKit
 import Testing
 import TurnpikeKit
 import TurnpikeTesting
@@ -173,6 +174,45 @@ import TurnpikeTesting
         await poll
         bench.database.hold(at: nil)
         #expect(try await bench.authenticate(key.secret) != nil)
+    }
+
+    @Test func asksASlowDatabaseForNoKeyThatIsKnown() async throws {
+        let bench = try await AuthBench()
+        let (_, key) = try await bench.user("alice")
+        try await bench.poll()
+        _ = try await bench.authenticate(key.secret)
+        bench.time.advance(by: .milliseconds(1_900))
+        #expect(bench.verifier.tick())
+        bench.time.advance(by: .milliseconds(1_900))
+        let reads = bench.database.reads
+        #expect(try await bench.authenticate(key.secret) != nil)
+        #expect(bench.database.reads == reads)
+        bench.time.advance(by: .milliseconds(100))
+        #expect(try await bench.authenticate(key.secret) != nil)
+        #expect(bench.database.reads == reads + 1, "nobody has noticed yet that the poll is late")
+    }
+
+    @Test func pollsAtOnceWhenItRunsAndEndsWithTheShutdown() async throws {
+        let bench = try await AuthBench()
+        let plugin = AuthPlugin(
+            try AuthConfiguration(.hashKey("x" + AuthBench.secret.reveal())), database: bench.database,
+            clock: bench.time.clock)
+        let reads = bench.database.reads
+        try await testGracefulShutdown { trigger in
+            async let running: Void = plugin.run()
+            while bench.database.reads == reads { await Task.yield() }
+            trigger.triggerGracefulShutdown()
+            try await running
+        }
+        #expect(bench.database.reads > reads)
+    }
+
+    @Test func doesNotRunWithoutAHashKey() async throws {
+        let bench = try await AuthBench()
+        let plugin = AuthPlugin(
+            try AuthConfiguration(.hashKey("file:/proc/none/hash.key")), database: bench.database,
+            clock: bench.time.clock)
+        await #expect(throws: HashKeyError.self) { try await plugin.run() }
     }
 
     // MARK: Bounds

@@ -1,0 +1,95 @@
+import ArgumentParser
+import AuthPlugin
+import Persistence
+import TurnpikeKit
+
+/// `turnpike keys …`.
+struct Keys: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Create, list and revoke the keys that clients use.",
+        subcommands: [Create.self, List.self, Revoke.self])
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Create a key and print it, and nothing else, on stdout.",
+            discussion: "The key is shown this once: Turnpike keeps only a hash of it.")
+
+        @OptionGroup var options: ConfigurationOption
+        @Option(help: "The user the key belongs to.")
+        var user: String
+        @Option(help: "What the key is for; unique among the user's live keys.")
+        var name: String
+        @Flag(help: "Create the user if there is none of that name.")
+        var createUser = false
+        @Flag(help: "Also allow the administration of users and keys.")
+        var admin = false
+        @Option(help: "Days until the key expires; without it, it does not.")
+        var expiresInDays: Int?
+
+        func validate() throws {
+            if let days = expiresInDays, !(1...36_500).contains(days) {
+                throw ValidationError("--expires-in-days takes a number from 1 to 36500.")
+            }
+        }
+
+        func run() async throws {
+            try await reporting {
+                try await KeyAdministration.open(try options.load()) { store in
+                    let owner = try await KeyAdministration.user(named: user, createIfMissing: createUser, in: store)
+                    let request = KeyRequest(
+                        userID: owner.id, name: name, scopes: admin ? [.chat, .admin] : .chat,
+                        expires: expiresInDays.map { Timestamp.now().advanced(by: .seconds($0 * 86_400)) })
+                    print(try await store.createKey(request).secret.reveal())
+                }
+            }
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List keys, revoked and expired ones too.")
+
+        @OptionGroup var options: ConfigurationOption
+        @Option(help: "Only this user's keys.")
+        var user: String?
+        @Flag(help: "Print a JSON array instead of a table.")
+        var json = false
+
+        func run() async throws {
+            try await reporting {
+                try await KeyAdministration.open(try options.load()) { store in
+                    var listed: [(user: String, key: KeyInfo)] = []
+                    for owner in try await owners(in: store) {
+                        listed += try await store.listKeys(of: owner.id).map { (owner.name, $0) }
+                    }
+                    print(json ? KeyListing.json(listed) : KeyListing.table(listed))
+                }
+            }
+        }
+
+        private func owners(in store: KeyStore) async throws -> [UserInfo] {
+            guard let user else { return try await KeyAdministration.allUsers(store) }
+            return [try await KeyAdministration.user(named: user, createIfMissing: false, in: store)]
+        }
+    }
+
+    struct Revoke: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Revoke a key. Every running process refuses it within two seconds.")
+
+        @OptionGroup var options: ConfigurationOption
+        @Option(help: "The user the key belongs to.")
+        var user: String
+        @Option(help: "The key's name.")
+        var name: String
+
+        func run() async throws {
+            try await reporting {
+                try await KeyAdministration.open(try options.load()) { store in
+                    let owner = try await KeyAdministration.user(named: user, createIfMissing: false, in: store)
+                    let key = try await store.revokeKey(named: name, of: owner.id)
+                    StandardError.print("revoked \(key.prefix)… (\(key.name)) of \(owner.name)")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+import ArgumentParser
+import TurnpikeRuntime
+
+/// `turnpike serve`.
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serve clients until SIGTERM or SIGINT.",
+        discussion: """
+            On SIGTERM no new exchanges begin; answers that are under way finish within server.drain_timeout.
+            Without a configuration, try `turnpike demo`.
+            """)
+
+    @OptionGroup var options: ConfigurationOption
+
+    func run() async throws {
+        try await reporting {
+            let gateway = try Composition(try options.load())
+            try await gateway.run { address in
+                StandardError.print("turnpike \(Version.text) listens on \(address)")
+            }
+        }
+    }
+}
+
+/// `turnpike check`.
+struct Check: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say what is wrong with a configuration, and do nothing else.",
+        discussion:
+            "Prints one line and exits 0 if the file can be used; names file, line and key, and exits 1, if not.")
+
+    @OptionGroup var options: ConfigurationOption
+
+    func run() async throws {
+        try await reporting {
+            try Composition.check(try options.load())
+            print("\(options.file): ok")
+        }
+    }
+}

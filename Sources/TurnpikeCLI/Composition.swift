@@ -1,0 +1,121 @@
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import Persistence
+import PersistenceSQLite
+import Server
+import ServiceLifecycle
+import Synchronization
+import TurnpikeKit
+import TurnpikeRuntime
+import UnixSignals
+import Upstream
+
+/// Makes a running Turnpike from a configuration: every concrete type is named here.
+struct Composition {
+    private let configuration: GatewayConfiguration
+    private let logger: Logger
+    private let group: MultiThreadedEventLoopGroup
+    private let database: any Database
+    private let upstream: CurlUpstreamClient
+    private let world: World
+    private let readiness = Readiness(waitingFor: [MigrationService.part])
+
+    init(_ configuration: GatewayConfiguration) throws {
+        ProcessLog.apply(configuration.log)
+        signal(SIGPIPE, SIG_IGN)
+        let threads = configuration.server.threads
+        self.configuration = configuration
+        logger = Logger(label: "turnpike")
+        group = MultiThreadedEventLoopGroup(numberOfThreads: threads == 0 ? System.coreCount : threads)
+        database = try Self.database(configuration.database, logger: logger)
+        upstream = try CurlUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
+        world = try Self.builder(database, upstream: upstream, readiness: readiness, logger: logger).build(
+            configuration)
+    }
+
+    /// Throws what is wrong with a configuration. Opens nothing and writes nothing.
+    static func check(_ configuration: GatewayConfiguration) throws {
+        let logger = Logger(label: "turnpike") { _ in SwiftLogNoOpLogHandler() }
+        _ = try builder(
+            UnopenedDatabase(), upstream: UnconnectedUpstream(), readiness: Readiness(waitingFor: []), logger: logger
+        ).build(configuration)
+    }
+
+    static func database(_ address: DatabaseAddress, logger: Logger) throws -> any Database {
+        switch address {
+        case .sqlite(let path): try SQLiteDatabase(path: path, logger: logger)
+        }
+    }
+
+    /// Serves until a signal asks to stop; `onListening` is told the address once clients can connect.
+    func run(onListening: @escaping @Sendable (String) -> Void) async throws {
+        let gateway = Gateway(world: world, clock: .system, logger: logger)
+        var services: [any Service] = [DatabaseService(database), upstream]
+        services += world.plugins.map(\.plugin)
+        services.append(
+            MigrationService(
+                database, migrations: world.plugins.flatMap(\.plugin.migrations), readiness: readiness, logger: logger))
+        services += try servers(gateway, onListening: onListening)
+        let group = ServiceGroup(
+            configuration: .init(
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        try await group.run()
+        try await self.group.shutdownGracefully()
+    }
+
+    private func servers(_ gateway: Gateway, onListening: @escaping @Sendable (String) -> Void) throws -> [HTTPServer] {
+        let settings = configuration.server
+        let budget = BufferBudget(limit: settings.maxBuffered)
+        var servers = [
+            HTTPServer(
+                configuration: ServerConfiguration(settings), handler: gateway, group: group, budget: budget,
+                logger: logger,
+                onListening: { address in onListening(Self.text(address, isSecure: settings.tls != nil)) })
+        ]
+        if let admin = settings.admin {
+            var configuration = ServerConfiguration(settings)
+            configuration.address = .host(admin.host, port: admin.port)
+            configuration.tls = nil
+            servers.append(
+                HTTPServer(
+                    configuration: configuration, handler: AdministrationHandler(gateway), group: group,
+                    budget: budget, logger: logger))
+        }
+        return servers
+    }
+
+    private static func builder(
+        _ database: any Database, upstream: any UpstreamClient, readiness: Readiness, logger: Logger
+    )
+        -> WorldBuilder
+    {
+        var resources = Resources()
+        resources[DatabaseKey.self] = database
+        resources[ClockKey.self] = .system
+        resources[UpstreamClientKey.self] = upstream
+        return WorldBuilder(
+            factories: BuiltInPlugins.factories, resources: resources, ownRoutes: HealthRoutes.all(readiness))
+    }
+
+    private static func text(_ address: SocketAddress, isSecure: Bool) -> String {
+        "\(isSecure ? "https" : "http")://\(address.ipAddress ?? "localhost"):\(address.port ?? 0)"
+    }
+}
+
+extension ServerConfiguration {
+    init(_ settings: ServerSettings) {
+        self.init(address: .host(settings.host, port: settings.port))
+        limits.headBytes = settings.maxHead
+        limits.bodyBytes = settings.maxBody
+        limits.connections = settings.maxConnections
+        timeouts.head = TimeAmount(settings.headTimeout)
+        timeouts.body = TimeAmount(settings.bodyTimeout)
+        timeouts.keepAlive = TimeAmount(settings.idleTimeout)
+        timeouts.write = TimeAmount(settings.writeTimeout)
+        timeouts.drain = TimeAmount(settings.drainTimeout)
+        cors = settings.allowedOrigins.isEmpty ? nil : CORSPolicy(allowedOrigins: settings.allowedOrigins)
+        tls = settings.tls.map { TLSFiles(certificate: $0.certificate, key: $0.key) }
+    }
+}

@@ -1,0 +1,57 @@
+import ArgumentParser
+import Glibc
+import Persistence
+import TurnpikeKit
+import TurnpikeRuntime
+
+/// `--config FILE`, for every command that needs one.
+struct ConfigurationOption: ParsableArguments {
+    @Option(
+        name: [.customLong("config"), .customShort("c")], help: "The configuration file, such as config/turnpike.yaml.")
+    var file: String
+
+    /// Reads and checks the file. Prints what is wrong with it, and ends the command, if it cannot be used.
+    func load() throws -> GatewayConfiguration {
+        guard let text = ProcessFiles.read(file) else {
+            throw CommandFailure("\(file): cannot be read. `turnpike demo` runs without a configuration.")
+        }
+        return try GatewayConfiguration(text: text, file: file, environment: .process)
+    }
+}
+
+extension ConfigurationEnvironment {
+    /// The variables and files of this process.
+    static let process = ConfigurationEnvironment(
+        variable: { name in getenv(name).map { String(cString: $0) } },
+        readFile: { path in
+            guard var text = ProcessFiles.read(path) else { return nil }
+            if text.hasSuffix("\n") { text.removeLast() }
+            if text.hasSuffix("\r") { text.removeLast() }
+            return text
+        })
+}
+
+/// Small files of the operator's: configurations and secrets.
+enum ProcessFiles {
+    /// The whole text; `nil` if it cannot be read or is not UTF-8. Up to 16 MB.
+    static func read(_ path: String) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 << 10)
+        while bytes.count < 16 << 20 {
+            let count = Glibc.read(descriptor, &piece, piece.count)
+            if count < 0 { return nil }
+            if count == 0 { return String(validating: bytes, as: UTF8.self) }
+            bytes += piece[..<count]
+        }
+        return nil
+    }
+}
+
+/// Ends a command with a sentence on stderr.
+struct CommandFailure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,41 @@
+import AuthPlugin
+import Logging
+import Persistence
+import PersistenceSQLite
+import TurnpikeKit
+import TurnpikeRuntime
+
+/// Users and keys for the commands, over the configured database and hash key.
+enum KeyAdministration {
+    /// Opens the database, brings its schema up to date, and closes it again behind `body`.
+    static func open(_ configuration: GatewayConfiguration, _ body: (KeyStore) async throws -> Void) async throws {
+        let logger = Logger(label: "turnpike")
+        let auth = try AuthConfiguration(configuration.root.section("auth"))
+        let database = try Composition.database(configuration.database, logger: logger)
+        do {
+            _ = try await Migrator(AuthMigrations.all, logger: logger).migrate(database)
+            try await body(KeyStore(database: database, hashKeys: auth.hashKeys))
+        } catch {
+            await database.close()
+            throw error
+        }
+        await database.close()
+    }
+
+    static func user(named name: String, createIfMissing: Bool, in store: KeyStore) async throws -> UserInfo {
+        if let user = try await store.findUser(named: name) { return user }
+        guard createIfMissing else {
+            throw CommandFailure("there is no user “\(name)”; add --create-user, or see `turnpike users list`")
+        }
+        return try await store.createUser(name)
+    }
+
+    static func allUsers(_ store: KeyStore) async throws -> [UserInfo] {
+        var users: [UserInfo] = []
+        while true {
+            let page = try await store.listUsers(after: users.last?.name ?? "")
+            guard !page.isEmpty else { return users }
+            users += page
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import AuthPlugin
+import NIOCore
+import OpenAIWire
+import Persistence
+import TurnpikeKit
+
+/// Keys for people and for programs; never the key itself, which nobody has.
+enum KeyListing {
+    static func table(_ keys: [(user: String, key: KeyInfo)]) -> String {
+        var table = Table(["USER", "NAME", "KEY", "SCOPES", "STATE", "CREATED", "ID"])
+        for (user, key) in keys {
+            table.add([user, key.name, "\(key.prefix)…", key.scopes.text, key.state, key.created.text, "\(key.id)"])
+        }
+        return table.text
+    }
+
+    static func json(_ keys: [(user: String, key: KeyInfo)]) -> String {
+        String(
+            buffer: JSONWriter.array { array in
+                for (user, key) in keys {
+                    array.element(object: { json in
+                        json.member("id", "\(key.id)")
+                        json.member("user", user)
+                        json.member("name", key.name)
+                        json.member("prefix", key.prefix)
+                        json.member("scopes", key.scopes.text)
+                        json.member("state", key.state)
+                        json.member("created_at", key.created.text)
+                        json.member("expires_at", key.expires?.text)
+                        json.member("revoked_at", key.revoked?.text)
+                    })
+                }
+            })
+    }
+}
+
+extension KeyInfo {
+    fileprivate var state: String {
+        if revoked != nil { return "revoked" }
+        return isLive(at: .now()) ? "live" : "expired"
+    }
+}
+
+extension Scopes {
+    fileprivate var text: String {
+        [contains(.chat) ? "chat" : nil, contains(.admin) ? "admin" : nil].compactMap(\.self).joined(separator: ",")
+    }
+}
+
+extension Timestamp {
+    /// ISO 8601, UTC.
+    var text: String { Dates.text(microseconds: microseconds) }
+}

@@ -47,7 +47,7 @@ struct MergedValues: Sendable {
         case drop
     }
 
-    private static let maximumChildren = 1024
+    private static let maximumChildren = 256
     private static let maximumDepth = 8
     /// What a node takes beside its text, in bytes; counted so that many tiny values are bounded too.
     private static let nodeCost = 128

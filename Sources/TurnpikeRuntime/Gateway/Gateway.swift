@@ -66,13 +66,11 @@ package final class Gateway: ExchangeHandler {
 
     private func errorResponse(_ error: any Error, in exchange: Exchange) -> Response {
         let failure = GatewayError(wrapping: error)
-        if failure.status.code >= 500 {
-            exchange.logger.error(
-                "An exchange failed.",
-                metadata: ["error": "\(String(reflecting: failure))", "path": "\(exchange.head.path)"])
-        } else {
-            exchange.logger.debug("An exchange was refused.", metadata: ["error": "\(failure.code)"])
-        }
+        // What clients and upstreams do wrong stands in the activity row; an outage of theirs must not flood the log.
+        let isOurs = failure.status.code >= 500 && (failure.source == .gateway || failure.source == .plugin)
+        exchange.logger.log(
+            level: isOurs ? .error : .debug, "An exchange failed.",
+            metadata: ["error": "\(String(reflecting: failure))", "path": "\(exchange.head.path)"])
         return ErrorResponder.response(failure, requestID: exchange.requestID)
     }
 }

@@ -10,7 +10,7 @@ import TurnpikeKit
     @Test func aRowCostsTheExchangeAFewMicroseconds() async throws {
         let bench = try await ActivityBench()
         let rounds = 20_000
-        for _ in 0..<3 {
+        for round in 0..<4 {
             let exchanges = (0..<rounds).map { _ in
                 let exchange = bench.exchange(as: bench.alice)
                 exchange[EndpointKey.self] = .chatCompletions
@@ -30,7 +30,8 @@ import TurnpikeKit
             }
             let each = (GatewayClock.system.monotonicNanoseconds() - start) / UInt64(rounds)
             print("activity: \(each) ns per exchange")
-            #expect(each < 3_000)
+            // The first round starts the thread and grows the queue.
+            #expect(each < 3_000 || round == 0)
             let written = GatewayClock.system.monotonicNanoseconds()
             while bench.plugin.recorder.pending > 0 { await Task.yield() }
             print(

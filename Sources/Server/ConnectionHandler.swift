@@ -47,8 +47,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: What the channel reports
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    /// Admission and the first time-out wait for this: a channel that is closed before it was active never tells that it
+    /// became inactive, and would stay registered.
+    func channelActive(context: ChannelHandlerContext) {
         timer = ConnectionTimer(on: context.eventLoop) { [unowned self] in run(machine.timedOut()) }
         switch server.registry.admit(self, on: context.eventLoop) {
         case .served: break

@@ -8,6 +8,8 @@ import TurnpikeKit
 /// while something is held that nobody is about to take the socket is not read: that bounds both a body that nobody
 /// reads and pipelined requests by about one read. Otherwise reading goes on, so that a client's close is noticed
 /// while its answer is still being made.
+///
+/// This file has the states and what arrives; `+Answer` the body's consumer and the answer, `+Connection` the rest.
 struct ConnectionStateMachine {
     /// A piece of the incoming stream.
     enum Part {
@@ -39,10 +41,13 @@ struct ConnectionStateMachine {
         case linger
     }
 
+    /// What the answer's head says about the connection.
+    enum Persistence { case keepAlive, close }
+
     /// Which of the configuration's time-outs runs.
     enum Timeout { case head, body, keepAlive, write, linger }
 
-    private enum Phase {
+    enum Phase {
         case waiting(Waiting)
         case serving(Serving)
         /// The last answer is out; what the client still sends is dropped.
@@ -51,7 +56,7 @@ struct ConnectionStateMachine {
     }
 
     /// Between requests.
-    private enum Waiting {
+    enum Waiting {
         /// Nothing was received on this connection yet.
         case fresh
         /// An earlier request was answered.
@@ -60,7 +65,7 @@ struct ConnectionStateMachine {
         case begun
     }
 
-    private struct Serving {
+    struct Serving {
         var upload: Upload
         var answer = Answer.owed
         /// Whether another request may follow.
@@ -76,7 +81,7 @@ struct ConnectionStateMachine {
     }
 
     /// The request's body.
-    private enum Upload {
+    enum Upload {
         /// Nobody has asked for it.
         case unasked
         case flowing
@@ -87,7 +92,7 @@ struct ConnectionStateMachine {
         case done
     }
 
-    private enum Answer {
+    enum Answer {
         case owed
         /// Its head is written.
         case begun
@@ -96,15 +101,16 @@ struct ConnectionStateMachine {
         case ended
     }
 
-    private var phase = Phase.waiting(.fresh)
-    private var held = Deque<Part>()
-    private var isDraining = false
-    private var isWritable = true
+    // Only the machine's own files touch these.
+    var phase = Phase.waiting(.fresh)
+    var held = Deque<Part>()
+    var isDraining = false
+    var isWritable = true
     /// Whether the current burst of reads brought a part.
     private var hasReadPart = false
-    private let drainedBodyBytes: Int
+    let drainedBodyBytes: Int
     /// Counts what restarts the running time-out.
-    private(set) var progress: UInt = 0
+    var progress: UInt = 0
 
     init(drainedBodyBytes: Int) { self.drainedBodyBytes = drainedBodyBytes }
 
@@ -205,207 +211,6 @@ struct ConnectionStateMachine {
         switch serving.answer {
         case .owed, .begun, .flushing: return nil
         case .ended: return close()
-        }
-    }
-
-    // MARK: The request's body
-
-    /// Somebody wants the body. Take what is held afterwards.
-    mutating func uploadAsked() -> Action {
-        guard case .serving(var serving) = phase, case .unasked = serving.upload else { return .nothing }
-        serving.upload = .flowing
-        progress &+= 1
-        let sends = serving.expectsContinue && held.isEmpty && serving.answer == .owed
-        serving.expectsContinue = false
-        phase = .serving(serving)
-        return sends ? .sendContinue : .nothing
-    }
-
-    mutating func uploadPaused(_ isPaused: Bool) {
-        guard case .serving(var serving) = phase else { return }
-        switch serving.upload {
-        case .flowing: if isPaused { serving.upload = .paused }
-        case .paused: if !isPaused { serving.upload = .flowing }
-        case .unasked, .dropping, .done: return
-        }
-        progress &+= 1
-        phase = .serving(serving)
-    }
-
-    /// Nobody wants the rest of the body.
-    mutating func uploadGivenUp() {
-        guard case .serving(var serving) = phase else { return }
-        switch serving.upload {
-        case .unasked, .flowing, .paused: serving.upload = .dropping(allowance: drainedBodyBytes)
-        case .dropping, .done: return
-        }
-        phase = .serving(serving)
-    }
-
-    // MARK: The answer
-
-    /// The answer's head is about to be written: whether it may promise that the connection stays open.
-    ///
-    /// It stays if the client wants that, the body's rest is little enough to be dropped, and the server is not stopping.
-    mutating func answerBegins(closes: Bool) -> Persistence {
-        guard case .serving(var serving) = phase else { return .close }
-        serving.answer = .begun
-        if closes || isDraining || !canDropRest(of: serving) { serving.isPersistent = false }
-        phase = .serving(serving)
-        return serving.isPersistent ? .keepAlive : .close
-    }
-
-    enum Persistence { case keepAlive, close }
-
-    private func canDropRest(of serving: Serving) -> Bool {
-        switch serving.upload {
-        case .flowing, .paused, .done: return true
-        case .unasked, .dropping:
-            if held.contains(where: { if case .end = $0 { true } else { false } }) { return true }
-            guard let remaining = serving.remaining else { return false }
-            return remaining <= drainedBodyBytes && !serving.expectsContinue
-        }
-    }
-
-    mutating func answerFlushing() {
-        guard case .serving(var serving) = phase else { return }
-        serving.answer = .flushing
-        progress &+= 1
-        phase = .serving(serving)
-    }
-
-    /// All of the answer has reached the kernel. `isWhole`: its framing was completed. Take what is held afterwards.
-    mutating func answerEnded(isWhole: Bool) -> Action {
-        guard case .serving(var serving) = phase else { return .nothing }
-        serving.answer = .ended
-        if !isWhole { serving.isPersistent = false }
-        switch serving.upload {
-        case .unasked, .flowing, .paused: serving.upload = .dropping(allowance: drainedBodyBytes)
-        case .dropping, .done: break
-        }
-        progress &+= 1
-        phase = .serving(serving)
-        return settle()
-    }
-
-    /// Goes on to the next request, or closes, once the answer is out.
-    private mutating func settle() -> Action {
-        guard case .serving(let serving) = phase, serving.answer == .ended else { return .nothing }
-        guard serving.isPersistent else { return close() }
-        if case .done = serving.upload { phase = .waiting(.idle) }
-        return .nothing
-    }
-
-    /// Closes at once where the client's last bytes were read. Else the kernel would answer what is unread with a reset,
-    /// which may destroy the answer on its way.
-    private mutating func close() -> Action {
-        var isRead = held.isEmpty
-        if case .serving(let serving) = phase {
-            if case .done = serving.upload {} else { isRead = false }
-        }
-        held.removeAll()
-        progress &+= 1
-        phase = isRead ? .closed : .lingering
-        return isRead ? .close : .linger
-    }
-
-    private mutating func refuse(_ error: GatewayError) -> Action {
-        // The rest of the stream has no meaning: it counts as a body to be dropped, so that the close lingers.
-        phase = .serving(
-            Serving(upload: .dropping(allowance: 0), isPersistent: false, remaining: nil, expectsContinue: false))
-        return .refuse(error)
-    }
-
-    // MARK: The connection
-
-    mutating func writabilityChanged(_ isWritable: Bool) {
-        self.isWritable = isWritable
-        progress &+= 1
-    }
-
-    /// The server stops: no further request. A head that has begun to arrive is still answered.
-    mutating func drain() -> Action {
-        isDraining = true
-        guard case .waiting(let waiting) = phase else { return .nothing }
-        switch waiting {
-        case .fresh, .idle: return closeNow()
-        case .begun: return .nothing
-        }
-    }
-
-    /// The server has waited long enough.
-    mutating func abort() -> Action {
-        switch phase {
-        case .serving(let serving):
-            return serving.answer == .owed || serving.answer == .begun ? .abortExchange : closeNow()
-        case .waiting, .lingering: return closeNow()
-        case .closed: return .nothing
-        }
-    }
-
-    /// The channel is closed, whoever closed it.
-    mutating func channelClosed() -> Action {
-        defer {
-            phase = .closed
-            held.removeAll()
-        }
-        guard case .serving(let serving) = phase, serving.answer != .ended else { return .nothing }
-        return .abandonExchange
-    }
-
-    private mutating func closeNow() -> Action {
-        phase = .closed
-        held.removeAll()
-        return .close
-    }
-
-    /// Whether the socket should be read.
-    var wantsRead: Bool {
-        switch phase {
-        case .waiting, .lingering: return true
-        case .closed: return false
-        case .serving:
-            // The whole body is here and no further request: what may come now is the client's close.
-            guard let last = held.last else { return true }
-            guard case .end = last else { return false }
-            return !held.contains { if case .head = $0 { true } else { false } }
-        }
-    }
-
-    /// The time-out that runs now, if any.
-    var timeout: Timeout? {
-        switch phase {
-        case .waiting(let waiting):
-            switch waiting {
-            case .fresh, .begun: return .head
-            case .idle: return .keepAlive
-            }
-        case .lingering: return .linger
-        case .closed: return nil
-        case .serving(let serving):
-            if serving.answer == .flushing || !isWritable { return .write }
-            switch serving.upload {
-            case .flowing: return .body
-            case .dropping: return serving.answer == .ended ? .body : nil
-            case .unasked, .paused, .done: return nil
-            }
-        }
-    }
-
-    /// The running time-out is over.
-    mutating func timedOut() -> Action {
-        guard let timeout else { return .nothing }
-        switch (timeout, phase) {
-        case (.head, .waiting(.begun)): return refuse(.headTimeout)
-        case (.body, .serving(var serving)) where serving.answer != .ended:
-            serving.upload = .dropping(allowance: 0)
-            serving.isPersistent = false
-            phase = .serving(serving)
-            return .failUpload(.bodyTimeout)
-        case (.write, .serving):
-            // The channel's end tells the exchange that the client is gone.
-            return .close
-        case (.head, _), (.body, _), (.keepAlive, _), (.write, _), (.linger, _): return closeNow()
         }
     }
 }

@@ -99,7 +99,7 @@ import TurnpikeKit
         try await TestServer.with(
             greeting,
             {
-                $0.timeouts.head = .milliseconds(50)
+                $0.timeouts.head = .seconds(1)
                 $0.timeouts.linger = .milliseconds(200)
             }
         ) { server in
@@ -113,7 +113,7 @@ import TurnpikeKit
         try await TestServer.with(
             greeting,
             {
-                $0.timeouts.head = .milliseconds(50)
+                $0.timeouts.head = .seconds(1)
                 $0.timeouts.linger = .milliseconds(200)
             }
         ) { server in

@@ -1,5 +1,7 @@
+import Glibc
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 /// A TCP or unix-socket client that knows no HTTP: it sends the bytes it is given and shows the bytes it received.
@@ -7,7 +9,9 @@ final class RawClient: Sendable {
     private let channel: any Channel
     private let received: Received
 
-    static func connect(to address: SocketAddress, autoRead: Bool = true) async throws -> RawClient {
+    static func connect(
+        to address: SocketAddress, autoRead: Bool = true, tls: NIOSSLContext? = nil
+    ) async throws -> RawClient {
         let received = Received()
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.autoRead, value: autoRead)
@@ -15,6 +19,10 @@ final class RawClient: Sendable {
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 64 << 10))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let tls {
+                        let handler = try NIOSSLClientHandler(context: tls, serverHostname: "localhost")
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
                     try channel.pipeline.syncOperations.addHandler(received.makeHandler())
                 }
             }
@@ -49,8 +57,15 @@ final class RawClient: Sendable {
     /// Everything up to the server's end of stream.
     func receiveAll() async -> String { await received.waitForEnd() }
 
+    /// Makes `close` send a reset instead of an end of stream.
+    func resetOnClose() async throws {
+        guard let options = channel as? any SocketOptionProvider else { return }
+        try await options.setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
+    }
+
     func close() async throws {
-        do { try await channel.close() } catch ChannelError.alreadyClosed {}
+        // A server that closes at the same moment is no failure of the test.
+        do { try await channel.close() } catch ChannelError.alreadyClosed {} catch NIOSSLError.uncleanShutdown {}
     }
     func closeSending() async throws { try await channel.close(mode: .output) }
 

@@ -38,23 +38,31 @@ struct TestServer: Sendable {
 
     static func with(
         _ script: @escaping ScriptedHandler.Script, budget: Int = 64 << 20,
-        _ configure: (inout ServerConfiguration) -> Void = { _ in }, _ body: (TestServer) async throws -> Void
+        _ configure: (inout ServerConfiguration) throws -> Void = { _ in }, _ body: (TestServer) async throws -> Void
     ) async throws {
         var configuration = ServerConfiguration(address: .unixSocket(path()))
-        configuration.timeouts.drain = .seconds(20)
-        configure(&configuration)
+        configuration.timeouts.drain = .minutes(5)
+        try configure(&configuration)
         let handler = ScriptedHandler(script)
         let budget = BufferBudget(limit: budget)
-        let listening = Signal<SocketAddress>()
+        let listening = Signal<Result<SocketAddress, any Error>>()
         let server = HTTPServer(
             configuration: configuration, handler: handler, group: MultiThreadedEventLoopGroup.singleton,
             budget: budget,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, onListening: { listening.send($0) })
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            onListening: { listening.send(.success($0)) })
         let services = ServiceGroup(
             configuration: .init(services: [.init(service: server)], logger: Logger(label: "services")))
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await services.run() }
-            let address = await listening.value
+            group.addTask {
+                do {
+                    try await services.run()
+                } catch {
+                    listening.send(.failure(error))
+                    throw error
+                }
+            }
+            let address = try await listening.value.get()
             try await body(
                 TestServer(address: address, handler: handler, budget: budget, services: services, server: server))
             await services.triggerGracefulShutdown()

@@ -1,0 +1,133 @@
+import Glibc
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import NIOSSL
+import Server
+import Testing
+import TurnpikeKit
+
+/// TLS on the listener.
+@Suite(.timeLimit(.minutes(1))) struct TLSTests {
+    @Test func servesOverTLS() async throws {
+        let files = try CertificateFiles()
+        defer { files.remove() }
+        try await TestServer.with(echo, { $0.tls = .init(certificate: files.certificate, key: files.key) }) { server in
+            let client = try await RawClient.connect(to: server.address, tls: TLSTests.clientContext())
+            for text in ["hello", "again"] {
+                try await client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n\(text)")
+                _ = try await client.receive { $0.hasSuffix(text) }
+            }
+            try await client.close()
+        }
+    }
+
+    @Test func tellsAClientThatStillSendsWhyItsBodyIsRefused() async throws {
+        let files = try CertificateFiles()
+        defer { files.remove() }
+        try await TestServer.with(
+            echo,
+            {
+                $0.tls = .init(certificate: files.certificate, key: files.key)
+                $0.limits.bodyBytes = 1000
+            }
+        ) { server in
+            let client = try await RawClient.connect(to: server.address, tls: TLSTests.clientContext())
+            try await client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4000000\r\n\r\n")
+            client.sendWithoutWaiting(ByteBuffer(repeating: 0x61, count: 4_000_000))
+            let answer = try await client.receive { $0.contains("request_too_large") }
+            #expect(answer.hasPrefix("HTTP/1.1 413 "))
+            try await client.close()
+        }
+    }
+
+    @Test func noticesAClientThatLeaves() async throws {
+        let files = try CertificateFiles()
+        defer { files.remove() }
+        let source = Signal<ScriptedSource>()
+        try await TestServer.with(
+            streaming(source, type: "text/event-stream"),
+            { $0.tls = .init(certificate: files.certificate, key: files.key) }
+        ) { server in
+            let client = try await RawClient.connect(to: server.address, tls: TLSTests.clientContext())
+            try await client.send(StreamingTests.get)
+            await source.value.push("data: 1\n\n")
+            _ = try await client.receive { $0.contains("data: 1") }
+            try await client.close()
+            #expect(await source.value.cancelled.value)
+            #expect(await server.handler.outcomes(1).map(\.word) == ["clientLeft"])
+        }
+    }
+
+    @Test func closesAConnectionThatSpeaksPlainHTTP() async throws {
+        let files = try CertificateFiles()
+        defer { files.remove() }
+        try await TestServer.with(echo, { $0.tls = .init(certificate: files.certificate, key: files.key) }) { server in
+            let client = try await server.connect()
+            try await client.send(StreamingTests.get)
+            #expect(!(await client.receiveAll()).contains("HTTP/1.1"))
+            #expect(server.handler.begun.isEmpty)
+        }
+    }
+
+    @Test func doesNotStartWithoutItsCertificate() async throws {
+        await #expect(throws: (any Error).self) {
+            try await TestServer.with(echo, { $0.tls = .init(certificate: "/nonexistent", key: "/nonexistent") }) { _ in
+            }
+        }
+    }
+
+    private static func clientContext() throws -> NIOSSLContext {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        // The certificate is made up; what matters here is what the server does.
+        configuration.certificateVerification = .none
+        return try NIOSSLContext(configuration: configuration)
+    }
+}
+
+/// A certificate for `localhost` that is good for nothing but these tests, and its key.
+private struct CertificateFiles {
+    let certificate: String
+    let key: String
+
+    init() throws {
+        let base = TestServer.path()
+        certificate = base + ".cert.pem"
+        key = base + ".key.pem"
+        try CertificateFiles.write(CertificateFiles.certificatePEM, to: certificate)
+        try CertificateFiles.write(CertificateFiles.keyPEM, to: key)
+    }
+
+    func remove() {
+        unlink(certificate)
+        unlink(key)
+    }
+
+    private static func write(_ text: String, to path: String) throws {
+        let file = try #require(fopen(path, "w"))
+        fputs(text, file)
+        fclose(file)
+    }
+
+    private static let certificatePEM = """
+        -----BEGIN CERTIFICATE-----
+        MIIBljCCATugAwIBAgIUYkk56j3BPsN3JTTyhvRrhTGNNowwCgYIKoZIzj0EAwIw
+        FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTAxNDkzNloYDzIxMjYxMDI4
+        MDE0OTM2WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+        PQMBBwNCAATOTImksTOUKlnosqeFmYhCn/AebjFH9mkpHbbt8twlWOVKHkjj/APE
+        WP2vwY+6Exaysfr/nehvl5CRbZ08typno2kwZzAdBgNVHQ4EFgQUP32R+3El2FC4
+        A7j46GcYzLcOH8wwHwYDVR0jBBgwFoAUP32R+3El2FC4A7j46GcYzLcOH8wwDwYD
+        VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+        SQAwRgIhAKWZXESop2kA+98L/F7k1gH+nw0y1tpfq2SmSRBqr0EMAiEAg4+wCFHy
+        hDYq80CjhqMln18ZYkfVYtu8NwHgW0T9DlM=
+        -----END CERTIFICATE-----
+        """
+
+    private static let keyPEM = """
+        -----BEGIN PRIVATE KEY-----
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgcPmidze0nr+uTod0
+        OxjUspUlxnOSoOimT9BTC66yY+KhRANCAATOTImksTOUKlnosqeFmYhCn/AebjFH
+        9mkpHbbt8twlWOVKHkjj/APEWP2vwY+6Exaysfr/nehvl5CRbZ08typn
+        -----END PRIVATE KEY-----
+        """
+}

@@ -1,8 +1,11 @@
 """Fixtures of the end-to-end tests. A failed test shows the log of every process that it started."""
+from contextlib import ExitStack
+
 import pytest
 
 from harness.gateway import Demo, Gateway
 from harness.ports import free_port
+from harness.site import Site
 from harness.upstream import ScriptedUpstream
 
 LOG_LIMIT = 20_000
@@ -12,9 +15,23 @@ LOG_LIMIT = 20_000
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.failed:
-        for path in sorted(getattr(item, "process_logs", [])):
+        for path in sorted({*getattr(item, "process_logs", []), *getattr(item.module, "process_logs", [])}):
             report.sections.append((f"log: {path.parent.name}", path.read_text(errors="replace")[-LOG_LIMIT:]))
     return report
+
+
+@pytest.fixture(scope="module")
+def open_site(request, tmp_path_factory):
+    """Opens a site that the tests of a module share; keyword arguments are those of `Site`."""
+    with ExitStack() as stack:
+
+        def open_site(**settings):
+            site = Site(tmp_path_factory.mktemp("site"), **settings)
+            logs = request.module.__dict__.setdefault("process_logs", [])
+            logs.append(site.directory / "process.log")
+            return stack.enter_context(site)
+
+        yield open_site
 
 
 @pytest.fixture

@@ -23,19 +23,20 @@ def binary():
     return os.environ.get("TURNPIKE_BINARY", str(built))
 
 
-def environment():
-    """Our environment without what would send a test's requests elsewhere."""
-    return {name: value for name, value in os.environ.items() if name not in CREDENTIALS}
+def environment(variables=None):
+    """Our environment without what would send a test's requests elsewhere, and with `variables`."""
+    kept = {name: value for name, value in os.environ.items() if name not in CREDENTIALS}
+    return {**kept, **(variables or {})}
 
 
 class Process:
     """A server process. Its output goes to a file, which `log` reads and failure reports show."""
 
-    def __init__(self, arguments, ready_url, directory, start_timeout=20):
+    def __init__(self, arguments, ready_url, directory, start_timeout=20, variables=None):
         self.log_path = Path(directory) / "process.log"
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
-                [str(argument) for argument in arguments], cwd=directory, env=environment(),
+                [str(argument) for argument in arguments], cwd=directory, env=environment(variables),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )
         try:
@@ -129,12 +130,12 @@ class Gateway(Process):
 
 
 class Demo(Process):
-    """`turnpike demo` on a free port, with its data in `directory`."""
+    """`turnpike demo` on a free port, with its data in `directory`; `variables` add to its environment."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, **variables):
         self.port = free_port()
         arguments = [binary(), "demo", "--port", self.port, "--data", directory]
-        super().__init__(arguments, f"http://127.0.0.1:{self.port}/readyz", directory)
+        super().__init__(arguments, f"http://127.0.0.1:{self.port}/readyz", directory, variables=variables)
 
     @property
     def base_url(self):

@@ -258,9 +258,17 @@ final class ActiveExchange {
         case .bodyless, .length: break
         case .chunked, .untilClose:
             if let tail { sendBody(tail) }
-            if answer.response.isEventStream { sendBody(handler.streamFailure(error, requestID: exchange.requestID)) }
+            if answer.response.isEventStream { sendBody(eventStreamFailure(error)) }
         }
         close(isWhole: false, .failed(error))
+    }
+
+    /// The upstream may have stopped within an event. A blank line ends that one, so that it does not swallow the error;
+    /// between two events it means nothing.
+    private func eventStreamFailure(_ error: GatewayError) -> ByteBuffer {
+        var bytes = ByteBuffer(string: "\n\n")
+        bytes.writeImmutableBuffer(handler.streamFailure(error, requestID: exchange.requestID))
+        return bytes
     }
 
     private func close(isWhole: Bool, _ ending: Outcome.Ending) {

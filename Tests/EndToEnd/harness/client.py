@@ -4,7 +4,7 @@ import struct
 import time
 from dataclasses import dataclass
 
-from harness.wire import Incomplete, Message, parse_head, read_body, value_of
+from harness.wire import Incomplete, Message, parse_head, partial_body, read_body, value_of
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Connection:
             except Incomplete:
                 if not closed:
                     return None
-                (body, end), complete = self._rest(at), False
+                body, end, complete = partial_body(self._received, at, headers), len(self._received), False
         raw = bytes(self._received[:end])
         del self._received[:end]
         return Response(first_line, headers, body, raw, complete)

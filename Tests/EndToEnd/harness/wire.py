@@ -39,6 +39,18 @@ def read_chunked(data, at):
         at += size + 2
 
 
+def partial_body(data, at, headers):
+    """What has arrived of a body that was cut, without transfer encoding."""
+    if (value_of(headers, "Transfer-Encoding") or "").lower() != "chunked":
+        return bytes(data[at:])
+    body = bytearray()
+    while (line_end := data.find(b"\r\n", at)) >= 0:
+        size = int(data[at:line_end].split(b";")[0], 16)
+        body += data[line_end + 2 : line_end + 2 + size]
+        at = line_end + size + 4
+    return bytes(body)
+
+
 def end_of_trailers(data, at):
     """The position after the empty line that ends a chunked body."""
     while True:

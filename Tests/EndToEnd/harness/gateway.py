@@ -58,11 +58,15 @@ class Process:
     def terminate(self, timeout=20):
         """Asks the process to end (SIGTERM) and returns its exit status; kills it and fails when it does not end."""
         self._process.terminate()
+        return self.wait(timeout)
+
+    def wait(self, timeout=20):
+        """The exit status of a process that was asked to end; kills it and fails when it does not."""
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"still running {timeout} s after SIGTERM:\n{self.log}")
+            raise AssertionError(f"still running {timeout} s after it was asked to end:\n{self.log}")
 
     def kill(self):
         """Ends the process without notice (SIGKILL)."""

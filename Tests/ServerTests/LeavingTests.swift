@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHTTP1
+import Synchronization
 import Testing
 import TurnpikeKit
 
@@ -136,6 +137,25 @@ import TurnpikeKit
         }
     }
 
+    @Test(arguments: ["whole", "abandoned"]) func releasesTheExchange(_ end: String) async throws {
+        let source = Signal<ScriptedSource>()
+        let kept = WeakExchange()
+        let script = streaming(source, type: "text/event-stream")
+        try await TestServer.with({ request, exchange in
+            kept.remember(exchange)
+            return try await script(request, exchange)
+        }) { server in
+            let client = try await server.connect()
+            try await client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+            await source.value.push("data: 1\n\n")
+            _ = try await client.receive { $0.contains("data: 1") }
+            if end == "whole" { await source.value.end(.complete) }
+            try await client.close()
+            _ = await server.handler.outcomes(1)
+        }
+        #expect(!kept.isAlive)
+    }
+
     @Test(arguments: 0..<6) func finishesOnceWhenTheAnswerIsAbandonedAfterSoManyChunks(_ chunks: Int) async throws {
         let source = Signal<ScriptedSource>()
         let ending = EndingTransformer()
@@ -161,4 +181,13 @@ func untilCancelled() async throws {
     for await _ in never {}
     withExtendedLifetime(continuation) {}
     throw CancellationError()
+}
+
+/// Tells whether an exchange is still held by anyone.
+private final class WeakExchange: Sendable {
+    private struct Reference { weak var exchange: Exchange? }
+    private let reference = Mutex(Reference())
+
+    func remember(_ exchange: Exchange) { reference.withLock { $0.exchange = exchange } }
+    var isAlive: Bool { reference.withLock { $0.exchange != nil } }
 }

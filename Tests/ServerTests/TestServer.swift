@@ -40,7 +40,9 @@ struct TestServer: Sendable {
         _ script: @escaping ScriptedHandler.Script, budget: Int = 64 << 20,
         _ configure: (inout ServerConfiguration) throws -> Void = { _ in }, _ body: (TestServer) async throws -> Void
     ) async throws {
-        var configuration = ServerConfiguration(address: .unixSocket(path()))
+        let path = path()
+        defer { unlink(path) }
+        var configuration = ServerConfiguration(address: .unixSocket(path))
         configuration.timeouts.drain = .minutes(5)
         try configure(&configuration)
         let handler = ScriptedHandler(script)

@@ -19,6 +19,7 @@ import TurnpikeKit
                 _ = try await client.receive { $0.hasSuffix(text) }
             }
             try await client.close()
+            #expect(await server.handler.outcomes(2).map(\.word) == ["completed", "completed"])
         }
     }
 

@@ -143,6 +143,8 @@ let package = Package(
             [
                 "Persistence", "PersistenceSQLite", "TurnpikeTesting", nioPosix, nioHTTP1, logging, lifecycleTestKit,
             ]),
+        pluginTests("Models", ["OpenAIWire", nio, nioHTTP1, nioPosix, logging]),
+        pluginTests("Router", [nio, nioHTTP1, nioPosix, logging]),
         tests("UpstreamTests", ["Upstream", "TurnpikeKit", nio, nioHTTP1, nioPosix, nioSSL, logging]),
     ]
 )

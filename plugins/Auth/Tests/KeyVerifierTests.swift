@@ -58,6 +58,7 @@ import TurnpikeTesting
         let gate = Gate()
         bench.database.hold(at: gate)
         async let early = bench.authenticate(key.secret)
+        defer { gate.open() }
         await gate.entered()
         bench.database.hold(at: nil)
         try await bench.store.revokeKey(key.info.id, of: user.id)
@@ -164,6 +165,7 @@ import TurnpikeTesting
         #expect(bench.verifier.tick())
         async let poll: Void = bench.verifier.poll()
         async let unknown = bench.refusal(APIKey.generate().key)
+        defer { gate.open() }
         await gate.entered()
         while bench.verifier.lookups == 0 { await Task.yield() }
         bench.time.advance(by: .seconds(2))

@@ -80,7 +80,7 @@ let package = Package(
 
         // What a plugin author needs.
         module("TurnpikeKit", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging, lifecycle]),
-        module("Conversations", ["TurnpikeKit", "Persistence", "OpenAIWire", nio, logging, crypto]),
+        module("Conversations", ["TurnpikeKit", "Persistence", "OpenAIWire", nio, nioHTTP1, logging, crypto]),
 
         // I/O.
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
@@ -123,6 +123,12 @@ let package = Package(
             "ServerTests",
             ["Server", "TurnpikeKit", "OpenAIWire", nio, nioPosix, nioHTTP1, nioEmbedded, nioSSL, logging, lifecycle]),
         tests("OpenAIWireTests", ["OpenAIWire", nio]),
+        tests(
+            "SessionChainTests",
+            [
+                "SessionPlugin", "HistoryPlugin", "CapturePlugin", "TurnpikeKit", "Conversations", "OpenAIWire",
+                "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging,
+            ]),
         tests("PersistenceTests", ["Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
         tests(
             "ConversationsTests",

@@ -1,0 +1,75 @@
+package import NIOCore
+import NIOHTTP1
+package import OpenAIWire
+package import TurnpikeKit
+
+/// Plans the turn of an exchange on what its session holds: reads what the plan needs, and not more.
+///
+/// A request whose messages need no comparing costs one read of the newest turns; only one that shows answers of the
+/// model has the digests of the whole session compared, and then only the bodies are loaded that will be sent.
+package struct ExchangePlanner: Sendable {
+    /// A plan with the bytes it needs.
+    package struct Result: Sendable {
+        package var turn: PlannedTurn
+        /// The final messages; `nil` where they are the request's own, byte for byte.
+        package var messages: [ByteBuffer]?
+    }
+
+    private let store: ConversationStore
+    private let attempts = AttemptLog()
+
+    package init(_ store: ConversationStore) { self.store = store }
+
+    /// The plan for `request`.
+    ///
+    /// - Parameters:
+    ///   - maxMessages: the limit on messages of sessions that have none of their own; `nil` injects nothing at all.
+    /// - Throws: `GatewayError` for what the client sent, and where the session is gone; `DatabaseError`.
+    package func plan(_ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, maxMessages: Int?)
+        async throws -> Result
+    {
+        let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
+        let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
+        let history = SessionHistory(
+            planner: TurnPlanner(
+                mode: context.mode, maxHistoryMessages: context.session.settings.maxHistory ?? maxMessages ?? 0),
+            turn: turn, repetition: repetition(context, earlier: attempts[attempt]), injects: maxMessages != nil)
+        let found = try await store.read { try history.read($0, startingWith: context.session) }
+        attempts.note(attempt, base: found.plan.baseSeq)
+        try Self.check(found.plan, limit: exchange[TurnLimitKey.self])
+        return Result(
+            turn: PlannedTurn(plan: found.plan, requestDigest: turn.digest), messages: Self.messages(turn, found))
+    }
+
+    /// The plan where the session's history cannot be read: what follows the last answer in the request is new.
+    package func planBlindly(_ request: ChatRequest, in exchange: Exchange, _ context: SessionContext) throws -> Result
+    {
+        let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
+        let known = turn.messages.lastIndex { $0.role == .assistant }.map { $0 + 1 } ?? 0
+        var plan = HistoryPlan(
+            newMessages: Array(turn.messages.dropFirst(known)), base: context.session.nextSeq, reason: .unavailable)
+        if !turn.instructions.isEmpty { plan.instructionsToStore = turn.instructions }
+        try Self.check(plan, limit: exchange[TurnLimitKey.self])
+        return Result(turn: PlannedTurn(plan: plan, requestDigest: turn.digest), messages: nil)
+    }
+
+    private func repetition(_ context: SessionContext, earlier base: Int64?) -> Repetition {
+        // A key that was not seen before says that the request is the first of its kind.
+        let isClaimed = context.isRetry || (context.idempotencyKey != nil && base != nil)
+        guard isClaimed else { return .none }
+        return base.map { .known(base: $0) } ?? .claimed
+    }
+
+    private static func check(_ plan: HistoryPlan, limit: Int?) throws(GatewayError) {
+        guard let limit, plan.newMessages.reduce(0, { $0 + $1.body.readableBytes }) > limit else { return }
+        throw GatewayError(
+            .client, .payloadTooLarge, code: "turn_too_large",
+            "The new messages are larger than the \(limit) bytes that one turn of a session may have.",
+            param: "messages")
+    }
+
+    private static func messages(_ turn: IncomingTurn, _ found: SessionHistory.Found) -> [ByteBuffer]? {
+        guard !found.injected.isEmpty || !found.instructions.isEmpty else { return nil }
+        return turn.instructions + found.instructions + found.injected + turn.messages.map(\.body)
+    }
+}

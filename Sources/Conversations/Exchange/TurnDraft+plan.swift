@@ -1,0 +1,32 @@
+package import NIOCore
+package import OpenAIWire
+package import Persistence
+
+import struct Crypto.SHA256
+
+extension TurnDraft {
+    /// The turn that an exchange adds to its session: what is new of its request, and the model's answer.
+    ///
+    /// - Parameter answer: the assistant's message, validated JSON.
+    package init(id: UniqueID, _ planned: PlannedTurn, in key: SessionKey, answer: ByteBuffer) throws(WireError) {
+        let plan = planned.plan
+        var messages = plan.newMessages.map { NewMessage(role: $0.role, body: $0.body, digest: $0.digest) }
+        let digest = StoredDigest(try MessageDigest(messageJSON: answer))
+        messages.append(NewMessage(role: .assistant, body: answer, digest: digest))
+        for index in messages.indices { messages[index].digestVersion = Int(MessageDigest.version) }
+        self.init(id: id, key: key, baseSeq: plan.baseSeq, requestDigest: planned.requestDigest, messages: messages)
+        supersedes = Supersession(fromSeq: plan.supersededFrom, retriesLastTurn: plan.isRetry)
+        system = plan.instructionsToStore.map(SystemMessages.init(messages:))
+    }
+}
+
+extension SystemMessages {
+    /// The leading instructions of a request, each as it came.
+    init(messages: [ByteBuffer]) {
+        let body = JSONArray.joining(messages)
+        guard let digest = StoredDigest(bytes: Array(SHA256.hash(data: Array(body.readableBytesView)))) else {
+            preconditionFailure("SHA-256 has as many bytes as a digest.")
+        }
+        self.init(body: body, digest: digest)
+    }
+}

@@ -1,0 +1,195 @@
+import CapturePlugin
+import Conversations
+import HistoryPlugin
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Persistence
+import SessionPlugin
+import TurnpikeKit
+import TurnpikeTesting
+
+/// The chain of sessions over a real SQLite store, with an upstream that does as it is told.
+final class ChainFixture: Sendable {
+    let files = SQLiteFixture()
+    let database: FaultyDatabase
+    let store: ConversationStore
+    let upstream = ScriptedUpstream()
+    let alice = Principal(name: "alice")
+    let bob = Principal(name: "bob")
+    private let plugins: [any Plugin]
+    private let chain: Chain
+    private let flags: any FlagEvaluator
+
+    /// - Parameters:
+    ///   - settings: of the plugins, by plugin and key.
+    ///   - off: flags that are off.
+    ///   - asksForUsage: what the provider says of itself.
+    init(
+        _ settings: [String: [(String, String)]] = [:], off: Set<String> = [], asksForUsage: Bool = false
+    ) async throws {
+        database = FaultyDatabase(try await files.open())
+        _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
+        store = ConversationStore(database: database)
+        var resources = Resources()
+        resources[ConversationStoreKey.self] = store
+        resources[BodyLimitKey.self] = 32 << 20
+        let made = try [SessionPlugin.factory, CapturePlugin.factory, HistoryPlugin.factory].map { factory in
+            let section = try ConfigurationSection(settings[factory.id] ?? [])
+            return (factory.id, try factory.make(PluginSetup(configuration: section, resources: resources)))
+        }
+        plugins = made.map(\.1)
+        var links = made.compactMap { id, plugin in
+            plugin.middleware.map { Chain.Link(id: id, middleware: $0, flag: id) }
+        }
+        links.insert(Chain.Link(id: "models", middleware: FixedPlan(asksForUsage: asksForUsage)), at: 1)
+        links.append(Chain.Link(id: "router", middleware: upstream))
+        chain = Chain(links)
+        flags = FlagsOff(names: off)
+    }
+
+    deinit {
+        let database = database
+        Task { await database.close() }
+    }
+
+    /// Sends a request through the chain and receives its answer as a client does.
+    func send(_ call: Call) async throws -> Answer {
+        let exchange = exchange(call)
+        let request = Request(head: exchange.head, body: RequestBody(ByteBuffer(string: call.body)))
+        exchange[EndpointKey.self] = call.endpoint
+        return try await Answer(chain.run(request, in: exchange), in: exchange, call)
+    }
+
+    /// The error that a request is refused with.
+    func refusal(_ call: Call) async throws -> GatewayError? {
+        do {
+            _ = try await send(call)
+            return nil
+        } catch let error as GatewayError {
+            return error
+        }
+    }
+
+    /// Calls one of the plugins' own routes.
+    func route(_ method: HTTPMethod, _ target: String, body: String = "", as user: Principal? = nil) async throws
+        -> (status: Int, body: String)
+    {
+        let call = Call(body, target: target, method: method, user: user)
+        let exchange = exchange(call)
+        for route in plugins.flatMap(\.routes) where route.method == method {
+            guard let parameters = route.match(exchange.head.path) else { continue }
+            let request = Request(head: exchange.head, body: RequestBody(ByteBuffer(string: body)))
+            var response = try await route.answer(request, parameters, exchange)
+            return (Int(response.status.code), String(buffer: try await response.collect(upTo: 1 << 20)))
+        }
+        throw GatewayError(.client, .notFound, code: "no_route", target)
+    }
+
+    private func exchange(_ call: Call) -> Exchange {
+        let exchange = Exchange(
+            head: RequestHead(method: call.method, target: call.target, headers: call.headers),
+            eventLoop: MultiThreadedEventLoopGroup.singleton.any(), logger: Logger(label: "test"), flags: flags)
+        exchange[PrincipalKey.self] = call.user ?? alice
+        return exchange
+    }
+}
+
+/// A request of a client.
+struct Call: Sendable {
+    var body: String
+    var target = "/v1/chat/completions"
+    var method = HTTPMethod.POST
+    var headers: HTTPHeaders = ["Accept-Encoding": "gzip"]
+    var user: Principal?
+    var endpoint = Endpoint.chatCompletions
+    /// How the answer's bytes are cut, and where they break off.
+    var pieces = Pieces.whole
+    var end = AnswerEnd.complete
+
+    init(_ body: String, target: String = "/v1/chat/completions", method: HTTPMethod = .POST, user: Principal? = nil) {
+        self.body = body
+        self.target = target
+        self.method = method
+        self.user = user
+    }
+
+    /// A chat request with a session, its messages and further members as JSON.
+    static func chat(_ session: String?, _ messages: [String], _ more: String = "", user: Principal? = nil) -> Call {
+        let id = session.map { #""session_id":"\#($0)","# } ?? ""
+        return Call(
+            #"{\#(id)"model":"m","messages":[\#(messages.joined(separator: ","))]\#(more.isEmpty ? "" : ",\(more)")}"#,
+            user: user)
+    }
+
+    func with(_ name: String, _ value: String) -> Call {
+        var call = self
+        call.headers.add(name: name, value: value)
+        return call
+    }
+}
+
+enum Pieces: Sendable, CaseIterable { case whole, byEvent, byByte }
+
+/// What became of an answer on its way.
+enum AnswerEnd: Sendable {
+    case complete
+    /// The upstream broke off after so many bytes.
+    case failed(after: Int)
+    /// The client left after so many bytes.
+    case clientLeft(after: Int)
+}
+
+extension Principal {
+    init(name: String) {
+        self.init(userID: .generate(), userName: name, keyID: .generate(), keyName: "key", scopes: .chat)
+    }
+}
+
+extension ConfigurationSection {
+    convenience init(_ entries: [(String, String)]) throws {
+        let place = ConfigurationNode.Location(file: "test", line: 1)
+        let section = ConfigurationNode.Content.section(
+            entries.map { ($0.0, place, ConfigurationNode(.scalar($0.1, isQuoted: false), at: place)) })
+        try self.init(
+            ConfigurationNode(section, at: place), path: "plugins",
+            environment: ConfigurationEnvironment(variable: { _ in nil }, readFile: { _ in nil }))
+    }
+}
+
+private struct FlagsOff: FlagEvaluator {
+    let names: Set<String>
+    func isOn(_ name: String, in exchange: Exchange) -> Bool { !names.contains(name) }
+    func inEffect(for exchange: Exchange) -> [String] { [] }
+}
+
+/// Stands in for `models`.
+private struct FixedPlan: Middleware {
+    let asksForUsage: Bool
+
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        let provider = Provider(name: "p", baseURL: "http://upstream", asksForUsage: asksForUsage)
+        exchange[RoutePlanKey.self] = RoutePlan(
+            requestedModel: "m", targets: [RouteTarget(provider: provider, model: "m")])
+        return try await next(request)
+    }
+}
+
+extension Route {
+    /// The parameters, if the route is for `path`.
+    func match(_ path: Substring) -> RouteParameters? {
+        let wanted = self.path.split(separator: "/")
+        let found = path.split(separator: "/")
+        guard wanted.count == found.count else { return nil }
+        var values: [String: String] = [:]
+        for (want, have) in zip(wanted, found) {
+            if want.hasPrefix("{") {
+                values[String(want.dropFirst().dropLast())] = String(have)
+            } else if want != have {
+                return nil
+            }
+        }
+        return RouteParameters(values)
+    }
+}

@@ -1,0 +1,74 @@
+import Conversations
+import Logging
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import TurnpikeKit
+
+/// Stores the turn of an exchange: what was new of the request, and what the client received.
+///
+/// The turn is committed before its end is released. An exchange without a session passes untouched; so does an answer
+/// that is no chat completion, and it stores nothing.
+struct CaptureMiddleware: Middleware {
+    let planner: ExchangePlanner
+    let store: ConversationStore
+    let configuration: CaptureConfiguration
+    let bodyLimit: Int
+
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        guard let context = exchange[SessionContextKey.self], exchange[EndpointKey.self] == .chatCompletions else {
+            return try await next(request)
+        }
+        exchange[TurnLimitKey.self] = configuration.maxTurn
+        let chat = try await request.chatRequest(upTo: bodyLimit)
+        if !exchange.isOn("history") { try await plan(chat, in: exchange, context) }
+        var request = request
+        // What is compressed cannot be read on its way.
+        request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
+        let hidesUsage = try askForUsage(chat, &request, in: exchange)
+        let response = try await next(request)
+        guard (200..<300).contains(response.status.code) else { return response }
+        if exchange[PlannedTurnKey.self] == nil { try await plan(chat, in: exchange, context) }
+        let committer = TurnCommitter(store: store, exchange: exchange, key: context.session.key)
+        return try await capture(response, chat, hidesUsage: hidesUsage, committer)
+    }
+
+    private func capture(
+        _ response: Response, _ chat: ChatRequest, hidesUsage: Bool, _ committer: TurnCommitter
+    ) async throws -> Response {
+        var response = response
+        if response.isEventStream {
+            response.transform(
+                with: StreamCapture(
+                    committer, limit: configuration.maxAnswer, choices: chat.n, hidesUsage: hidesUsage))
+        } else if response.isJSON {
+            let body = try await response.collect(upTo: configuration.maxAnswer)
+            try await committer.commit(body)
+        }
+        return response
+    }
+
+    /// The plan of an exchange whose history is switched off: nothing goes in front, but the turn is stored.
+    private func plan(_ chat: ChatRequest, in exchange: Exchange, _ context: SessionContext) async throws {
+        exchange[PlannedTurnKey.self] = try await planner.plan(chat, in: exchange, context, maxMessages: nil).turn
+    }
+
+    /// Asks for usage in the stream where the provider has to be asked and the client did not; true if it did so.
+    private func askForUsage(_ chat: ChatRequest, _ request: inout Request, in exchange: Exchange) throws -> Bool {
+        guard chat.stream, let target = exchange[RoutePlanKey.self]?.targets.first, target.provider.asksForUsage,
+            let edit = try GatewayError.blamingClient({ () throws(WireError) in try chat.includingUsage() })
+        else { return false }
+        request.body = RequestBody(chat.edited([edit]))
+        return true
+    }
+}
+
+extension Response {
+    /// Whether the body is JSON that can be read.
+    fileprivate var isJSON: Bool {
+        let encoding = headers.first(name: "content-encoding") ?? "identity"
+        guard encoding == "identity" || encoding.isEmpty else { return false }
+        let type = headers.first(name: "content-type") ?? ""
+        return type.split(separator: ";").first?.lowercased() == "application/json"
+    }
+}

@@ -1,0 +1,52 @@
+import Conversations
+import NIOCore
+import OpenAIWire
+
+/// An answer as it is stored: its message, how it ended, and what it cost.
+struct CapturedAnswer: Sendable {
+    /// The assistant's message, validated JSON that has a role.
+    var message: ByteBuffer
+    var status: TurnStatus
+    var usage: Usage?
+}
+
+extension CapturedAnswer {
+    /// What came as one JSON body: `nil` where it holds no output, or is no chat completion.
+    init?(_ completion: ChatCompletion) {
+        guard completion.error == nil, let choice = completion.choice() ?? completion.choices.first, choice.hasOutput,
+            let bytes = choice.message, let message = Self.withRole(bytes)
+        else { return nil }
+        self.init(
+            message: message, status: TurnStatus(finishReason: choice.finishReason), usage: completion.usage)
+    }
+
+    /// What came as a stream that has ended: `nil` where nothing of it was said.
+    init?(_ answer: DeltaAccumulator, interruption: TurnStatus?) {
+        let reason = answer.finishReason()
+        let isWhole = reason != nil
+        guard answer.hasOutput, let bytes = answer.message(partial: !isWhole), let message = Self.withRole(bytes) else {
+            return nil
+        }
+        let status = isWhole ? TurnStatus(finishReason: reason) : interruption ?? .upstreamError
+        self.init(message: message, status: status, usage: answer.usage)
+    }
+
+    /// Upstreams may leave the role out, a stored message needs it.
+    private static func withRole(_ message: ByteBuffer) -> ByteBuffer? {
+        guard let object = try? JSONObject(scanning: message) else { return nil }
+        return object.edited([
+            object["role"]?.string == nil
+                ? .set("role", JSONWriter.string("assistant")) : .insert("role", JSONWriter.string("assistant"))
+        ])
+    }
+}
+
+extension TurnStatus {
+    /// What OpenAI's `finish_reason` says about an answer that came whole.
+    init(finishReason: String?) {
+        switch finishReason {
+        case "length", "content_filter": self = .incomplete
+        default: self = .complete
+        }
+    }
+}

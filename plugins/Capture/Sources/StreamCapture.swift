@@ -1,0 +1,93 @@
+import Conversations
+import Logging
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import TurnpikeKit
+
+/// Follows a streamed answer and stores it before its end is released.
+///
+/// Events pass as they came. From the one on that clients stop at (the last finish reason, an error, `[DONE]`) they are
+/// withheld, at most ``maximumHeldBytes``, until the turn is committed. Keeps at most `limit` bytes of the answer.
+struct StreamCapture: ResponseTransformer {
+    /// What may follow a finish reason: a usage chunk, `[DONE]`, comments that keep the connection alive.
+    static let maximumHeldBytes = 1 << 20
+
+    let subscription = ResponseSubscription.events
+    private let committer: TurnCommitter
+    private let limit: Int
+    /// Whether usage was asked for on the client's behalf, and is taken out again.
+    private let hidesUsage: Bool
+    private var answer: DeltaAccumulator
+    private var held: [ServerSentEvent] = []
+    private var heldBytes = 0
+    private var isHolding = false
+
+    /// - Parameters:
+    ///   - limit: how many bytes of the answer are kept at most.
+    ///   - choices: the request's `n`.
+    init(_ committer: TurnCommitter, limit: Int, choices: Int, hidesUsage: Bool) {
+        self.committer = committer
+        self.limit = limit
+        self.hidesUsage = hidesUsage
+        answer = DeltaAccumulator(limit: limit, expectedChoices: choices)
+    }
+
+    mutating func onEvent(_ event: ServerSentEvent) throws(GatewayError) -> EventAction {
+        guard let data = event.data else { return try release(event, isChanged: false) }
+        if event.isDone {
+            isHolding = true
+            return try release(event, isChanged: false)
+        }
+        let facts = try take(data)
+        if facts.finishes || facts.hasError { isHolding = true }
+        guard hidesUsage else { return try release(event, isChanged: false) }
+        if facts.isUsageOnly { return .withhold }
+        let shown = UsageHiding.removingNullUsage(event)
+        return try release(shown, isChanged: shown.raw.readableBytes != event.raw.readableBytes)
+    }
+
+    mutating func onEnd(_ end: ResponseEnd) async throws -> ResponseTail {
+        if let usage = answer.usage { committer.exchange.note { $0.usage = usage } }
+        if let captured = CapturedAnswer(answer, interruption: end.interruption) {
+            try await committer.commit(captured)
+        }
+        return held.isEmpty ? .nothing : .events(held)
+    }
+
+    /// Adds a chunk to the answer. What is no JSON is no part of it, and passes.
+    private mutating func take(_ data: ByteBuffer) throws(GatewayError) -> DeltaAccumulator.ChunkFacts {
+        do {
+            return try answer.add(data)
+        } catch {
+            if error.exceedsLimit { throw .answerTooLarge(limit: limit) }
+            guard error.position == nil else { return DeltaAccumulator.ChunkFacts() }
+            throw GatewayError(
+                .upstream, .badGateway, code: "upstream_protocol_error",
+                "The upstream's chunks cannot be put together.", detail: "\(error)", retry: .unsafe)
+        }
+    }
+
+    private mutating func release(_ event: ServerSentEvent, isChanged: Bool) throws(GatewayError) -> EventAction {
+        guard isHolding else { return isChanged ? .replace([event]) : .pass }
+        heldBytes += event.raw.readableBytes
+        guard heldBytes <= Self.maximumHeldBytes else {
+            throw GatewayError(
+                .upstream, .badGateway, code: "upstream_protocol_error",
+                "The upstream goes on after the end of its answer.", retry: .unsafe)
+        }
+        held.append(event)
+        return .withhold
+    }
+}
+
+extension ResponseEnd {
+    /// What an answer without a finish reason became.
+    fileprivate var interruption: TurnStatus {
+        switch self {
+        case .complete: .upstreamError
+        case .failed(let error): error.code == "answer_too_large" ? .incomplete : .upstreamError
+        case .clientLeft: .cancelled
+        }
+    }
+}

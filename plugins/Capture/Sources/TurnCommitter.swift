@@ -1,0 +1,85 @@
+import Conversations
+import Logging
+import NIOCore
+import OpenAIWire
+import Persistence
+import TurnpikeKit
+
+/// Stores the turn of one exchange.
+///
+/// The turn's id is made once, so that what is tried again is stored once. A commit that has begun is finished even if
+/// the exchange's task is cancelled meanwhile: the lane that writes it does not know of tasks.
+struct TurnCommitter: Sendable {
+    let store: ConversationStore
+    let exchange: Exchange
+    let key: SessionKey
+    private let turnID = UniqueID.generate()
+
+    init(store: ConversationStore, exchange: Exchange, key: SessionKey) {
+        self.store = store
+        self.exchange = exchange
+        self.key = key
+    }
+
+    /// Stores the answer that is the whole of `body`, if it is one.
+    func commit(_ body: ByteBuffer) async throws {
+        guard let completion = try? ChatCompletion(scanning: body) else {
+            exchange.logger.warning("An answer that is no chat completion was not stored.")
+            return
+        }
+        if let usage = completion.usage { exchange.note { $0.usage = usage } }
+        guard let answer = CapturedAnswer(completion) else { return }
+        try await commit(answer)
+    }
+
+    /// Stores `answer`; returns after the commit.
+    ///
+    /// - Throws: `turn_not_stored`, a ``GatewayError``: the answer must then not look complete to the client.
+    func commit(_ answer: CapturedAnswer) async throws {
+        guard let planned = exchange[PlannedTurnKey.self] else {
+            throw GatewayError.internalError("a turn without a plan was to be stored")
+        }
+        exchange.note {
+            $0.captureStatus = answer.status.rawValue
+            if let usage = answer.usage { $0.usage = usage }
+        }
+        do {
+            var draft = try TurnDraft(id: turnID, planned, in: key, answer: answer.message)
+            complete(&draft, answer)
+            if try await store.append(draft) == .sessionDeleted { sessionIsGone() }
+        } catch {
+            exchange.note { $0.captureStatus = "not_stored" }
+            exchange.logger.error("A turn could not be stored.", metadata: ["error": "\(String(reflecting: error))"])
+            throw GatewayError.turnNotStored(String(reflecting: error))
+        }
+    }
+
+    private func complete(_ draft: inout TurnDraft, _ answer: CapturedAnswer) {
+        let facts = exchange.facts
+        draft.status = answer.status
+        draft.model = Self.shortened(facts.model ?? facts.requestedModel ?? "", to: 255)
+        draft.provider = Self.shortened(facts.provider ?? "", to: 128)
+        draft.promptTokens = answer.usage?.prompt
+        draft.completionTokens = answer.usage?.completion
+    }
+
+    /// The answer is the client's all the same.
+    private func sessionIsGone() {
+        exchange.note { $0.captureStatus = "session_deleted" }
+        exchange.logger.info("The session was deleted while its answer was on the way; the turn is not stored.")
+    }
+
+    /// A name must not cost the turn.
+    private static func shortened(_ name: String, to bytes: Int) -> String {
+        guard name.utf8.count > bytes else { return name }
+        return String(decoding: name.utf8.prefix(bytes - 3), as: UTF8.self).filter { $0 != "\u{FFFD}" }
+    }
+}
+
+extension GatewayError {
+    /// The answer is there, but the next request of the session would not know of it.
+    static func turnNotStored(_ detail: String) -> GatewayError {
+        .unavailable(
+            "turn_not_stored", "The answer could not be stored in its session. Send the request again.", detail: detail)
+    }
+}

@@ -1,0 +1,61 @@
+import Conversations
+import Logging
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import Persistence
+import TurnpikeKit
+
+/// Builds the final messages: instructions, stored messages, then what the client sent. Nothing else of the body changes.
+struct HistoryMiddleware: Middleware {
+    static let header = "x-turnpike-history"
+
+    let planner: ExchangePlanner
+    let configuration: HistoryConfiguration
+    let bodyLimit: Int
+
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        guard let context = exchange[SessionContextKey.self] else { return try await next(request) }
+        let chat = try await request.chatRequest(upTo: bodyLimit)
+        let planned = try await plan(chat, in: exchange, context)
+        exchange[PlannedTurnKey.self] = planned.turn
+        var request = request
+        if let messages = planned.messages {
+            request.body = RequestBody(chat.edited([ChatRequest.settingMessages(messages)]))
+        }
+        var response = try await next(request)
+        response.headers.replaceOrAdd(name: Self.header, value: planned.turn.plan.summary)
+        return response
+    }
+
+    private func plan(_ chat: ChatRequest, in exchange: Exchange, _ context: SessionContext) async throws
+        -> ExchangePlanner.Result
+    {
+        do {
+            return try await planner.plan(
+                chat, in: exchange, context, maxMessages: configuration.maxHistoryMessages)
+        } catch let error as DatabaseError {
+            switch configuration.onFailure {
+            case .refuse:
+                throw GatewayError.unavailable(
+                    "history_unavailable", "The session's history cannot be read right now. Try again.",
+                    detail: String(reflecting: error))
+            case .degrade:
+                exchange.logger.warning(
+                    "A request goes on without its history.", metadata: ["error": "\(String(reflecting: error))"])
+                return try planner.planBlindly(chat, in: exchange, context)
+            }
+        }
+    }
+}
+
+extension HistoryPlan {
+    /// What the client is told: how much of the history the model sees, and why.
+    var summary: String {
+        var fields = ["injected=\(injectedCount)", "dropped=\(droppedCount)"]
+        if supersededCount > 0 { fields.append("superseded=\(supersededCount)") }
+        if repeatsLastTurn { fields.append("retry=1") }
+        fields.append("reason=\(reason.rawValue)")
+        return fields.joined(separator: "; ")
+    }
+}

@@ -1,0 +1,92 @@
+import Conversations
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import Persistence
+import TurnpikeKit
+
+/// Leaves the request's session in the exchange, and takes everything that names it out of the request.
+///
+/// A request that names none passes byte for byte.
+struct SessionMiddleware: Middleware {
+    let store: ConversationStore
+    let configuration: SessionConfiguration
+    let bodyLimit: Int
+
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        guard exchange[EndpointKey.self] == .chatCompletions else { return try await next(request) }
+        let chat = try await request.chatRequest(upTo: bodyLimit)
+        let selection = try SessionSelection(chat.object, request.head)
+        var request = request
+        request.removeSessionFields(of: chat)
+        guard selection.namesSession, selection.mode != .off else { return try await next(request) }
+        guard let principal = exchange[PrincipalKey.self] else {
+            throw GatewayError.internalError("session ran before auth")
+        }
+        let session = try await session(selection, of: principal.userID)
+        let mode = selection.mode ?? session.settings.historyMode.flatMap(HistoryMode.init) ?? configuration.historyMode
+        guard mode != .off else { return try await next(request) }
+        exchange[SessionContextKey.self] = SessionContext(
+            session: session, mode: mode, isRetry: request.head.isRetry,
+            idempotencyKey: request.head.headers.first(name: "idempotency-key"))
+        exchange.note { $0.sessionID = session.key.session }
+        var response = try await next(request)
+        response.headers.replaceOrAdd(name: "x-session-id", value: session.printedID)
+        return response
+    }
+}
+
+// MARK: - Finding and making
+
+extension SessionMiddleware {
+    private func session(_ selection: SessionSelection, of owner: UniqueID) async throws -> Session {
+        guard let name = selection.name else {
+            return try await findOrCreate(selection.draft(owner: owner))
+        }
+        if let session = try await store.session(name.reference, of: owner) {
+            try selection.check(session)
+            return session
+        }
+        let policy = name.isExplicit ? configuration.unknownInBody : configuration.unknownInHeader
+        // An id with the server's prefix was made here: it is somebody else's, or deleted.
+        guard policy == .create, !name.text.hasPrefix(Session.idPrefix) else { throw GatewayError.sessionNotFound }
+        return try await findOrCreate(selection.draft(owner: owner))
+    }
+
+    private func findOrCreate(_ draft: SessionDraft) async throws -> Session {
+        do {
+            return try await store.findOrCreate(draft).session
+        } catch let error as ConversationError {
+            throw GatewayError(error)
+        }
+    }
+}
+
+extension RequestHead {
+    /// Whether the client's library says that it sends the request again.
+    var isRetry: Bool {
+        guard let count = headers.first(name: "x-stainless-retry-count").flatMap({ Int($0) }) else { return false }
+        return count >= 1
+    }
+}
+
+extension Session {
+    /// The id as the API prints it.
+    var printedID: String { key.printedID }
+}
+
+extension SessionKey {
+    /// The session's id as the API prints it.
+    var printedID: String { session.description(prefix: Session.idPrefix) }
+}
+
+extension GatewayError {
+    /// What a client did wrong with a session.
+    init(_ error: ConversationError) {
+        switch error {
+        case .invalid(let reason): self = .badRequest("invalid_value", "Invalid session: \(reason).")
+        case .alreadyExists:
+            self.init(.client, .conflict, code: "session_exists", "A session with this id exists already.", param: "id")
+        }
+    }
+}

@@ -1,0 +1,141 @@
+import Conversations
+import NIOHTTP1
+import OpenAIWire
+import Persistence
+import TurnpikeKit
+
+/// Which session a request names, and how it wants its history to be treated.
+struct SessionSelection: Sendable, Equatable {
+    /// An id that the client gave.
+    struct Name: Sendable, Equatable {
+        var text: String
+        /// It stands in the body or the query, where only an application writes it, and not just in the header.
+        var isExplicit: Bool
+
+        var reference: SessionReference { SessionReference(text) }
+
+        /// The same id in any of its forms.
+        func isSame(as other: Name) -> Bool {
+            text == other.text || (reference.id != nil && reference.id == other.reference.id)
+        }
+    }
+
+    var name: Name?
+    /// The body's `session` object.
+    var conversation: AgentConversation?
+    var title: String?
+    var sourceChannel: String?
+    var mode: HistoryMode?
+
+    var namesSession: Bool { name != nil || conversation != nil }
+
+    /// Reads body, header and query; two that differ are an error.
+    init(_ body: JSONObject, _ head: RequestHead) throws(GatewayError) {
+        var names: [Name] = []
+        if let text = try Self.string(body, "session_id") {
+            names.append(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
+        }
+        if let text = head.queryItem("session_id") {
+            names.append(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
+        }
+        for text in head.headers["X-Session-ID"] {
+            names.append(Name(text: try SessionName.check(text, "X-Session-ID"), isExplicit: false))
+        }
+        if let first = names.first, let other = names.first(where: { !$0.isSame(as: first) }) {
+            throw Self.conflict("“\(other.isExplicit ? "session_id" : "X-Session-ID")” names another session.")
+        }
+        name = names.first
+        if let object = try Self.object(body, "session") { try read(object) }
+        mode = try Self.mode(body, head)
+    }
+
+    private mutating func read(_ object: JSONObject) throws(GatewayError) {
+        conversation = try AgentConversation(object, within: "session.")
+        title = try Self.string(object, "title", as: "session.title")
+        sourceChannel = try Self.string(object, "source_channel", as: "session.source_channel")
+    }
+
+    /// The session to be made, if there is none.
+    func draft(owner: UniqueID) -> SessionDraft {
+        var draft = SessionDraft(owner: owner, externalID: name?.text, conversation: conversation)
+        draft.settings.title = title ?? ""
+        draft.settings.sourceChannel = sourceChannel
+        return draft
+    }
+
+    /// Refuses a session that is not the conversation which the request names beside its id.
+    func check(_ session: Session) throws(GatewayError) {
+        guard let conversation else { return }
+        guard conversation.agentID == session.conversation?.agentID,
+            conversation.externalID == session.conversation?.externalID
+        else { throw Self.conflict("“session” names another conversation than the id does.") }
+    }
+
+    private static func conflict(_ message: String) -> GatewayError {
+        .badRequest("session_conflict", "The request names two sessions: \(message)", param: "session_id")
+    }
+}
+
+// MARK: - Reading
+
+extension SessionSelection {
+    private static func mode(_ body: JSONObject, _ head: RequestHead) throws(GatewayError) -> HistoryMode? {
+        let header = head.headers["X-History-Mode"]
+        let written = try string(body, "history_mode")
+        let modes = (written.map { [$0] } ?? []) + header
+        guard let text = modes.first else { return nil }
+        guard modes.allSatisfy({ $0 == text }), let mode = HistoryMode(rawValue: text) else {
+            let known = HistoryMode.allCases.map(\.rawValue).joined(separator: ", ")
+            throw .badRequest("invalid_value", "The history mode is one of \(known).", param: "history_mode")
+        }
+        return mode
+    }
+
+    static func string(_ object: JSONObject, _ key: String, as param: String? = nil) throws(GatewayError) -> String? {
+        try GatewayError.blamingClient { () throws(WireError) in try object.string(key, as: param) }
+    }
+
+    static func object(_ object: JSONObject, _ key: String) throws(GatewayError) -> JSONObject? {
+        try GatewayError.blamingClient { () throws(WireError) in try object.members(key) }
+    }
+}
+
+extension AgentConversation {
+    /// Reads what names a conversation of an agent; its id must be there.
+    init(_ object: JSONObject, within prefix: String = "") throws(GatewayError) {
+        func string(_ key: String) throws(GatewayError) -> String? {
+            try SessionSelection.string(object, key, as: prefix + key)
+        }
+        guard let externalID = try string("external_conv_id"), !externalID.isEmpty else {
+            throw .badRequest(
+                "missing_required_parameter", "“\(prefix)external_conv_id” names the conversation.",
+                param: prefix + "external_conv_id")
+        }
+        self.init(agentID: try string("agent_id") ?? "", externalID: externalID)
+        isGroup =
+            try GatewayError.blamingClient { () throws(WireError) in
+                try object.bool("is_group", as: prefix + "is_group")
+            } ?? false
+        groupName = try string("group_name")
+        participantID = try string("participant_id")
+        peerAgentID = try string("peer_agent_id")
+    }
+}
+
+/// The rules for ids that clients choose.
+enum SessionName {
+    static let maximumBytes = 200
+
+    /// - Throws: 400 for an id that is empty, too long, or holds control characters.
+    static func check(_ text: String, _ param: String) throws(GatewayError) -> String {
+        let isPrintable = text.unicodeScalars.allSatisfy { scalar in
+            scalar.value >= 0x20 && scalar.value != 0x7F && !(0x80..<0xA0).contains(scalar.value)
+        }
+        guard !text.isEmpty, text.utf8.count <= maximumBytes, isPrintable else {
+            throw .badRequest(
+                "invalid_session_id", "A session's id has 1 to \(maximumBytes) bytes and no control characters.",
+                param: param)
+        }
+        return text
+    }
+}

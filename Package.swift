@@ -136,8 +136,6 @@ let package = Package(
         tests(
             "TurnpikeRuntimeTests",
             ["TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, logging]),
-        tests("TurnpikeKitTests", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioEmbedded, logging]),
-        tests("EchoProviderTests", ["EchoProvider", "TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioEmbedded, logging]),
         pluginTests(
             "Activity",
             [
@@ -152,5 +150,7 @@ let package = Package(
         pluginTests("Models", ["OpenAIWire", nio, nioHTTP1, nioPosix, logging]),
         pluginTests("Router", [nio, nioHTTP1, nioPosix, logging]),
         tests("UpstreamTests", ["Upstream", "TurnpikeKit", nio, nioHTTP1, nioPosix, nioSSL, logging]),
+        tests("TurnpikeKitTests", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, nioEmbedded, logging]),
+        tests("EchoProviderTests", ["EchoProvider", "TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioPosix, nioEmbedded, logging]),
     ]
 )

@@ -66,7 +66,9 @@ public final class ConversationStore: Sendable {
     public func findOrCreate(_ draft: SessionDraft) async throws -> FoundSession {
         try draft.validate()
         if draft.externalID != nil || draft.conversation != nil {
-            if let session = try await read({ try $0.session(named: draft) }) { return .found(session) }
+            if let session = try await read({ try $0.session(named: draft) }) {
+                return FoundSession(session, for: draft)
+            }
         }
         return try await creations.write(draft)
     }

@@ -7,19 +7,16 @@ enum SessionCreation {
         _ drafts: [SessionDraft], _ connection: any Connection, at time: Timestamp
     ) throws -> [FoundSession] {
         try drafts.map { draft in
-            if let session = try find(draft, connection) { return .found(session) }
+            if let session = try find(draft, connection) { return FoundSession(session, for: draft) }
             let inserted = try connection.execute(ConversationSQL.insert(draft, at: time, connection.dialect))
             if inserted == 1 {
                 try connection.execute(ConversationSQL.count(1, of: draft.key.owner, connection.dialect))
             }
-            // By its own key first: a transaction that is done again after an unknown commit finds what it made.
-            if let session = try connection.first(ConversationSQL.session(draft.key), SessionRow.session) {
-                return .created(session)
-            }
-            guard let session = try find(draft, connection) else {
+            let made = try connection.first(ConversationSQL.session(draft.key), SessionRow.session)
+            guard let session = try made ?? find(draft, connection) else {
                 throw DatabaseError(.retryTransaction, "a session was made and deleted meanwhile")
             }
-            return .found(session)
+            return FoundSession(session, for: draft)
         }
     }
 
@@ -34,6 +31,13 @@ enum SessionCreation {
         return try connection.first(
             ConversationSQL.session(owner: owner, agentID: conversation.agentID, conversation: conversation.externalID),
             SessionRow.session)
+    }
+}
+
+extension FoundSession {
+    /// A session with the draft's own key was made for it, perhaps by an attempt whose commit got no answer.
+    init(_ session: Session, for draft: SessionDraft) {
+        self = session.key == draft.key ? .created(session) : .found(session)
     }
 }
 

@@ -12,6 +12,7 @@ enum SessionConformance {
             ConformanceCase("an external id can be used once by a user", duplicates),
             ConformanceCase("64 callers who find or create at once get one session", race),
             ConformanceCase("two processes that find or create at once get one session", raceOfProcesses),
+            ConformanceCase("a session whose commit got no answer is made once", unknownCommit),
             ConformanceCase("a list is newest first, in pages, with a total", lists),
             ConformanceCase("settings change and nothing else does", updates),
             ConformanceCase("a deleted session is gone, and its external ids are free", deletion),
@@ -146,6 +147,21 @@ enum SessionConformance {
                 let stores = [samples.store, ConversationStore(database: second)]
                 for index in 0..<5 { try await race(stores) { SessionDraft(owner: owner, externalID: "id-\(index)") } }
                 try expectEqual(try await stores[1].read { try $0.sessions(of: owner, limit: 1).total }, 5, "the total")
+            }
+        }
+    }
+
+    @Sendable private static func unknownCommit(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let faulty = FaultyDatabase(samples.database)
+            let store = ConversationStore(database: faulty)
+            for (index, draft) in [SessionDraft(owner: owner), full()].enumerated() {
+                faulty.failNextCommit(.happened)
+                try expectEqual(try await store.create(draft).key, draft.key, "the session")
+                try expect(!faulty.withdraw(), "the commit failed")
+                try expectEqual(try await store.create(draft).key, draft.key, "the same draft again")
+                let total = try await store.read { try $0.sessions(of: owner, limit: 9).total }
+                try expectEqual(total, index + 1, "the total")
             }
         }
     }

@@ -6,6 +6,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// Answers, from the simple one to the broken one.
+@Suite(.timeLimit(.minutes(1)))
 struct AnswerTests {
     @Test func returnsStatusHeadersAndBody() async throws {
         let answer =
@@ -77,7 +78,7 @@ struct AnswerTests {
         try await withServer({ connection in
             _ = try connection.readRequest()
             for byte in answer.utf8 { try connection.write([byte]) }
-            connection.waitForClose()
+            try connection.waitForClose()
         }) { upstream in
             let response = try await upstream.send()
             #expect(try await upstream.body(of: response) == Array("hello world".utf8))
@@ -157,7 +158,7 @@ struct AnswerTests {
         try await withServer({ connection in
             _ = try connection.readRequest()
             try connection.write(answer)
-            connection.waitForClose()
+            try connection.waitForClose()
         }) { upstream in
             let error = try await gatewayError {
                 _ = try await upstream.body(of: try await upstream.send())

@@ -7,6 +7,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// Slow readers, readers that leave, upstreams that say nothing.
+@Suite(.timeLimit(.minutes(1)))
 struct BackPressureTests {
     @Test func stopsReadingWhileTheReaderIsPaused() async throws {
         let bytes = pattern(32 << 20)
@@ -74,7 +75,7 @@ struct BackPressureTests {
             _ = try connection.readRequest()
             if moment == "in the body" { try connection.write("HTTP/1.1 200 OK\r\n\r\nx") }
             requested.send()
-            connection.waitForClose()
+            try connection.waitForClose()
             closed.send()
         }) { upstream in
             if moment == "in the body" {
@@ -98,7 +99,7 @@ struct BackPressureTests {
         try await withServer({ connection in
             _ = try connection.readRequest()
             try connection.write("HTTP/1.1 200 OK\r\n\r\nx")
-            connection.waitForClose()
+            try connection.waitForClose()
             closed.send()
         }) { upstream in
             _ = try await upstream.send()
@@ -126,7 +127,7 @@ struct BackPressureTests {
             _ = try connection.readRequest()
             try connection.write("HTTP/1.1 200 OK\r\n\r\nx")
             for _ in 0..<10_000 { try connection.write("more of it") }
-            connection.waitForClose()
+            try connection.waitForClose()
         }) { upstream in
             let source = try await upstream.send().stream()
             let sink = RecordingSink(onFirst: { source.cancel() })
@@ -146,7 +147,7 @@ struct BackPressureTests {
         try await withServer({ connection in
             _ = try connection.readRequest()
             if kind != "first byte" { try connection.write("HTTP/1.1 200 OK\r\n\r\nx") }
-            connection.waitForClose()
+            try connection.waitForClose()
             closed.send()
         }) { upstream in
             var connection = UpstreamConnection()
@@ -193,7 +194,7 @@ struct BackPressureTests {
             if connection.number == 2 {
                 // Says nothing: its idle time-out tells the test when the other one's would have run out.
                 try connection.write("HTTP/1.1 200 OK\r\n\r\nx")
-                return connection.waitForClose()
+                return try connection.waitForClose()
             }
             connection.setSendBuffer(64 << 10)
             connection.setTimeout(SO_SNDTIMEO, milliseconds: 100)
@@ -228,7 +229,7 @@ struct BackPressureTests {
         try await withServer({ connection in
             _ = try connection.readRequest()
             try connection.write(answer)
-            connection.waitForClose()
+            try connection.waitForClose()
         }) { upstream in
             let source = try await upstream.send().stream()
             let sink = RecordingSink()

@@ -9,6 +9,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// Connections: reuse, time-outs, back pressure, giving up, the end.
+@Suite(.timeLimit(.minutes(1)))
 struct ConnectionTests {
     @Test func reusesAConnection() async throws {
         try await withServer({ connection in
@@ -140,7 +141,7 @@ struct ConnectionTests {
         try await withServer({ connection in
             let request = try connection.readRequest()
             if request.line.contains("/head") { try connection.write("HTTP/1.1 200 OK\r\n\r\nx") }
-            connection.waitForClose()
+            try connection.waitForClose()
             closed.send()
         }) { upstream in
             let sink = RecordingSink()
@@ -166,7 +167,7 @@ struct ConnectionTests {
         let server = try ScriptedServer { connection in
             _ = try connection.readRequest()
             try connection.write(okHello)
-            connection.waitForClose()
+            try connection.waitForClose()
             closed.send()
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)

@@ -7,6 +7,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// What goes out: the request line, the headers, the body.
+@Suite(.timeLimit(.minutes(1)))
 struct RequestTests {
     /// Sends one request to a server that answers with `okHello` and returns what the server got.
     private func received(
@@ -170,7 +171,7 @@ struct RequestTests {
         let closed = Signal<Void>()
         try await withServer({ connection in
             _ = try connection.readHead()
-            connection.waitForClose()
+            try connection.waitForClose()
             closed.send()
         }) { upstream in
             let source = ScriptedSource()
@@ -203,7 +204,7 @@ struct RequestTests {
         try await withServer({ connection in
             _ = try connection.readHead()
             try connection.write("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
-            connection.waitForClose()
+            try connection.waitForClose()
         }) { upstream in
             let source = ScriptedSource()
             async let response = upstream.send(.POST, body: RequestBody(source: source, declaredLength: nil))

@@ -97,6 +97,7 @@ final class ServerConnection: Sendable {
     let number: Int
     private let descriptor: Int32
     private let isOpen = Atomic<Bool>(true)
+    private let timedOut = Atomic<Bool>(false)
     private let unread = Mutex<[UInt8]>([])
 
     init(_ descriptor: Int32, number: Int) {
@@ -127,6 +128,7 @@ final class ServerConnection: Sendable {
         if !early.isEmpty { return early }
         var bytes = [UInt8](repeating: 0, count: 65_536)
         let count = recv(descriptor, &bytes, bytes.count, 0)
+        timedOut.store(count < 0 && errno == EAGAIN, ordering: .relaxed)
         return count > 0 ? Array(bytes[..<count]) : nil
     }
 
@@ -192,8 +194,11 @@ final class ServerConnection: Sendable {
         max(0, bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) })
     }
 
-    /// Returns when the peer has closed the connection.
-    func waitForClose() { while read() != nil {} }
+    /// Returns when the peer has closed the connection; throws when it does not within the time limit.
+    func waitForClose() throws {
+        while read() != nil {}
+        if timedOut.load(ordering: .relaxed) { throw Failure() }
+    }
 
     /// Ends the connection with a reset.
     func reset() {

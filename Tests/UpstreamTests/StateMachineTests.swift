@@ -6,6 +6,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// The parts that decide, without sockets, threads or clocks.
+@Suite(.timeLimit(.minutes(1)))
 struct StateMachineTests {
     private func machine(_ upload: TransferStateMachine.Upload = .bytes, isIdempotent: Bool = false)
         -> TransferStateMachine

@@ -123,6 +123,7 @@ let package = Package(
             "ServerTests",
             ["Server", "TurnpikeKit", "OpenAIWire", nio, nioPosix, nioHTTP1, nioEmbedded, nioSSL, logging, lifecycle]),
         tests("OpenAIWireTests", ["OpenAIWire", nio]),
+        pluginTests("Session", ["Conversations", "OpenAIWire", nio]),
         tests(
             "SessionChainTests",
             [

@@ -187,18 +187,18 @@ import TurnpikeTesting
         let parts = [
             chunk(#"{"role":"assistant","content":null}"#),
             chunk(#"{"tool_calls":[{"index":0,"id":"t1","type":"function","function":{"name":"f","arguments":""}}]}"#),
-            chunk(#"{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":"}}]}"#),
-            chunk(#"{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]}"#), chunk("{}", finish: "tool_calls"),
+            chunk(#"{"tool_calls":[{"index":0,"function":{"arguments":"[{\"a\":1}"}}]}"#),
+            chunk(#"{"tool_calls":[{"index":0,"function":{"arguments":",2]"}}]}"#), chunk("{}", finish: "tool_calls"),
             "data: [DONE]\n\n",
         ]
         chain.upstream.reply(.events(parts))
         _ = try await chain.send(ask())
         let call = try await stored(chain).last ?? ""
-        #expect(call.contains(#""arguments":"{\"a\":1}""#) && call.contains(#""content":null"#))
+        #expect(call.contains(#""arguments":"[{\"a\":1},2]""#) && call.contains(#""content":null"#))
         let result = #"{"role":"tool","tool_call_id":"t1","content":"2"}"#
         // The client sends the round back in its own spelling, and it is recognised.
         let spelled =
-            #"{"tool_calls":[{"function":{"arguments":"{\"a\":1}","name":"f"},"id":"t1","type":"function"}],"role":"assistant"}"#
+            #"{"tool_calls":[{"function":{"arguments":"[{\"a\":1}, 2]","name":"f"},"id":"t1","type":"function"}],"role":"assistant"}"#
         let answer = try await chain.send(.chat("s", [user("hi"), spelled, result]))
         #expect(answer.history == "injected=0; dropped=0; reason=client_history")
         #expect(try await stored(chain).count == 4)
@@ -290,7 +290,7 @@ import TurnpikeTesting
         let events = [
             chunk(#"{"role":"assistant","content":"let me see"}"#),
             chunk(
-                #"{"tool_calls":[{"index":0,"id":"t1","type":"function","function":{"name":"f","arguments":"{\"a"}}]}"#),
+                #"{"tool_calls":[{"index":0,"id":"t1","type":"function","function":{"name":"f","arguments":"[1"}}]}"#),
         ]
         chain.upstream.reply(.events(events))
         var call = ask()

@@ -215,8 +215,9 @@ import TurnpikeTesting
     @Test func aSessionWithoutTheHistoryFeatureIsStoredAllTheSame() async throws {
         let chain = try await chain(off: ["history"])
         _ = try await chain.send(.chat("s", [system("S"), user("one")]))
-        _ = try await chain.send(.chat("s", [user("two")]))
+        let answer = try await chain.send(.chat("s", [user("two")]))
         #expect(chain.upstream.last.messages == [user("two")])
+        #expect(answer.history == "injected=0; dropped=0; reason=history_off")
         _ = try await chain.send(
             .chat("s", [user("one"), assistant("ok"), user("two"), assistant("ok"), user("three")]))
         #expect(try await chain.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":6"#))

@@ -21,12 +21,16 @@ struct CaptureMiddleware: Middleware {
         }
         exchange[TurnLimitKey.self] = configuration.maxTurn
         let chat = try await request.chatRequest(upTo: bodyLimit)
-        if !exchange.isOn("history") { try await plan(chat, in: exchange, context) }
+        let plansItself = !exchange.isOn("history")
+        if plansItself { try await plan(chat, in: exchange, context) }
         var request = request
         // What is compressed cannot be read on its way.
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
         let hidesUsage = try askForUsage(chat, &request, in: exchange)
-        let response = try await next(request)
+        var response = try await next(request)
+        if plansItself, let planned = exchange[PlannedTurnKey.self] {
+            response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: planned.plan.summary)
+        }
         guard (200..<300).contains(response.status.code) else { return response }
         if exchange[PlannedTurnKey.self] == nil { try await plan(chat, in: exchange, context) }
         let committer = TurnCommitter(store: store, exchange: exchange, key: context.session.key)

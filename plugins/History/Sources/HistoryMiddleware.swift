@@ -8,8 +8,6 @@ import TurnpikeKit
 
 /// Builds the final messages: instructions, stored messages, then what the client sent. Nothing else of the body changes.
 struct HistoryMiddleware: Middleware {
-    static let header = "x-turnpike-history"
-
     let planner: ExchangePlanner
     let configuration: HistoryConfiguration
     let bodyLimit: Int
@@ -24,7 +22,7 @@ struct HistoryMiddleware: Middleware {
             request.body = RequestBody(chat.edited([ChatRequest.settingMessages(messages)]))
         }
         var response = try await next(request)
-        response.headers.replaceOrAdd(name: Self.header, value: planned.turn.plan.summary)
+        response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: planned.turn.plan.summary)
         return response
     }
 
@@ -46,16 +44,5 @@ struct HistoryMiddleware: Middleware {
                 return try planner.planBlindly(chat, in: exchange, context)
             }
         }
-    }
-}
-
-extension HistoryPlan {
-    /// What the client is told: how much of the history the model sees, and why.
-    var summary: String {
-        var fields = ["injected=\(injectedCount)", "dropped=\(droppedCount)"]
-        if supersededCount > 0 { fields.append("superseded=\(supersededCount)") }
-        if repeatsLastTurn { fields.append("retry=1") }
-        fields.append("reason=\(reason.rawValue)")
-        return fields.joined(separator: "; ")
     }
 }

@@ -1,0 +1,68 @@
+import Logging
+import Persistence
+import Testing
+import TurnpikeTesting
+
+@testable import Conversations
+
+@Suite struct SessionHistoryTests {
+    private func turn(_ said: Said...) throws -> IncomingTurn {
+        IncomingTurn(messages: try said.map { try $0.incoming })
+    }
+
+    private func history(_ turn: IncomingTurn, limit: Int = 20) -> SessionHistory {
+        SessionHistory(
+            planner: TurnPlanner(mode: .auto, maxHistoryMessages: limit), turn: turn, repetition: .none, injects: true)
+    }
+
+    private func add(_ text: String, to session: Session, _ store: ConversationStore) async throws {
+        let turn = try turn(.user(text))
+        let now = try #require(try await store.read { try $0.session(session.key) })
+        let plan = HistoryPlan(newMessages: turn.messages, base: now.nextSeq)
+        let planned = PlannedTurn(plan: plan, requestDigest: turn.digest)
+        _ = try await store.append(
+            TurnDraft(id: .generate(), planned, in: session.key, answer: Said.assistant("ok").body))
+    }
+
+    @Test func aPlanIsMadeOnTheSessionAsItIsAndNotAsItWas() async throws {
+        let files = SQLiteFixture()
+        let database = try await files.open()
+        _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
+        let store = ConversationStore(database: database)
+        let known = try await store.create(SessionDraft(owner: .generate()))
+        for text in ["one", "two"] { try await add(text, to: known, store) }
+        let windows = [try turn(.user("new")), try turn(.user("two"), .assistant("ok"), .user("new"))]
+        for turn in windows {
+            let history = history(turn)
+            let found = try await store.read { try history.read($0, startingWith: known) }
+            #expect(found.plan.baseSeq == 5)
+            #expect(found.plan.newMessages.count == 1)
+            #expect(found.injected.count + turn.messages.count == 5)
+        }
+        _ = try await store.delete(known.key)
+        let gone = history(windows[0])
+        await #expect(throws: (any Error).self) { try await store.read { try gone.read($0, startingWith: known) } }
+        await database.close()
+    }
+
+    @Test func aToolRoundAcrossTheLimitIsReadAsAWhole() async throws {
+        let files = SQLiteFixture()
+        let database = try await files.open()
+        _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
+        let store = ConversationStore(database: database)
+        let session = try await store.create(SessionDraft(owner: .generate()))
+        try await add("go", to: session, store)
+        for _ in 1...3 {
+            let turn = try turn(.tool("r"))
+            let now = try #require(try await store.read { try $0.session(session.key) })
+            let planned = PlannedTurn(
+                plan: HistoryPlan(newMessages: turn.messages, base: now.nextSeq), requestDigest: turn.digest)
+            _ = try await store.append(
+                TurnDraft(id: .generate(), planned, in: session.key, answer: Said.assistant("call").body))
+        }
+        let history = history(try turn(.tool("r")), limit: 2)
+        let found = try await store.read { try history.read($0, startingWith: session) }
+        #expect(found.injected.count == 8)
+        await database.close()
+    }
+}

@@ -247,6 +247,32 @@ import TurnpikeTesting
         }
     }
 
+    @Test func aRetryTakesThePlaceOfTheAnswerThatWasCutOff() async throws {
+        let chain = try await chain()
+        let events = stream("one ", "two")
+        chain.upstream.reply(.events(events))
+        var call = ask()
+        call.end = .clientLeft(after: events.prefix(2).joined().utf8.count)
+        _ = try await chain.send(call)
+        #expect(try await stored(chain) == [user("hi"), assistant("one ")])
+        chain.upstream.reply(.events(events))
+        let retry = try await chain.send(ask().with("X-Stainless-Retry-Count", "1"))
+        #expect(retry.body == events.joined())
+        #expect(chain.upstream.last.messages == [user("hi")])
+        #expect(try await stored(chain) == [user("hi"), assistant("one two")])
+    }
+
+    @Test func aPartialAnswerIsReplayedAsTheUserSawIt() async throws {
+        let chain = try await chain()
+        let events = stream("one ", "two")
+        chain.upstream.reply(.events(events))
+        var call = ask()
+        call.end = .clientLeft(after: events.prefix(2).joined().utf8.count)
+        _ = try await chain.send(call)
+        _ = try await chain.send(ask("", "go on"))
+        #expect(chain.upstream.last.messages == [user("hi"), assistant("one "), user("go on")])
+    }
+
     @Test func anUpstreamThatBreaksOffIsAnUpstreamError() async throws {
         let chain = try await chain()
         let events = stream("one ", "two ")

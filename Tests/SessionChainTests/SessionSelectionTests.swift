@@ -62,6 +62,16 @@ import TurnpikeKit
         #expect(try await chain.send(.chat("a", [user("hi")]).with("X-Session-ID", "a")).status == 200)
     }
 
+    @Test(arguments: ["session_id=a&session_id=b", "session_id=%zz", "session_id="])
+    func aQueryThatNamesNoOneSessionIsRefused(_ query: String) async throws {
+        let chain = try await ChainFixture(["session": [("unknown_in_body", "create")]])
+        var call = Call.chat(nil, [user("hi")])
+        call.target += "?\(query)"
+        #expect(try await chain.refusal(call)?.status == .badRequest)
+        let headers = Call.chat(nil, [user("hi")]).with("X-Session-ID", "a").with("X-Session-ID", "b")
+        #expect(try await chain.refusal(headers)?.code == "session_conflict")
+    }
+
     @Test func theServersIdIsAcceptedInBothForms() async throws {
         let chain = try await ChainFixture()
         let made = try await chain.send(.chat(nil, [user("hi")]).with("X-Session-ID", "x")).sessionID ?? ""

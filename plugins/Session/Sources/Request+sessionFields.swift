@@ -16,14 +16,37 @@ extension String {
     /// The request target without the query items of that name; `nil` where it has none. The rest stays as it is.
     func removingQueryItem(_ name: String) -> String? {
         guard let mark = utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
-        let items = utf8[utf8.index(after: mark)...].split(
-            separator: UInt8(ascii: "&"), omittingEmptySubsequences: false)
-        let kept = items.filter { item in
-            let end = item.firstIndex(of: UInt8(ascii: "=")) ?? item.endIndex
-            return PercentEncoding.decode(Substring(item[..<end]), plusIsSpace: true) != name
-        }
+        let items = queryItems(after: mark)
+        let kept = items.filter { Self.name(of: $0) != name }
         guard kept.count < items.count else { return nil }
         let path = String(self[..<mark])
-        return kept.isEmpty ? path : path + "?" + kept.map { String(Substring($0)) }.joined(separator: "&")
+        return kept.isEmpty ? path : path + "?" + kept.joined(separator: "&")
+    }
+
+    /// The decoded values of all query items of that name.
+    ///
+    /// - Throws: 400 for one that cannot be decoded: to ignore it would be to forget the session in silence.
+    func queryValues(_ name: String) throws(GatewayError) -> [String] {
+        guard let mark = utf8.firstIndex(of: UInt8(ascii: "?")) else { return [] }
+        var values: [String] = []
+        for item in queryItems(after: mark) where Self.name(of: item) == name {
+            let start = item.utf8.firstIndex(of: UInt8(ascii: "=")).map { item.utf8.index(after: $0) } ?? item.endIndex
+            guard let value = PercentEncoding.decode(item[start...], plusIsSpace: true) else {
+                throw .badRequest("invalid_session_id", "The query's “\(name)” is not well formed.", param: name)
+            }
+            values.append(value)
+        }
+        return values
+    }
+
+    /// The items as they stand. Split by bytes, so that a combining mark behind a separator does not hide it.
+    private func queryItems(after mark: Index) -> [Substring] {
+        utf8[utf8.index(after: mark)...]
+            .split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false).map { Substring($0) }
+    }
+
+    private static func name(of item: Substring) -> String? {
+        let end = item.utf8.firstIndex(of: UInt8(ascii: "=")) ?? item.endIndex
+        return PercentEncoding.decode(item[..<end], plusIsSpace: true)
     }
 }

@@ -35,7 +35,7 @@ struct SessionSelection: Sendable, Equatable {
         if let text = try Self.string(body, "session_id") {
             names.append(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
         }
-        if let text = head.queryItem("session_id") {
+        for text in try head.target.queryValues("session_id") {
             names.append(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
         }
         for text in head.headers["X-Session-ID"] {

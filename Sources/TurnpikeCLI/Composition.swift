@@ -19,7 +19,7 @@ struct Composition {
     private let group: MultiThreadedEventLoopGroup
     private let database: any Database
     private let upstream: CurlUpstreamClient
-    private let world: World
+    private let builder: WorldBuilder
     private let readiness = Readiness(waitingFor: [MigrationService.part])
 
     init(_ configuration: GatewayConfiguration) throws {
@@ -31,8 +31,7 @@ struct Composition {
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads == 0 ? System.coreCount : threads)
         database = try Self.database(configuration.database, logger: logger)
         upstream = try CurlUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
-        world = try Self.builder(database, upstream: upstream, readiness: readiness, logger: logger).build(
-            configuration)
+        builder = Self.builder(database, upstream: upstream, readiness: readiness, logger: logger)
     }
 
     /// Throws what is wrong with a configuration. Opens nothing and writes nothing.
@@ -49,23 +48,34 @@ struct Composition {
         }
     }
 
-    /// Serves until a signal asks to stop; `onListening` is told the address once clients can connect.
-    func run(onListening: @escaping @Sendable (String) -> Void) async throws {
-        let gateway = Gateway(world: world, clock: .system, logger: logger)
-        var services: [any Service] = [DatabaseService(database), upstream]
-        services += world.plugins.map(\.plugin)
-        services.append(
-            MigrationService(
-                database, migrations: world.plugins.flatMap(\.plugin.migrations), readiness: readiness, logger: logger))
-        services += try servers(gateway, onListening: onListening)
+    /// Serves until a signal asks to stop.
+    ///
+    /// `onListening` is told the address once clients can connect. `file` is read again when it changes, or on SIGHUP;
+    /// a demo has none.
+    func run(reloading file: String? = nil, onListening: @escaping @Sendable (String) -> Void) async throws {
+        let gateway = try makeGateway()
+        let watch = ConfigurationWatch(file)
+        let keeper = WorldKeeper(gateway, changes: watch.changes, logger: logger) { [builder] in
+            try builder.build(GatewayConfiguration.read(file ?? ""))
+        }
+        let migrations = MigrationService(
+            database, migrations: gateway.world.plugins.flatMap(\.plugin.migrations), readiness: readiness,
+            logger: logger)
+        let services: [any Service] = [DatabaseService(database), upstream, keeper, migrations, watch]
         let group = ServiceGroup(
             configuration: .init(
-                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+                services: services + servers(gateway, onListening: onListening),
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
         try await self.group.shutdownGracefully()
     }
 
-    private func servers(_ gateway: Gateway, onListening: @escaping @Sendable (String) -> Void) throws -> [HTTPServer] {
+    /// Nothing but the gateway keeps the first world, so that it can go when it is replaced.
+    private func makeGateway() throws -> Gateway {
+        Gateway(world: try builder.build(configuration), clock: .system, logger: logger)
+    }
+
+    private func servers(_ gateway: Gateway, onListening: @escaping @Sendable (String) -> Void) -> [HTTPServer] {
         let settings = configuration.server
         let budget = BufferBudget(limit: settings.maxBuffered)
         var servers = [

@@ -12,6 +12,13 @@ struct ConfigurationOption: ParsableArguments {
 
     /// Reads and checks the file. Prints what is wrong with it, and ends the command, if it cannot be used.
     func load() throws -> GatewayConfiguration {
+        try GatewayConfiguration.read(file)
+    }
+}
+
+extension GatewayConfiguration {
+    /// Reads a file, with this process's environment.
+    static func read(_ file: String) throws -> GatewayConfiguration {
         guard let text = ProcessFiles.read(file) else {
             throw CommandFailure("\(file): cannot be read. `turnpike demo` runs without a configuration.")
         }

@@ -33,7 +33,7 @@ package struct GatewayConfiguration: Sendable {
 }
 
 /// How much is logged, and in which form.
-package struct LogSettings: Sendable {
+package struct LogSettings: Sendable, Equatable {
     package enum Format: String, CaseIterable, Sendable { case text, json }
     package var level: Logger.Level
     package var format: Format

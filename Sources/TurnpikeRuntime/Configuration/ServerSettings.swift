@@ -1,11 +1,11 @@
 import TurnpikeKit
 
 /// The `server` section.
-package struct ServerSettings: Sendable {
+package struct ServerSettings: Sendable, Equatable {
     package var host: String
     package var port: Int
     /// `host:port` of the second listener for health checks and administration; `nil` for none.
-    package var admin: (host: String, port: Int)?
+    package var admin: Endpoint?
     package var tls: TLSFiles?
     package var threads: Int
     package var maxHead: Int
@@ -18,6 +18,11 @@ package struct ServerSettings: Sendable {
     package var writeTimeout: Duration
     package var drainTimeout: Duration
     package var allowedOrigins: [String]
+
+    package struct Endpoint: Sendable, Equatable {
+        package var host: String
+        package var port: Int
+    }
 
     package struct TLSFiles: Sendable, Equatable {
         package var certificate: String
@@ -43,12 +48,12 @@ package struct ServerSettings: Sendable {
         guard maxBuffered >= maxBody else { throw section.error("max_buffered", "must be at least max_body") }
     }
 
-    private static func admin(_ section: ConfigurationSection) throws -> (host: String, port: Int)? {
+    private static func admin(_ section: ConfigurationSection) throws -> Endpoint? {
         guard let text = try section.string("admin") else { return nil }
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
             (0...65_535).contains(port)
         else { throw section.error("admin", "expected HOST:PORT, found “\(text)”") }
-        return (String(text[..<colon]), port)
+        return Endpoint(host: String(text[..<colon]), port: port)
     }
 
     private static func tls(_ section: ConfigurationSection) throws -> TLSFiles? {

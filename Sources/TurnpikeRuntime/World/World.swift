@@ -1,4 +1,4 @@
-import Logging
+import Synchronization
 package import TurnpikeKit
 
 /// Everything that a configuration builds and a reload replaces: chain, flags, routes. Immutable.
@@ -8,6 +8,7 @@ package final class World: Sendable {
     package let plugins: [(id: String, plugin: any Plugin)]
     let chain: Chain
     let publicRoutes: RouteTable
+    private let onEnd = Mutex<(@Sendable () -> Void)?>(nil)
 
     init(
         configuration: GatewayConfiguration, plugins: [(id: String, plugin: any Plugin)], chain: Chain,
@@ -18,6 +19,11 @@ package final class World: Sendable {
         self.chain = chain
         self.publicRoutes = publicRoutes
     }
+
+    /// Runs when nobody refers to this world any more: it was replaced, and its last exchange is over.
+    func whenGone(_ action: @escaping @Sendable () -> Void) { onEnd.withLock { $0 = action } }
+
+    deinit { onEnd.withLock { $0 }?() }
 }
 
 /// The world an exchange began in; it ends in the same one, whatever is reloaded meanwhile.

@@ -1,0 +1,71 @@
+package import Logging
+import ServiceLifecycle
+import TurnpikeKit
+
+/// Runs the plugins of the current world, and replaces the world when the configuration changes.
+///
+/// A new world is built completely before it takes over; one that cannot be built leaves the old one running and says
+/// why. The old world's plugins are shut down when its last exchange is over, which is when the world itself goes.
+package final class WorldKeeper: Service {
+    private let gateway: Gateway
+    private let changes: AsyncStream<Void>
+    private let build: @Sendable () throws -> World
+    private let logger: Logger
+
+    /// `changes` yields whenever the configuration may have changed; `build` reads it and makes a world of it.
+    package init(
+        _ gateway: Gateway, changes: AsyncStream<Void>, logger: Logger, build: @escaping @Sendable () throws -> World
+    ) {
+        self.gateway = gateway
+        self.changes = changes
+        self.build = build
+        self.logger = logger
+    }
+
+    package func run() async throws {
+        try await withThrowingDiscardingTaskGroup { group in
+            var current = start(gateway.world, in: &group)
+            for await _ in changes.cancelOnGracefulShutdown() {
+                guard let next = rebuilt() else { continue }
+                current = start(next, in: &group)
+                gateway.replaceWorld(with: next)
+                logger.notice("The configuration was reloaded.")
+            }
+            // The last exchanges have ended before this service is asked to stop.
+            await current.triggerGracefulShutdown()
+        }
+    }
+
+    /// Starts the plugins of a world; they end with it.
+    private func start(_ world: World, in group: inout ThrowingDiscardingTaskGroup<any Error>) -> ServiceGroup {
+        let plugins = ServiceGroup(configuration: .init(services: world.plugins.map(\.plugin), logger: logger))
+        world.whenGone { Task { await plugins.triggerGracefulShutdown() } }
+        group.addTask { try await plugins.run() }
+        return plugins
+    }
+
+    private func rebuilt() -> World? {
+        do {
+            let world = try build()
+            for key in world.configuration.needingRestart(since: gateway.world.configuration) {
+                logger.warning("This change needs a restart to take effect.", metadata: ["key": "\(key)"])
+            }
+            return world
+        } catch {
+            logger.error(
+                "The configuration cannot be used; the one before it stays.", metadata: ["error": "\(error)"])
+            return nil
+        }
+    }
+}
+
+extension GatewayConfiguration {
+    /// What differs from `former` and outlives a world: listeners and their limits, the database, the log.
+    package func needingRestart(since former: GatewayConfiguration) -> [String] {
+        var keys: [String] = []
+        if server != former.server { keys.append("server") }
+        if database != former.database { keys.append("database") }
+        if log != former.log { keys.append("log") }
+        return keys
+    }
+}

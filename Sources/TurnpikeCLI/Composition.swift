@@ -1,3 +1,4 @@
+import Conversations
 import Glibc
 import Logging
 import NIOCore
@@ -105,6 +106,7 @@ struct Composition {
         resources[DatabaseKey.self] = database
         resources[ClockKey.self] = .system
         resources[UpstreamClientKey.self] = upstream
+        resources[ConversationStoreKey.self] = ConversationStore(database: database)
         return WorldBuilder(
             factories: BuiltInPlugins.factories, resources: resources, ownRoutes: HealthRoutes.all(readiness))
     }

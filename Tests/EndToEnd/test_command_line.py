@@ -1,0 +1,220 @@
+"""The commands: results on stdout, words on stderr, an exit status that tells."""
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.gateway import binary, environment, run
+from harness.ports import free_port
+
+GOOD = """
+server: {{ host: 127.0.0.1, port: {port} }}
+database: "sqlite:{directory}/turnpike.db"
+auth: {{ hash_key: "file:{directory}/hash.key" }}
+providers:
+  local: {{ base_url: "http://127.0.0.1:9/v1" }}
+"""
+COMMANDS = [
+    [], ["serve"], ["check"], ["demo"], ["version"], ["users"], ["users", "create"], ["users", "list"], ["keys"], ["keys", "create"],
+    ["keys", "list"], ["keys", "revoke"],
+]
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration that can be used."""
+    path = tmp_path / "turnpike.yaml"
+    path.write_text(GOOD.format(directory=tmp_path, port=free_port()))
+    return path
+
+
+def turnpike(*arguments, variables=None):
+    """(exit status, stdout, stderr) of a command."""
+    done = subprocess.run(
+        [binary(), *map(str, arguments)], env=environment(variables), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    return done.returncode, done.stdout, done.stderr
+
+
+def line_of(text, word):
+    """The number of the line with `word`, as an editor counts."""
+    return 1 + next(number for number, line in enumerate(text.splitlines()) if word in line)
+
+
+# check
+
+
+def test_check_says_that_a_good_file_is_good_and_touches_nothing(config):
+    status, out, err = turnpike("check", "--config", config)
+    assert (status, err) == (0, "") and str(config) in out
+    assert [path.name for path in config.parent.iterdir()] == ["turnpike.yaml"]
+
+
+BAD = {
+    "a misspelt key": ("sever: { port: 1 }", "sever", "server"),
+    "a misspelt key within": ("log: { levl: info }", "levl", "level"),
+    "a provider's misspelt key": ("providers: { p: { base_url: 'http://x/v1', api_kye: x } }", "api_kye", "api_key"),
+    "a misspelt plugin setting": ("plugins: { history: { max_history_mesages: 1 } }", "max_history_mesages", "max_history_messages"),
+    "a word for a number": ("server: { max_connections: many }", "max_connections", "whole number"),
+    "a number out of range": ("server: { port: 70000 }", "port", "70000"),
+    "a bad duration": ("server: { head_timeout: soon }", "head_timeout", "duration"),
+    "a bad size": ("server: { max_body: 1XB }", "max_body", "size"),
+    "a bad log level": ("log: { level: loud }", "level", "debug"),
+    "an unknown provider": ("models: { m: { provider: loca } }", "loca", "local"),
+    "a chain with nobody's plugin": ("chain: [activity, auth, histroy]", "histroy", "history"),
+    "a chain in the wrong order": ("chain: [router, auth]", "auth", "router"),
+    "a flag on authentication": ("flags: { auth: false }", "auth", "flag"),
+    "a flag on nothing": ("flags: { captrue: false }", "captrue", "capture"),
+    "a bad address": ("providers: { p: { base_url: 'ftp://x' } }", "base_url", "https://"),
+    "a variable that is not set": ("providers: { p: { base_url: 'http://x/v1', api_key: '${NOT_SET_ANYWHERE}' } }", "NOT_SET_ANYWHERE", ""),
+    "a database that nobody knows": ("database: oracle://x", "database", "sqlite"),
+    "a certificate without its key": ("server: { tls: { certificate: c.pem } }", "certificate", "key"),
+    "broken YAML": ("log: { level: [ }", "", ""),
+    "a list for a section": ("log: [x]", "log", "section"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_bad_file_is_refused_with_file_line_key_and_what_would_be_right(config, kind, command):
+    line, key, hint = BAD[kind]
+    name = line.partition(":")[0]
+    kept = [old for old in config.read_text().splitlines() if not old.startswith((f"{name}:", "  local")) or name not in ("server", "database", "providers")]
+    if name != "providers" and "  local: { base_url: \"http://127.0.0.1:9/v1\" }" not in kept:
+        kept.append('  local: { base_url: "http://127.0.0.1:9/v1" }')
+    text = "\n".join([*kept, "# a comment", line]) + "\n"
+    config.write_text(text)
+    status, out, err = turnpike(command, "--config", config)
+    assert status == 1 and out == "", (status, out, err)
+    assert key in err and hint in err, err
+    number = re.search(rf"{re.escape(str(config))}:(\d+)", err)
+    assert number and (key == "" or int(number[1]) == line_of(text, "# a comment") + 1), err
+
+
+def test_the_same_key_twice_is_refused(config):
+    config.write_text(config.read_text() + "log: { level: info }\nlog: { level: debug }\n")
+    status, _, err = turnpike("check", "--config", config)
+    assert status == 1 and "log" in err and str(config) in err
+
+
+def test_the_configuration_that_is_shipped_is_good():
+    shipped = Path(__file__).resolve().parents[2] / "config/turnpike.yaml"
+    status, _, err = turnpike("check", "--config", shipped, variables={"OPENAI_API_KEY": "sk-x"})
+    assert status == 0, err
+
+
+def test_a_secret_in_a_bad_file_is_not_printed(config):
+    config.write_text(config.read_text() + "  p: { base_url: nonsense, api_key: sk-canary-in-a-file }\n")
+    status, out, err = turnpike("check", "--config", config)
+    assert status == 1 and "canary" not in out + err
+
+
+# serve
+
+
+def test_serve_without_a_configuration_names_demo():
+    status, out, err = turnpike("serve")
+    assert status != 0 and out == "" and "demo" in err
+
+
+def test_serve_with_a_file_that_is_not_there_names_it_and_demo(tmp_path):
+    status, _, err = turnpike("serve", "--config", tmp_path / "missing.yaml")
+    assert status == 1 and "missing.yaml" in err and "demo" in err
+
+
+def test_serve_on_a_port_that_is_taken_says_so(config, upstream):
+    config.write_text(re.sub(r"port: \d+", f"port: {upstream.port}", config.read_text()))
+    status, _, err = turnpike("serve", "--config", config)
+    assert status != 0 and ("in use" in err.lower() or "EADDRINUSE" in err or str(upstream.port) in err), err
+
+
+# users and keys
+
+
+def test_a_key_and_nothing_else_is_printed(config):
+    status, out, _ = turnpike("keys", "create", "--config", config, "--user", "alice", "--name", "laptop", "--create-user")
+    assert status == 0 and re.fullmatch(r"\S{20,}\n", out)
+
+
+def test_every_key_is_another_one(config):
+    keys = {run("keys", "create", "--config", config, "--user", "alice", "--name", f"k{number}", "--create-user") for number in range(5)}
+    assert len(keys) == 5
+
+
+def test_lists_are_json_when_asked_and_show_no_key(config):
+    key = run("keys", "create", "--config", config, "--user", "alice", "--name", "laptop", "--create-user").strip()
+    run("keys", "create", "--config", config, "--user", "bob", "--name", "phone", "--create-user", "--admin", "--expires-in-days", "3")
+    run("keys", "revoke", "--config", config, "--user", "alice", "--name", "laptop")
+    listed = run("keys", "list", "--config", config, "--json")
+    rows = {row["name"]: row for row in json.loads(listed)}
+    assert {name: (row["user"], row["state"]) for name, row in rows.items()} == {"laptop": ("alice", "revoked"), "phone": ("bob", "live")}
+    assert "admin" in rows["phone"]["scopes"] and rows["phone"]["expires_at"] and "admin" not in rows["laptop"]["scopes"]
+    assert key not in listed and key.startswith(rows["laptop"]["prefix"])
+    assert [row["name"] for row in json.loads(run("keys", "list", "--config", config, "--json", "--user", "bob"))] == ["phone"]
+    assert [user["name"] for user in json.loads(run("users", "list", "--config", config, "--json"))] == ["alice", "bob"]
+
+
+def test_lists_are_tables_for_people(config):
+    run("keys", "create", "--config", config, "--user", "alice", "--name", "laptop", "--create-user")
+    for kind, words in (("keys", ("alice", "laptop", "live")), ("users", ("alice",))):
+        table = run(kind, "list", "--config", config)
+        assert all(word in table for word in words) and len(table.splitlines()) == 2
+
+
+def test_empty_lists_are_empty_arrays(config):
+    assert json.loads(run("keys", "list", "--config", config, "--json")) == []
+    assert json.loads(run("users", "list", "--config", config, "--json")) == []
+
+
+def test_a_user_is_created_once(config):
+    assert run("users", "create", "--config", config, "alice").strip()
+    status, out, err = turnpike("users", "create", "--config", config, "alice")
+    assert status == 1 and out == "" and "already" in err
+
+
+@pytest.mark.parametrize("arguments", [
+    ["keys", "create", "--user", "nobody", "--name", "x"], ["keys", "revoke", "--user", "nobody", "--name", "x"],
+    ["keys", "list", "--user", "nobody"], ["keys", "revoke", "--user", "alice", "--name", "unheard"],
+    ["keys", "create", "--user", "alice", "--name", "x", "--expires-in-days", "0"], ["users", "create", ""],
+    ["keys", "create", "--user", "alice", "--name", ""],
+])
+def test_what_cannot_be_done_is_one_sentence_on_stderr(config, arguments):
+    run("users", "create", "--config", config, "alice")
+    status, out, err = turnpike(*arguments, "--config", config)
+    assert status != 0 and out == "" and err.strip() and "Fatal" not in err
+
+
+def test_two_live_keys_of_a_user_have_different_names(config):
+    create = ["keys", "create", "--config", config, "--user", "alice", "--name", "laptop", "--create-user"]
+    run(*create)
+    status, out, err = turnpike(*create)
+    assert status == 1 and out == "" and "already" in err
+    run("keys", "revoke", "--config", config, "--user", "alice", "--name", "laptop")
+    assert run(*create)
+
+
+# help and version
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command):
+    status, out, _ = turnpike(*command, "--help")
+    assert status == 0 and "USAGE: turnpike" in out and "OVERVIEW: " in out
+    overview = out.partition("OVERVIEW: ")[2].partition("USAGE")[0].strip()
+    assert len(overview.split()) >= 3
+    for line in out.splitlines():
+        option = re.match(r"  (--[a-z-]+|-[a-z], --[a-z-]+)( <[a-z-]+>)?\s*(.*)", line)
+        if option and not option[3]:
+            following = out.splitlines()[out.splitlines().index(line) + 1 :]
+            assert following and following[0].startswith(" " * 10), f"{line} has no explanation"
+
+
+def test_the_version_is_printed(config):
+    assert re.fullmatch(r"turnpike \d+\.\d+\.\d+\S*\n", run("version"))
+    assert re.search(r"\d+\.\d+\.\d+", run("--version"))
+
+
+def test_an_unknown_command_is_an_error_with_usage():
+    status, out, err = turnpike("sreve")
+    assert status != 0 and out == "" and "Usage" in err

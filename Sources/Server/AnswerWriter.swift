@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHTTP1
+import TurnpikeKit
 
 /// How an answer's body is delimited on the wire.
 enum AnswerFraming: Equatable {
@@ -45,10 +46,19 @@ struct AnswerWriter {
         framing = head.framing
         pending.reserveCapacity(pending.readableBytes + 512 + min(body, AnswerWriter.copiedBytes))
         writeStatusLine(head.status)
+        var hasDate = false
+        var hasRequestID = false
         for (name, value) in head.headers where !AnswerWriter.isOurs(name, framing) {
+            switch name.utf8.count {
+            case 4: if name.equalsIgnoringCase("date") { hasDate = true }
+            case 21: if name.equalsIgnoringCase("x-turnpike-request-id") { hasRequestID = true }
+            default: break
+            }
             writeField(name, value)
         }
-        writeOwnFields(head)
+        writeFraming(head)
+        if !hasDate { writeField("Date", head.date) }
+        if !hasRequestID { writeField("x-turnpike-request-id", head.requestID) }
         pending.writeStaticString("\r\n")
     }
 
@@ -98,7 +108,7 @@ struct AnswerWriter {
         }
     }
 
-    private mutating func writeOwnFields(_ head: AnswerHead) {
+    private mutating func writeFraming(_ head: AnswerHead) {
         switch head.framing {
         case .length(let length): writeField("Content-Length", String(length))
         case .chunked: pending.writeStaticString("Transfer-Encoding: chunked\r\n")
@@ -109,18 +119,28 @@ struct AnswerWriter {
         case (.keepAlive, true): pending.writeStaticString("Connection: keep-alive\r\n")
         case (.keepAlive, false): break
         }
-        if !head.headers.contains(name: "date") { writeField("Date", head.date) }
-        if !head.headers.contains(name: "x-turnpike-request-id") {
-            writeField("x-turnpike-request-id", head.requestID)
+    }
+
+    /// One write for a whole line: four of them were a quarter of the cost of a head.
+    private mutating func writeField(_ name: String, _ value: String) {
+        guard AnswerWriter.isFieldName(name), AnswerWriter.isFieldValue(value) else { return }
+        let (nameLength, valueLength) = (name.utf8.count, value.utf8.count)
+        pending.writeWithUnsafeMutableBytes(minimumWritableBytes: nameLength + valueLength + 4) { target in
+            AnswerWriter.copy(name, to: target, at: 0)
+            target[nameLength] = UInt8(ascii: ":")
+            target[nameLength + 1] = UInt8(ascii: " ")
+            AnswerWriter.copy(value, to: target, at: nameLength + 2)
+            target[nameLength + valueLength + 2] = UInt8(ascii: "\r")
+            target[nameLength + valueLength + 3] = UInt8(ascii: "\n")
+            return nameLength + valueLength + 4
         }
     }
 
-    private mutating func writeField(_ name: String, _ value: String) {
-        guard AnswerWriter.isFieldName(name), AnswerWriter.isFieldValue(value) else { return }
-        pending.writeString(name)
-        pending.writeStaticString(": ")
-        pending.writeString(value)
-        pending.writeStaticString("\r\n")
+    private static func copy(_ text: String, to target: UnsafeMutableRawBufferPointer, at offset: Int) {
+        var text = text
+        text.withUTF8 {
+            UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyMemory(from: UnsafeRawBufferPointer($0))
+        }
     }
 
     /// Fields that describe the connection and the framing, which are the server's. A bodyless answer keeps the
@@ -138,16 +158,14 @@ struct AnswerWriter {
 
     /// A line break in a value would begin another field, or another answer: such a field is left out.
     private static func isFieldValue(_ value: String) -> Bool {
-        value.utf8.allSatisfy { $0 != 0x0D && $0 != 0x0A && $0 != 0 }
+        allBytes(of: value) { $0 != 0x0D && $0 != 0x0A && $0 != 0 }
     }
 
     private static func isFieldName(_ name: String) -> Bool {
-        !name.isEmpty && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
+        !name.isEmpty && allBytes(of: name) { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
     }
-}
 
-extension String {
-    fileprivate func equalsIgnoringCase(_ lowercase: String) -> Bool {
-        utf8.count == lowercase.utf8.count && zip(utf8, lowercase.utf8).allSatisfy { $0 | 0x20 == $1 }
+    @inline(__always) private static func allBytes(of text: String, are isAllowed: (UInt8) -> Bool) -> Bool {
+        text.utf8.withContiguousStorageIfAvailable { $0.allSatisfy(isAllowed) } ?? text.utf8.allSatisfy(isAllowed)
     }
 }

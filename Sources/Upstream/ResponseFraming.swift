@@ -3,10 +3,10 @@ import TurnpikeKit
 
 /// Which of an upstream's headers concern its connection (RFC 9110, section 7.6.1) and are not passed on.
 enum ResponseFraming {
-    private static let hopByHop = ["transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"]
-
     /// The headers that belong to the answer, in their order; an error when they contradict each other about its length.
     static func endToEnd(_ fields: [(String, String)]) -> Result<HTTPHeaders, GatewayError> {
+        // Most answers have nothing of the kind.
+        guard fields.contains(where: { isHopByHop($0.0) }) else { return withOneLength(fields) }
         var kept = fields.filter { !isHopByHop($0.0) }
         for named in fields where equal(named.0, "connection") {
             for option in named.1.split(separator: ",") {
@@ -23,7 +23,7 @@ enum ResponseFraming {
     }
 
     private static func withOneLength(_ fields: [(String, String)]) -> Result<HTTPHeaders, GatewayError> {
-        let lengths = fields.indices.filter { equal(fields[$0].0, "content-length") }
+        let lengths = fields.indices.filter { fields[$0].0.equalsIgnoringCase("content-length") }
         guard let first = lengths.first else { return .success(HTTPHeaders(fields)) }
         let value = fields[first].1
         let isNumber = !value.isEmpty && value.utf8.allSatisfy { (48...57).contains($0) }
@@ -36,11 +36,13 @@ enum ResponseFraming {
     }
 
     private static func isHopByHop(_ name: String) -> Bool {
-        hopByHop.contains { equal(name, $0) } || hasPrefix(name, "proxy-")
-    }
-
-    private static func hasPrefix(_ name: String, _ lowercased: String) -> Bool {
-        name.utf8.count >= lowercased.utf8.count && zip(name.utf8, lowercased.utf8).allSatisfy { lower($0) == $1 }
+        switch name.utf8.count {
+        case 2: name.equalsIgnoringCase("te")
+        case 7: name.equalsIgnoringCase("trailer") || name.equalsIgnoringCase("upgrade")
+        case 10: name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
+        case 17: name.equalsIgnoringCase("transfer-encoding")
+        default: name.hasPrefixIgnoringCase("proxy-")
+        }
     }
 
     static func equal(_ name: some StringProtocol, _ other: some StringProtocol) -> Bool {

@@ -60,7 +60,12 @@ extension UniqueID: CustomStringConvertible {
 
     /// The prefix, such as `sess_`, and 32 hex digits in lower case.
     public func description(prefix: String) -> String {
-        prefix + String(decoding: hexDigits, as: UTF8.self)
+        let count = prefix.utf8.count
+        return String(unsafeUninitializedCapacity: count + 32) { target in
+            _ = target.initialize(from: prefix.utf8)
+            for index in 0..<32 { target.initializeElement(at: count + index, to: hexDigit(index)) }
+            return count + 32
+        }
     }
 
     /// Parses the canonical UUID form, 32 hex digits, or those behind `prefix`; nil for anything else. Upper and lower case digits are the same.
@@ -94,9 +99,11 @@ extension UniqueID: CustomStringConvertible {
     }
 
     private var hexDigits: [UInt8] {
-        let alphabet = Array("0123456789abcdef".utf8)
-        return (0..<32).map { index in
-            alphabet[Int(((index < 16 ? high : low) >> UInt64(60 - (index & 15) * 4)) & 15)]
-        }
+        (0..<32).map(hexDigit)
+    }
+
+    private func hexDigit(_ index: Int) -> UInt8 {
+        let digit = UInt8(truncatingIfNeeded: (index < 16 ? high : low) >> UInt64(60 - (index & 15) * 4)) & 15
+        return digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
     }
 }

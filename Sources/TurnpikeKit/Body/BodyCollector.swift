@@ -13,14 +13,15 @@ final class BodyCollector: BodySink {
 
     private let source: any BodySource
     private let limit: Int
-    private let tooLarge: GatewayError
+    /// A function: the error is made only when it is needed.
+    private let tooLarge: @Sendable (Int) -> GatewayError
     private let reserve: @Sendable (Int) -> GatewayError?
     private let state = Mutex(State())
 
     /// `reserve` is asked before bytes are kept, under a lock, and may refuse them. What it granted is never more than
     /// what `collect` then holds or has failed to deliver.
     init(
-        _ source: any BodySource, limit: Int, tooLarge: GatewayError,
+        _ source: any BodySource, limit: Int, tooLarge: @escaping @Sendable (Int) -> GatewayError,
         reserve: @escaping @Sendable (Int) -> GatewayError? = { _ in nil }
     ) {
         self.source = source
@@ -85,10 +86,10 @@ final class BodyCollector: BodySink {
 extension BodyCollector.State {
     /// Keeps `bytes`, or says why not. What comes after the result is dropped.
     fileprivate mutating func keep(
-        _ more: ByteBuffer, limit: Int, tooLarge: GatewayError, reserve: (Int) -> GatewayError?
+        _ more: ByteBuffer, limit: Int, tooLarge: (Int) -> GatewayError, reserve: (Int) -> GatewayError?
     ) -> GatewayError? {
         guard result == nil else { return nil }
-        guard bytes.readableBytes + more.readableBytes <= limit else { return tooLarge }
+        guard bytes.readableBytes + more.readableBytes <= limit else { return tooLarge(limit) }
         if let refusal = reserve(more.readableBytes) { return refusal }
         if bytes.readableBytes == 0 { bytes = more } else { bytes.writeImmutableBuffer(more) }
         return nil

@@ -72,7 +72,8 @@ final class RequestBodyStorage: Sendable {
     }
 
     private func read(_ source: any BodySource, upTo limit: Int) async -> Result<ByteBuffer, GatewayError> {
-        let collector = BodyCollector(source, limit: limit, tooLarge: .bodyTooLarge(limit: limit)) { [self] count in
+        let collector = BodyCollector(source, limit: limit, tooLarge: GatewayError.bodyTooLarge(limit:)) {
+            [self] count in
             if let refusal = budget?.reserve(count) { return refusal }
             reserved.wrappingAdd(count, ordering: .relaxed)
             return nil

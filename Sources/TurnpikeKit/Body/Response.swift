@@ -85,7 +85,7 @@ public struct Response: Sendable {
         case .empty: return .success(ByteBuffer())
         case .bytes(let bytes): return .success(bytes)
         case .stream(let source):
-            return await BodyCollector(source, limit: limit, tooLarge: .answerTooLarge(limit: limit)).collect()
+            return await BodyCollector(source, limit: limit, tooLarge: GatewayError.answerTooLarge(limit:)).collect()
         }
     }
 

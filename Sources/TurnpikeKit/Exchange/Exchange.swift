@@ -29,7 +29,9 @@ public final class Exchange: Sendable {
     private let state = Mutex(State())
 
     fileprivate struct State {
-        var values: [(key: ObjectIdentifier, value: any Sendable)] = []
+        /// Each value is an `ExchangeValue` of its key's type.
+        var values: [(key: ObjectIdentifier, value: any AnyObject & Sendable)] = []
+        var facts = ActivityFacts()
         var finishers: [@Sendable (Outcome) -> Void] = []
         /// Set once, when the exchange is over.
         var outcome: Outcome?
@@ -59,18 +61,32 @@ public final class Exchange: Sendable {
     }
 
     /// The value that some middleware left under `key`.
-    public subscript<Key: ExchangeKey>(key: Key.Type) -> Key.Value? {
+    @inlinable public subscript<Key: ExchangeKey>(key: Key.Type) -> Key.Value? {
         get {
-            let wanted = ObjectIdentifier(key)
-            return state.withLock { state in
-                state.values.first { $0.key == wanted }?.value as? Key.Value
-            }
+            // A key always has values of one type, and a cast from `any` costs as much as all the rest here.
+            box(for: ObjectIdentifier(key)).map { unsafeDowncast($0, to: ExchangeValue<Key.Value>.self).value }
         }
-        set {
-            let wanted = ObjectIdentifier(key)
-            // The old value goes out of the lock: what its deinit does may come back here.
-            _ = state.withLock { $0.replace(wanted, with: newValue) }
-        }
+        set { setBox(newValue.map { ExchangeValue($0) }, for: ObjectIdentifier(key)) }
+    }
+
+    @usableFromInline func box(for key: ObjectIdentifier) -> (any AnyObject & Sendable)? {
+        state.withLock { state in state.values.first { $0.key == key }?.value }
+    }
+
+    @usableFromInline func setBox(_ value: (any AnyObject & Sendable)?, for key: ObjectIdentifier) {
+        // The old value goes out of the lock: what its deinit does may come back here.
+        _ = state.withLock { $0.replace(key, with: value) }
+    }
+
+    /// What the steps of the chain have learned so far, for the activity row.
+    public var facts: ActivityFacts { state.withLock { $0.facts } }
+
+    /// Adds to what is known. For the exchange's own steps, which run one after the other.
+    public func note(_ change: (inout ActivityFacts) -> Void) {
+        // Outside the lock: `change` may ask the exchange for something.
+        var facts = facts
+        change(&facts)
+        state.withLock { [facts] in $0.facts = facts }
     }
 
     /// Whether the feature flag `name` is on for this exchange's user, key and model. A flag that the configuration
@@ -99,8 +115,16 @@ public final class Exchange: Sendable {
     }
 }
 
+/// A value that was left in an exchange, so that it is found by its key and taken without a cast.
+@usableFromInline final class ExchangeValue<Value: Sendable>: Sendable {
+    @usableFromInline let value: Value
+    @inlinable init(_ value: Value) { self.value = value }
+}
+
 extension Exchange.State {
-    fileprivate mutating func replace(_ key: ObjectIdentifier, with value: (any Sendable)?) -> (any Sendable)? {
+    fileprivate mutating func replace(
+        _ key: ObjectIdentifier, with value: (any AnyObject & Sendable)?
+    ) -> (any AnyObject & Sendable)? {
         let index = values.firstIndex { $0.key == key }
         switch (index, value) {
         case (let index?, let value?):
@@ -109,6 +133,7 @@ extension Exchange.State {
             return old
         case (let index?, nil): return values.remove(at: index).value
         case (nil, let value?):
+            if values.isEmpty { values.reserveCapacity(8) }
             values.append((key, value))
             return nil
         case (nil, nil): return nil

@@ -17,35 +17,84 @@ public struct GatewayError: Error, Sendable, CustomStringConvertible, CustomDebu
         case pointless
     }
 
-    public var source: Source
-    public var status: HTTPResponseStatus
+    private var storage: Storage
+
+    public var source: Source {
+        get { storage.fields.source }
+        set { change { $0.source = newValue } }
+    }
+    public var status: HTTPResponseStatus {
+        get { storage.fields.status }
+        set { change { $0.status = newValue } }
+    }
     /// OpenAI's `type`, such as `invalid_request_error`.
-    public var type: String
+    public var type: String {
+        get { storage.fields.type }
+        set { change { $0.type = newValue } }
+    }
     /// OpenAI's `code`, such as `session_not_found`.
-    public var code: String
+    public var code: String {
+        get { storage.fields.code }
+        set { change { $0.code = newValue } }
+    }
     /// The request's field or header at fault, if there is one.
-    public var param: String?
+    public var param: String? {
+        get { storage.fields.param }
+        set { change { $0.param = newValue } }
+    }
     /// A sentence for the client that says what to do.
-    public var message: String
+    public var message: String {
+        get { storage.fields.message }
+        set { change { $0.message = newValue } }
+    }
     /// What only the operator may read.
-    public var detail: String
-    public var retry: Retry
+    public var detail: String {
+        get { storage.fields.detail }
+        set { change { $0.detail = newValue } }
+    }
+    public var retry: Retry {
+        get { storage.fields.retry }
+        set { change { $0.retry = newValue } }
+    }
     /// Headers that the answer needs, such as `Retry-After` or `Allow`.
-    public var headers: HTTPHeaders
+    public var headers: HTTPHeaders {
+        get { storage.fields.headers }
+        set { change { $0.headers = newValue } }
+    }
 
     public init(
         _ source: Source, _ status: HTTPResponseStatus, code: String, _ message: String, type: String? = nil,
         param: String? = nil, detail: String = "", retry: Retry = .pointless, headers: HTTPHeaders = [:]
     ) {
-        self.source = source
-        self.status = status
-        self.type = type ?? GatewayError.type(for: status)
-        self.code = code
-        self.param = param
-        self.message = message
-        self.detail = detail
-        self.retry = retry
-        self.headers = headers
+        storage = Storage(
+            Fields(
+                source: source, status: status, type: type ?? GatewayError.type(for: status), code: code, param: param,
+                message: message, detail: detail, retry: retry, headers: headers))
+    }
+
+    private mutating func change(_ change: (inout Fields) -> Void) {
+        var fields = storage.fields
+        change(&fields)
+        storage = Storage(fields)
+    }
+
+    private struct Fields: Sendable {
+        var source: Source
+        var status: HTTPResponseStatus
+        var type: String
+        var code: String
+        var param: String?
+        var message: String
+        var detail: String
+        var retry: Retry
+        var headers: HTTPHeaders
+    }
+
+    /// Behind a reference: every result and every answer has room for an error, which hardly ever comes. As a plain
+    /// struct of 130 bytes it was copied through every step of an exchange.
+    private final class Storage: Sendable {
+        let fields: Fields
+        init(_ fields: Fields) { self.fields = fields }
     }
 
     public var description: String { "\(code): \(message)" }

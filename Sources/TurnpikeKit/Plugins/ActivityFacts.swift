@@ -18,17 +18,3 @@ public struct ActivityFacts: Sendable, Equatable {
 
     public init() {}
 }
-
-private enum ActivityFactsKey: ExchangeKey { typealias Value = ActivityFacts }
-
-extension Exchange {
-    /// What is known so far.
-    public var facts: ActivityFacts { self[ActivityFactsKey.self] ?? ActivityFacts() }
-
-    /// Adds to what is known. For the exchange's own steps, which run one after the other.
-    public func note(_ change: (inout ActivityFacts) -> Void) {
-        var facts = facts
-        change(&facts)
-        self[ActivityFactsKey.self] = facts
-    }
-}

@@ -7,9 +7,11 @@ extension Endpoint {
     /// Throws 404 for a path outside `/v1`, 405 for a known path under another method, and 400 for a path with `..`
     /// segments, however encoded: the upstream might resolve them to an endpoint that is not meant to be reached.
     static func classify(_ method: HTTPMethod, _ path: Substring) throws -> Endpoint {
-        guard let decoded = PercentEncoding.decode(path),
-            !decoded.split(separator: "/").contains(where: { $0 == ".." || $0 == "." })
-        else { throw GatewayError.badRequest("invalid_path", "The path has a dot segment or a broken escape.") }
+        // What nearly every request asks for is taken at a glance.
+        if method == .POST, path.utf8.elementsEqual("/v1/chat/completions".utf8) { return .chatCompletions }
+        guard isPlain(path) else {
+            throw GatewayError.badRequest("invalid_path", "The path has a dot segment or a broken escape.")
+        }
         guard path.hasPrefix("/v1/") else { throw unknown(method, path) }
         let rest = path.dropFirst("/v1/".count)
         if let known = exact[rest] {
@@ -21,6 +23,13 @@ extension Endpoint {
         let first = rest.prefix { $0 != "/" }
         if stateful.contains(first) || rest.hasPrefix("chat/completions/") { return .stateful }
         return .unknown
+    }
+
+    /// Whether the path has neither a dot segment nor a broken escape. Without an escape or a dot there is nothing to look at.
+    private static func isPlain(_ path: Substring) -> Bool {
+        guard path.utf8.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: ".") }) else { return true }
+        guard let decoded = PercentEncoding.decode(path) else { return false }
+        return !decoded.split(separator: "/").contains { $0 == ".." || $0 == "." }
     }
 
     static func unknown(_ method: HTTPMethod, _ path: Substring) -> GatewayError {

@@ -41,24 +41,49 @@ extension ActivityRow {
 
     /// Appends the row's values. Runs on the lane's thread, not in the exchange.
     func appendValues(to values: inout [SQLValue]) {
-        values += [
-            created.sqlValue, .id(id), userID.sqlValue, keyID.sqlValue, facts.sessionID.sqlValue,
-            .text(cut(method, to: ColumnWidth.method)), .text(cut(path, to: ColumnWidth.path)), endpoint.sqlValue,
-            label(facts.requestedModel), label(facts.provider), label(facts.model), status.sqlValue,
-            facts.upstreamStatus.sqlValue, .text(ending.rawValue),
-            errorCode.map { cut($0, to: ColumnWidth.code) }.sqlValue, facts.isStreamed.sqlValue,
-        ]
-        values += [
-            facts.usage?.prompt, facts.usage?.completion, facts.usage?.total, facts.usage?.cachedPrompt,
-            facts.usage?.reasoning, requestBytes, responseBytes, firstByte, total,
-        ].map(\.sqlValue)
-        values += [
-            .text(cut(flags.joined(separator: ","), to: ColumnWidth.flags)),
-            facts.captureStatus.map { cut($0, to: ColumnWidth.code) }.sqlValue,
-        ]
+        appendWhoAndWhat { values.append($0) }
+        appendResult { values.append($0) }
     }
 
-    private func label(_ text: String?) -> SQLValue { text.map { cut($0, to: ColumnWidth.label) }.sqlValue }
+    private func appendWhoAndWhat(_ add: (SQLValue) -> Void) {
+        add(.integer(created.microseconds))
+        add(.id(id))
+        add(Self.id(userID))
+        add(Self.id(keyID))
+        add(Self.id(facts.sessionID))
+        add(text(method, ColumnWidth.method))
+        add(text(path, ColumnWidth.path))
+        add(text(endpoint, ColumnWidth.code))
+        add(text(facts.requestedModel, ColumnWidth.label))
+        add(text(facts.provider, ColumnWidth.label))
+        add(text(facts.model, ColumnWidth.label))
+    }
+
+    private func appendResult(_ add: (SQLValue) -> Void) {
+        add(Self.integer(status))
+        add(Self.integer(facts.upstreamStatus))
+        add(.text(ending.rawValue))
+        add(text(errorCode, ColumnWidth.code))
+        add(Self.integer(facts.isStreamed ? 1 : 0))
+        add(Self.integer(facts.usage?.prompt))
+        add(Self.integer(facts.usage?.completion))
+        add(Self.integer(facts.usage?.total))
+        add(Self.integer(facts.usage?.cachedPrompt))
+        add(Self.integer(facts.usage?.reasoning))
+        add(Self.integer(requestBytes))
+        add(Self.integer(responseBytes))
+        add(Self.integer(firstByte))
+        add(Self.integer(total))
+        add(text(flags.joined(separator: ","), ColumnWidth.flags))
+        add(text(facts.captureStatus, ColumnWidth.code))
+    }
+
+    // Of concrete types: `sqlValue` of an optional is generic, and looks its types up for every value of every row.
+    private static func id(_ id: UniqueID?) -> SQLValue { if let id { .id(id) } else { .null } }
+    private static func integer(_ number: Int?) -> SQLValue { if let number { .integer(Int64(number)) } else { .null } }
+    private func text(_ text: String?, _ width: Int) -> SQLValue {
+        if let text { .text(cut(text, to: width)) } else { .null }
+    }
 
     /// The beginning of what is longer than its column: a label that no real one reaches, so it ends with an ellipsis.
     private func cut(_ text: String, to width: Int) -> String {

@@ -1,48 +1,81 @@
 import NIOHTTP1
+import TurnpikeKit
 
 /// Which headers pass from one side to the other. Everything does, but for these.
+///
+/// Names are compared by length first and without copies: this runs for every header of every request and answer.
 enum HeaderPolicy {
-    /// For one connection only (RFC 9110, section 7.6.1) or about the framing, which each side decides for itself.
-    private static let hopByHop: Set<String> = [
-        "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect",
-        "content-length", "host", "proxy-authenticate", "proxy-authorization",
-    ]
-    /// The client's credentials and its place in the network, which are none of the provider's business; what selects an
-    /// account belongs to the provider's credential.
-    private static let requestOnly: Set<String> = [
-        "authorization", "cookie", "api-key", "x-api-key", "forwarded", "via", "x-real-ip", "x-session-id",
-        "x-history-mode", "openai-organization", "openai-project",
-    ]
-    private static let requestPrefixes = ["x-forwarded-", "x-turnpike-", "cf-", "x-envoy-"]
-    /// Cookies of the provider's must not reach our users, and its policies are about its own host name.
-    private static let responseOnly: Set<String> = [
-        "set-cookie", "alt-svc", "strict-transport-security", "public-key-pins",
-    ]
-
     static func request(_ headers: HTTPHeaders) -> HTTPHeaders {
-        filter(headers, also: requestOnly, prefixes: requestPrefixes)
+        filter(headers) { isHopByHop($0) || $0.equalsIgnoringCase("content-length") || isForRequestsOnly($0) }
     }
 
     /// Keeps `Content-Length`: an answer that nobody reworks is framed as it came.
     static func response(_ headers: HTTPHeaders) -> HTTPHeaders {
-        var passed = filter(headers, also: responseOnly, prefixes: ["x-turnpike-"])
-        if let length = headers.first(name: "content-length") { passed.add(name: "Content-Length", value: length) }
-        return passed
+        filter(headers) { isHopByHop($0) || isForResponsesOnly($0) }
     }
 
-    private static func filter(_ headers: HTTPHeaders, also denied: Set<String>, prefixes: [String]) -> HTTPHeaders {
+    private static func filter(_ headers: HTTPHeaders, denied: (String) -> Bool) -> HTTPHeaders {
         let named = headers["connection"].flatMap { $0.split(separator: ",") }.map {
             String($0.filter { $0 != " " }).lowercased()
         }
-        var passed = HTTPHeaders()
-        passed.reserveCapacity(headers.count)
+        var passed: [(String, String)] = []
+        passed.reserveCapacity(headers.count + 1)
         for (name, value) in headers {
-            let lower = name.lowercased()
-            guard !hopByHop.contains(lower), !denied.contains(lower), !named.contains(lower),
-                !prefixes.contains(where: lower.hasPrefix)
-            else { continue }
-            passed.add(name: name, value: value)
+            guard !denied(name), named.isEmpty || !named.contains(name.lowercased()) else { continue }
+            passed.append((name, value))
         }
-        return passed
+        return HTTPHeaders(passed)
+    }
+
+    /// For one connection only (RFC 9110, section 7.6.1), or about the framing, which each side decides for itself.
+    private static func isHopByHop(_ name: String) -> Bool {
+        switch name.utf8.count {
+        case 2: name.equalsIgnoringCase("te")
+        case 4: name.equalsIgnoringCase("host")
+        case 6: name.equalsIgnoringCase("expect")
+        case 7: name.equalsIgnoringCase("trailer") || name.equalsIgnoringCase("upgrade")
+        case 10: name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
+        case 16: name.equalsIgnoringCase("proxy-connection")
+        case 17: name.equalsIgnoringCase("transfer-encoding")
+        case 18: name.equalsIgnoringCase("proxy-authenticate")
+        case 19: name.equalsIgnoringCase("proxy-authorization")
+        default: false
+        }
+    }
+
+    /// The client's credentials and its place in the network, which are none of the provider's business; what selects an
+    /// account belongs to the provider's credential.
+    private static func isForRequestsOnly(_ name: String) -> Bool {
+        switch name.utf8.count {
+        case 3: if name.equalsIgnoringCase("via") { return true }
+        case 6: if name.equalsIgnoringCase("cookie") { return true }
+        case 7: if name.equalsIgnoringCase("api-key") { return true }
+        case 9:
+            if name.equalsIgnoringCase("x-api-key") || name.equalsIgnoringCase("forwarded")
+                || name.equalsIgnoringCase("x-real-ip")
+            {
+                return true
+            }
+        case 12: if name.equalsIgnoringCase("x-session-id") { return true }
+        case 13: if name.equalsIgnoringCase("authorization") { return true }
+        case 14:
+            if name.equalsIgnoringCase("x-history-mode") || name.equalsIgnoringCase("openai-project") { return true }
+        case 19: if name.equalsIgnoringCase("openai-organization") { return true }
+        default: break
+        }
+        return name.hasPrefixIgnoringCase("x-forwarded-") || name.hasPrefixIgnoringCase("x-turnpike-")
+            || name.hasPrefixIgnoringCase("cf-") || name.hasPrefixIgnoringCase("x-envoy-")
+    }
+
+    /// Cookies of the provider's must not reach our users, and its policies are about its own host name.
+    private static func isForResponsesOnly(_ name: String) -> Bool {
+        switch name.utf8.count {
+        case 7: if name.equalsIgnoringCase("alt-svc") { return true }
+        case 10: if name.equalsIgnoringCase("set-cookie") { return true }
+        case 15: if name.equalsIgnoringCase("public-key-pins") { return true }
+        case 25: if name.equalsIgnoringCase("strict-transport-security") { return true }
+        default: break
+        }
+        return name.hasPrefixIgnoringCase("x-turnpike-")
     }
 }

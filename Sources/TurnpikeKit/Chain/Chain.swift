@@ -13,8 +13,8 @@ public enum FailurePolicy: String, Sendable, CaseIterable {
 
 /// The middlewares of an exchange, in order. Immutable: a reload builds another one.
 package final class Chain: Sendable {
-    /// One middleware and how it is run.
-    package struct Link: Sendable {
+    /// One middleware and how it is run. A class, because every step of every open exchange holds one.
+    package final class Link: Sendable {
         package let id: String
         package let middleware: any Middleware
         /// The flag that switches it per exchange; `nil` for the stages that cannot be switched.
@@ -34,7 +34,11 @@ package final class Chain: Sendable {
     package init(_ links: [Link]) { self.links = links }
 
     /// The answer of the chain, or what a middleware threw.
-    package func run(_ request: Request, in exchange: Exchange, from position: Int = 0) async throws -> Response {
+    ///
+    /// Not inlined, and what it rarely does stands apart: the frames of an open exchange's steps lie in memory together.
+    @inline(never) package func run(_ request: Request, in exchange: Exchange, from position: Int = 0) async throws
+        -> Response
+    {
         for index in position..<links.count {
             let link = links[index]
             if let flag = link.flag, !exchange.isOn(flag) { continue }
@@ -49,7 +53,8 @@ package final class Chain: Sendable {
     }
 
     /// Runs a plugin whose own failure must not hurt. A failure of the steps behind it stays theirs.
-    private func runOpen(_ link: Link, _ request: Request, in exchange: Exchange, from rest: Int) async throws
+    @inline(never) private func runOpen(_ link: Link, _ request: Request, in exchange: Exchange, from rest: Int)
+        async throws
         -> Response
     {
         let inner = InnerResult()

@@ -29,6 +29,11 @@ public struct Next: Sendable {
     /// Return the answer, reworked or not; one that is replaced is given up with ``Response/discard(because:)``.
     public func callAsFunction(_ request: Request) async throws -> Response {
         guard let result else { return try await chain.run(request, in: exchange, from: position) }
+        return try await run(request, remembering: result)
+    }
+
+    /// Apart, for the sake of memory: what one function waits with is kept for every step of every open exchange.
+    @inline(never) private func run(_ request: Request, remembering result: InnerResult) async throws -> Response {
         do {
             let response = try await chain.run(request, in: exchange, from: position)
             result.remember(.success(response))

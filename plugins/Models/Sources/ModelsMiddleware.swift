@@ -18,10 +18,7 @@ struct ModelsMiddleware: Middleware {
         case .models(let id):
             return try await models(id, request, in: exchange, next: next)
         case .chatCompletions:
-            let chat = try await request.chatRequest(upTo: bodyLimit)
-            let plan = try plan(for: chat.model, in: exchange)
-            try refuseStoring(chat, plan)
-            exchange[RoutePlanKey.self] = plan
+            exchange[RoutePlanKey.self] = try await chatPlan(request, in: exchange)
         case .json:
             exchange[RoutePlanKey.self] = try jsonPlan(request, in: exchange)
         case .streamed:
@@ -30,6 +27,14 @@ struct ModelsMiddleware: Middleware {
             exchange[RoutePlanKey.self] = try passthroughPlan(request, endpoint)
         }
         return try await next(request)
+    }
+
+    /// Apart, so that what it needs is not kept while the upstream answers.
+    @inline(never) private func chatPlan(_ request: Request, in exchange: Exchange) async throws -> RoutePlan {
+        let chat = try await request.chatRequest(upTo: bodyLimit)
+        let plan = try plan(for: chat.model, in: exchange)
+        try refuseStoring(chat, plan)
+        return plan
     }
 
     private func plan(for model: String, in exchange: Exchange) throws -> RoutePlan {
@@ -97,7 +102,9 @@ struct ModelsMiddleware: Middleware {
 
 extension ModelsMiddleware {
     /// The list, or one model: what the configuration names, and what the provider of all other names has.
-    private func models(_ id: String?, _ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+    @inline(never) private func models(_ id: String?, _ request: Request, in exchange: Exchange, next: Next)
+        async throws -> Response
+    {
         if let id, table.isListed(id), let entry = table.listed.first(where: { $0.name == id }) {
             return .json(ModelObject.json(entry))
         }

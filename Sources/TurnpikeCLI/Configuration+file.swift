@@ -8,11 +8,14 @@ import TurnpikeRuntime
 struct ConfigurationOption: ParsableArguments {
     @Option(
         name: [.customLong("config"), .customShort("c")], help: "The configuration file, such as config/turnpike.yaml.")
-    var file: String
+    var file: String?
 
     /// Reads and checks the file. Prints what is wrong with it, and ends the command, if it cannot be used.
     func load() throws -> GatewayConfiguration {
-        try GatewayConfiguration.read(file)
+        guard let file else {
+            throw CommandFailure("name a configuration with --config FILE. `turnpike demo` runs without one.")
+        }
+        return try GatewayConfiguration.read(file)
     }
 }
 

@@ -49,7 +49,7 @@ def test_a_body_that_is_no_json_object_is_refused(site, kind):
     assert len(site.upstream.requests) == count
 
 
-@pytest.mark.parametrize("text", [b"\xff", b"\0", b"\x1f", b"\\ud83d", b"\\x", b"\xed\xa0\x80"], ids=str)
+@pytest.mark.parametrize("text", [b"\xff", b"\0", b"\x1f", b"\\x", b"\xed\xa0\x80"], ids=str)
 def test_a_text_that_json_cannot_hold_is_refused_in_a_session_and_leaves_it_as_it_was(site, text):
     conversation = site.conversation()
     conversation.say("one")

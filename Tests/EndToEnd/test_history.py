@@ -295,12 +295,19 @@ def test_images_audio_and_files_come_back_as_they_went(site):
 
 
 def test_text_of_every_kind_comes_back_as_it_went(site):
-    texts = ["", " ", "null", "世界 😀 \u2028\u2029", "a\u0000b", "\\u0041 \\ \" /", "e\u0301", "x" * 300_000, "-- '; DROP", "\ufeffbom", "\ud83d\ude00"]
+    texts = [" ", "null", "世界 😀 \u2028\u2029", "a\u0000b", "\\u0041 \\ \" /", "e\u0301", "x" * 300_000, "-- '; DROP", "\ufeffbom"]
     for text in texts:
         conversation = site.conversation().answer(json_answer(chat.completion(text)))
         conversation.say(text)
         conversation.say("next")
         assert conversation.texts == [text, text, "next"]
+
+
+def test_an_empty_question_is_a_question(site):
+    conversation = site.conversation().answer(json_answer(chat.completion("Yes?")))
+    conversation.say("")
+    conversation.say("next")
+    assert conversation.texts == ["", "Yes?", "next"]
 
 
 # Modes

@@ -36,7 +36,7 @@ struct Check: AsyncParsableCommand {
     func run() async throws {
         try await reporting {
             try Composition.check(try options.load())
-            print("\(options.file): ok")
+            print("\(options.file ?? ""): ok")
         }
     }
 }

@@ -74,6 +74,8 @@ class Site:
             return list(self._sent.get(model, []))
 
     def _answer(self, request):
+        if request.method != "POST":
+            return json_answer({"ok": True})
         body = request.json()
         with self._lock:
             self._sent.setdefault(body["model"], []).append(request)

@@ -1,0 +1,79 @@
+"""A changed configuration takes effect while clients are served; a bad one leaves the old one running and says why."""
+import json
+import os
+import signal
+
+import pytest
+
+from harness import chat
+from harness.answers import sse_answer
+from harness.site import Site, error_of, fresh
+from harness.waiting import eventually
+
+
+@pytest.fixture
+def site(tmp_path):
+    with Site(tmp_path, models={"*": {"provider": "scripted"}}) as site:
+        # While the file is broken, no command can make a key.
+        site.key()
+        yield site
+
+
+def rewrite(site, change, hang_up=True):
+    """Changes the configuration file and asks for it to be read again."""
+    path = site.gateway.config_path
+    configuration = json.loads(path.read_text())
+    change(configuration)
+    path.write_text(json.dumps(configuration, indent=2))
+    if hang_up:
+        os.kill(site.gateway.pid, signal.SIGHUP)
+
+
+@pytest.mark.parametrize("hang_up", [True, False], ids=["on SIGHUP", "when the file changes"])
+def test_new_models_take_effect_without_a_restart(site, hang_up):
+    assert site.chat("x", "gone").status == 200
+    rewrite(site, lambda new: new.update(models={"only": {"provider": "scripted"}}), hang_up)
+    eventually(lambda: site.chat("x", "gone").status == 404, timeout=5)
+    error_of(site.chat("x", "gone"), 404, "model_not_found")
+    assert site.chat("x", "only").status == 200
+
+
+def test_flags_take_effect_without_a_restart_and_sessions_go_on(site):
+    conversation = site.conversation()
+    conversation.say("one")
+    rewrite(site, lambda new: new.update(flags={"history": False}))
+    eventually(lambda: conversation.say("x") and len(conversation.seen) == 1)
+    rewrite(site, lambda new: new.update(flags={"history": True}))
+    eventually(lambda: conversation.say("y") and conversation.texts[0] == "one")
+
+
+@pytest.mark.parametrize("broken", ["a misspelt key", "no YAML", "nothing", "a missing file"])
+def test_a_bad_file_leaves_the_old_configuration_running_and_says_why(site, broken):
+    path = site.gateway.config_path
+    before = len(site.gateway.log)
+    if broken == "a missing file":
+        path.unlink()
+    else:
+        path.write_text({"a misspelt key": path.read_text().replace('"models"', '"modles"'), "no YAML": "{[", "nothing": ""}[broken])
+    os.kill(site.gateway.pid, signal.SIGHUP)
+    eventually(lambda: path.name in site.gateway.log[before:])
+    assert site.chat("x").status == 200
+    if broken == "a misspelt key":
+        eventually(lambda: "modles" in site.gateway.log[before:])
+
+
+def test_a_stream_that_runs_during_a_reload_ends_in_the_world_it_began_in(site):
+    model = site.script(fresh("model"), sse_answer(chat.text_events(["a"] * 150)))
+    with site.open_chat("x", model, [("X-Session-ID", "s")], stream=True) as connection:
+        connection.read_until(b'"content":"a"')
+        rewrite(site, lambda new: new.update(models={"only": {"provider": "scripted"}}, flags={"capture": False}))
+        assert connection.read_response().complete
+    eventually(lambda: site.chat("x", "gone").status == 404)
+    assert [message["content"] for message in site.stored("s")] == ["x", "a" * 150]
+
+
+def test_requests_during_many_reloads_are_all_answered(site):
+    for number in range(10):
+        rewrite(site, lambda new: new.update(plugins={"history": {"max_history_messages": 10 + number}}))
+        assert all(site.chat("x").status == 200 for _ in range(5))
+    assert site.gateway.stop() == 0

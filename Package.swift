@@ -151,7 +151,11 @@ let package = Package(
         pluginTests("Models", ["OpenAIWire", nio, nioHTTP1, nioPosix, logging]),
         pluginTests("Router", [nio, nioHTTP1, nioPosix, logging]),
         tests("UpstreamTests", ["Upstream", "TurnpikeKit", nio, nioHTTP1, nioPosix, nioSSL, logging]),
-        tests("TurnpikeKitTests", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, nioEmbedded, logging]),
-        tests("EchoProviderTests", ["EchoProvider", "TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioPosix, nioEmbedded, logging]),
+        tests(
+            "TurnpikeKitTests",
+            ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, nioEmbedded, logging]),
+        tests(
+            "EchoProviderTests",
+            ["EchoProvider", "TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioPosix, nioEmbedded, logging]),
     ]
 )

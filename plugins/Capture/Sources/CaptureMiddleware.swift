@@ -16,8 +16,9 @@ struct CaptureMiddleware: Middleware {
     let bodyLimit: Int
 
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
-        guard let context = exchange[SessionContextKey.self], exchange[EndpointKey.self] == .chatCompletions else {
-            return try await next(request)
+        guard exchange[EndpointKey.self] == .chatCompletions else { return try await next(request) }
+        guard let context = exchange[SessionContextKey.self] else {
+            return try await pass(request, in: exchange, next: next)
         }
         exchange[TurnLimitKey.self] = configuration.maxTurn
         let chat = try await request.chatRequest(upTo: bodyLimit)
@@ -26,7 +27,7 @@ struct CaptureMiddleware: Middleware {
         var request = request
         // What is compressed cannot be read on its way.
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
-        let hidesUsage = try askForUsage(chat, &request, in: exchange)
+        let hidesUsage = try UsageAsking.add(to: &request, chat, in: exchange)
         var response = try await next(request)
         if plansItself, let planned = exchange[PlannedTurnKey.self] {
             response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: planned.plan.summary)
@@ -35,6 +36,17 @@ struct CaptureMiddleware: Middleware {
         if exchange[PlannedTurnKey.self] == nil { try await plan(chat, in: exchange, context) }
         let committer = TurnCommitter(store: store, exchange: exchange, key: context.session.key)
         return try await capture(response, chat, hidesUsage: hidesUsage, committer)
+    }
+
+    /// Without a session nothing is stored and, but for usage that was asked for, nothing is touched.
+    private func pass(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        var request = request
+        let chat = try await request.chatRequest(upTo: bodyLimit)
+        guard try UsageAsking.add(to: &request, chat, in: exchange) else { return try await next(request) }
+        request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
+        var response = try await next(request)
+        if response.isEventStream { response.transform(with: UsageHider()) }
+        return response
     }
 
     private func capture(
@@ -55,15 +67,6 @@ struct CaptureMiddleware: Middleware {
     /// The plan of an exchange whose history is switched off: nothing goes in front, but the turn is stored.
     private func plan(_ chat: ChatRequest, in exchange: Exchange, _ context: SessionContext) async throws {
         exchange[PlannedTurnKey.self] = try await planner.plan(chat, in: exchange, context, maxMessages: nil).turn
-    }
-
-    /// Asks for usage in the stream where the provider has to be asked and the client did not; true if it did so.
-    private func askForUsage(_ chat: ChatRequest, _ request: inout Request, in exchange: Exchange) throws -> Bool {
-        guard chat.stream, let target = exchange[RoutePlanKey.self]?.targets.first, target.provider.asksForUsage,
-            let edit = try GatewayError.blamingClient({ () throws(WireError) in try chat.includingUsage() })
-        else { return false }
-        request.body = RequestBody(chat.edited([edit]))
-        return true
     }
 }
 

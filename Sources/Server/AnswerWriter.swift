@@ -32,19 +32,35 @@ struct AnswerWriter {
     private static let copiedBytes = 16 << 10
 
     private var pending = ByteBuffer()
+    /// What was pending before: its memory serves again once the channel has let go of it. A buffer of this size is beyond
+    /// malloc's quick lists, and its coming and going made every other allocation slower.
+    private var spare = ByteBuffer()
+    private static let keptCapacity = 4 << 10
+
     private(set) var framing = AnswerFraming.bodyless
 
     /// What has been gathered, if anything.
     mutating func takePending() -> ByteBuffer? {
         guard pending.readableBytes > 0 else { return nil }
         defer { pending = ByteBuffer() }
+        if pending.capacity <= AnswerWriter.keptCapacity { spare = pending }
         return pending
+    }
+
+    /// Makes room for `count` bytes behind what is pending.
+    private mutating func reserve(_ count: Int) {
+        if pending.capacity == 0, spare.capacity > 0 {
+            swap(&pending, &spare)
+            // Takes memory of its own if the channel still writes the old bytes.
+            pending.clear(minimumCapacity: count)
+        }
+        pending.reserveCapacity(pending.readableBytes + count)
     }
 
     /// Adds an interim or final head. `body` is what is known to follow at once, to reserve room for it.
     mutating func open(_ head: AnswerHead, reserving body: Int = 0) {
         framing = head.framing
-        pending.reserveCapacity(pending.readableBytes + 512 + min(body, AnswerWriter.copiedBytes))
+        reserve(512 + min(body, AnswerWriter.copiedBytes))
         writeStatusLine(head.status)
         var hasDate = false
         var hasRequestID = false
@@ -72,6 +88,7 @@ struct AnswerWriter {
         case .bodyless: return
         case .length, .untilClose: add(bytes, write)
         case .chunked:
+            reserve(min(count, AnswerWriter.copiedBytes) + 32)
             pending.writeString(String(count, radix: 16))
             pending.writeStaticString("\r\n")
             add(bytes, write)

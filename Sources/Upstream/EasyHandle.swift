@@ -103,7 +103,16 @@ final class EasyHandle {
         // After the kind: it says that no body follows the answer's head, whatever its Content-Length.
         if isHead { set(CURLOPT_NOBODY, 1) }
         if isHead, case .bytes(let bytes) = request.body { setBody(bytes) }
-        set(CURLOPT_CUSTOMREQUEST, request.method)
+        if !isNamedByKind(request) { set(CURLOPT_CUSTOMREQUEST, request.method) }
+    }
+
+    /// Whether the kind of request has the method's name already.
+    private func isNamedByKind(_ request: PreparedRequest) -> Bool {
+        switch request.body {
+        case .bytes: request.method == "POST"
+        case .none: request.method == "POST" || request.method == "GET"
+        case .stream: false
+        }
     }
 
     /// The bytes are not copied: libcurl reads them where they are, and their storage is retained until the reset.

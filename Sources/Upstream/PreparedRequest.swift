@@ -33,7 +33,7 @@ struct PreparedRequest: Sendable {
             throw .badRequest("body_not_allowed", "A HEAD request cannot have a body.")
         }
         try PreparedRequest.check(url: url)
-        self.headerLines = try PreparedRequest.lines(of: request.headers)
+        self.headerLines = try PreparedRequest.lines(of: request.headers, body)
     }
 
     /// Methods that may be repeated without harm (RFC 9110, section 9.2.2).
@@ -95,14 +95,23 @@ struct PreparedRequest: Sendable {
             }
         }
 
-        func suppress(in lines: inout [UInt8]) {
+        func suppress(in lines: inout [UInt8], _ body: Body) {
             if accept { lines.append(contentsOf: "Accept:\0".utf8) }
             if contentType { lines.append(contentsOf: "Content-Type:\0".utf8) }
-            if expect { lines.append(contentsOf: "Expect:\0".utf8) }
+            // libcurl waits for 100-continue above a megabyte only, and every line costs it some thousand instructions.
+            if expect, mayExpect(body) { lines.append(contentsOf: "Expect:\0".utf8) }
+        }
+
+        private func mayExpect(_ body: Body) -> Bool {
+            switch body {
+            case .none: false
+            case .bytes(let bytes): bytes.readableBytes >= 512 << 10
+            case .stream: true
+            }
         }
     }
 
-    private static func lines(of headers: HTTPHeaders) throws(GatewayError) -> [UInt8] {
+    private static func lines(of headers: HTTPHeaders, _ body: Body) throws(GatewayError) -> [UInt8] {
         var lines: [UInt8] = []
         lines.reserveCapacity(512)
         var defaults = Defaults()
@@ -116,7 +125,7 @@ struct PreparedRequest: Sendable {
             append(name, value, to: &lines)
             defaults.note(name)
         }
-        defaults.suppress(in: &lines)
+        defaults.suppress(in: &lines, body)
         return lines
     }
 

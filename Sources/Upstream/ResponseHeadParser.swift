@@ -38,9 +38,13 @@ struct ResponseHeadParser {
     }
 
     private mutating func statusLine(_ line: Slice<UnsafeRawBufferPointer>) -> Step {
-        let parts = line.split(separator: 32, maxSplits: 2, omittingEmptySubsequences: true)
-        guard parts.count >= 2, let code = Int(String(decoding: parts[1], as: UTF8.self)), (100...999).contains(code)
-        else { return .refuse(.upstreamProtocol("its status line cannot be read")) }
+        // The digits between the first spaces and the next, or the end.
+        let digits = line.drop { $0 != 32 }.drop { $0 == 32 }.prefix { $0 != 32 }
+        guard digits.count == 3, digits.allSatisfy({ (48...57).contains($0) }) else {
+            return .refuse(.upstreamProtocol("its status line cannot be read"))
+        }
+        let code = digits.reduce(0) { $0 * 10 + Int($1 - 48) }
+        guard code >= 100 else { return .refuse(.upstreamProtocol("its status line cannot be read")) }
         status = code
         fields = []
         return .more

@@ -35,9 +35,7 @@ final class UsageTail: Sendable {
             guard let start = Self.lastUsage(in: bytes), let end = Self.end(ofObjectAt: start, in: bytes) else {
                 return nil
             }
-            let object = ByteBuffer(bytes: bytes[start..<end])
-            return (try? JSONObject(scanning: JSONWriter.object { $0.member("usage", json: object) }))?["usage"]
-                .flatMap(Usage.init)
+            return (try? JSONValue(scanning: ByteBuffer(bytes: bytes[start..<end]))).flatMap(Usage.init)
         }
     }
 

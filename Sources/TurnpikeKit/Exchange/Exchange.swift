@@ -33,6 +33,7 @@ public final class Exchange: Sendable {
         var values: [(key: ObjectIdentifier, value: any AnyObject & Sendable)] = []
         var facts = ActivityFacts()
         var finishers: [@Sendable (Outcome) -> Void] = []
+        var logger: Logger?
         /// Set once, when the exchange is over.
         var outcome: Outcome?
     }
@@ -53,11 +54,15 @@ public final class Exchange: Sendable {
         self.flags = flags
     }
 
-    /// A logger whose lines carry the request id. Made on demand: most exchanges log nothing.
+    /// A logger whose lines carry the request id. Made for the first who asks: most exchanges log nothing.
     public var logger: Logger {
-        var logger = baseLogger
-        logger[metadataKey: "request_id"] = .string(requestID)
-        return logger
+        state.withLock { state in
+            if let logger = state.logger { return logger }
+            var logger = baseLogger
+            logger[metadataKey: "request_id"] = .string(requestID)
+            state.logger = logger
+            return logger
+        }
     }
 
     /// The value that some middleware left under `key`.

@@ -175,9 +175,10 @@ def test_the_finish_reason_waits_for_the_end_of_the_stream_and_the_text_does_not
     stalled = answer.stalled_at(sum(map(len, answer.pieces[:5])))
     assert FINISH in stalled.data
     model = site.script(fresh("model"), stalled)
-    with site.open_chat("x", model, [("X-Session-ID", fresh("session"))], stream=True) as connection:
-        received = connection.read_until(b'"content":"lo"')
-        assert FINISH not in received
+    with site.open_chat("x", model, [("X-Session-ID", fresh("session"))], timeout=0.5, stream=True) as connection:
+        connection.read_until(b'"content":"lo"')
+        with pytest.raises(AssertionError, match="nothing more within"):
+            connection.read_until(FINISH)
         connection.reset()
 
 

@@ -114,10 +114,10 @@ class Site:
         body = json.dumps(chat_body(messages, model or fresh("model"), fields), ensure_ascii=False).encode()
         return self.call("POST", CHAT + query, body, headers, user, timeout)
 
-    def open_chat(self, messages, model, headers=(), user="alice", **fields):
+    def open_chat(self, messages, model, headers=(), user="alice", timeout=10, **fields):
         """A connection on which a chat request was sent, and nothing read yet."""
         body = json.dumps(chat_body(messages, model, fields), ensure_ascii=False).encode()
-        connection = Connection(self.port)
+        connection = Connection(self.port, timeout)
         connection.send(request_bytes("POST", CHAT, self.headers(user, headers, body), body))
         return connection
 

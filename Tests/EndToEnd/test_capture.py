@@ -308,20 +308,13 @@ def with_usage(events):
 
 
 @pytest.mark.parametrize("split", ["events", "joined", "bytes"])
-def test_usage_that_the_client_did_not_ask_for_is_hidden_exactly(asking, split):
+@pytest.mark.parametrize("in_session", [True, False], ids=["in a session", "stateless"])
+def test_usage_that_the_client_did_not_ask_for_is_hidden_exactly(asking, split, in_session):
     events = chat.text_events(["Hel", "lo"])
     model = asking.script(fresh("model"), sse_answer(with_usage(events), split))
-    response = asking.chat("x", model, [("X-Session-ID", fresh("session"))], stream=True)
+    response = asking.chat("x", model, [("X-Session-ID", fresh("session"))] if in_session else [], stream=True)
     assert asking.sent(model)[0].json()["stream_options"] == {"include_usage": True}
     assert response.body == b"".join(events) and response.complete
-    assert asking.activity(response)["usage"]["total_tokens"] == 12
-
-
-def test_without_a_session_nothing_is_asked_for_and_nothing_hidden(asking):
-    events = with_usage(chat.text_events(["Hel", "lo"]))
-    model = asking.script(fresh("model"), sse_answer(events))
-    response = asking.chat("x", model, stream=True)
-    assert response.body == b"".join(events) and "stream_options" not in asking.sent(model)[0].json()
     assert asking.activity(response)["usage"]["total_tokens"] == 12
 
 

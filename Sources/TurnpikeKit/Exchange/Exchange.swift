@@ -74,6 +74,9 @@ public final class Exchange: Sendable {
         set { setBox(newValue.map { ExchangeValue($0) }, for: ObjectIdentifier(key)) }
     }
 
+    /// Whether some middleware left a value under `key`: less than taking it, where it is large.
+    public func has<Key: ExchangeKey>(_ key: Key.Type) -> Bool { box(for: ObjectIdentifier(key)) != nil }
+
     @usableFromInline func box(for key: ObjectIdentifier) -> (any AnyObject & Sendable)? {
         state.withLock { state in state.values.first { $0.key == key }?.value }
     }

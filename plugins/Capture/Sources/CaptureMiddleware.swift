@@ -17,9 +17,13 @@ struct CaptureMiddleware: Middleware {
 
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         guard exchange[EndpointKey.self] == .chatCompletions else { return try await next(request) }
-        guard let context = exchange[SessionContextKey.self] else {
-            return try await pass(request, in: exchange, next: next)
-        }
+        guard exchange.has(SessionContextKey.self) else { return try await pass(request, in: exchange, next: next) }
+        return try await keep(request, in: exchange, next: next)
+    }
+
+    /// Apart from the way without a session, like that one, so that an open stream holds no more memory than its way needs.
+    @inline(never) private func keep(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        guard let context = exchange[SessionContextKey.self] else { return try await next(request) }
         exchange[TurnLimitKey.self] = configuration.maxTurn
         let chat = try await request.chatRequest(upTo: bodyLimit)
         let plansItself = !exchange.isOn("history")
@@ -39,7 +43,7 @@ struct CaptureMiddleware: Middleware {
     }
 
     /// Without a session nothing is stored and, but for usage that was asked for, nothing is touched.
-    private func pass(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+    @inline(never) private func pass(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         var request = request
         let chat = try await request.chatRequest(upTo: bodyLimit)
         guard try UsageAsking.add(to: &request, chat, in: exchange) else { return try await next(request) }

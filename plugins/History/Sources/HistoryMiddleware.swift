@@ -13,6 +13,14 @@ struct HistoryMiddleware: Middleware {
     let bodyLimit: Int
 
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        guard exchange.has(SessionContextKey.self) else { return try await next(request) }
+        return try await rebuild(request, in: exchange, next: next)
+    }
+
+    /// Apart, so that a stream without a session does not hold the memory for it.
+    @inline(never) private func rebuild(
+        _ request: Request, in exchange: Exchange, next: Next
+    ) async throws -> Response {
         guard let context = exchange[SessionContextKey.self] else { return try await next(request) }
         let chat = try await request.chatRequest(upTo: bodyLimit)
         let planned = try await plan(chat, in: exchange, context)

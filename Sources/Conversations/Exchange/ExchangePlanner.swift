@@ -28,15 +28,27 @@ package struct ExchangePlanner: Sendable {
     package func plan(_ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, maxMessages: Int?)
         async throws -> Result
     {
+        let reading = try reading(request, context, maxMessages: maxMessages)
+        let found = try await store.read { try reading.found($0) }
+        return try result(reading, found, limit: exchange[TurnLimitKey.self])
+    }
+
+    private func reading(_ request: ChatRequest, _ context: SessionContext, maxMessages: Int?) throws -> Reading {
         let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
         let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
-        let history = SessionHistory(
-            planner: TurnPlanner(
-                mode: context.mode, maxHistoryMessages: context.session.settings.maxHistory ?? maxMessages ?? 0),
-            turn: turn, repetition: repetition(context, earlier: attempts[attempt]), injects: maxMessages != nil)
-        let found = try await store.read { try history.read($0, startingWith: context.session) }
-        attempts.note(attempt, base: found.plan.baseSeq)
-        try Self.check(found.plan, limit: exchange[TurnLimitKey.self])
+        let planner = TurnPlanner(
+            mode: context.mode, maxHistoryMessages: context.session.settings.maxHistory ?? maxMessages ?? 0)
+        return Reading(
+            history: SessionHistory(
+                planner: planner, turn: turn, repetition: repetition(context, earlier: attempts[attempt]),
+                injects: maxMessages != nil),
+            attempt: attempt, session: context.session)
+    }
+
+    private func result(_ reading: Reading, _ found: SessionHistory.Found, limit: Int?) throws -> Result {
+        attempts.note(reading.attempt, base: found.plan.baseSeq)
+        try Self.check(found.plan, limit: limit)
+        let turn = reading.history.turn
         return Result(
             turn: PlannedTurn(plan: found.plan, requestDigest: turn.digest), messages: Self.messages(turn, found))
     }
@@ -71,5 +83,25 @@ package struct ExchangePlanner: Sendable {
     private static func messages(_ turn: IncomingTurn, _ found: SessionHistory.Found) -> [ByteBuffer]? {
         guard !found.injected.isEmpty || !found.instructions.isEmpty else { return nil }
         return turn.instructions + found.instructions + found.injected + turn.messages.map(\.body)
+    }
+}
+
+/// What is read for one request: a reference, so that it crosses to the database's thread and back as a word.
+///
+/// Keeping these values in the async function's own frame also meets a defect of Swift 6.3.1's optimiser: the frame of
+/// `plan` was allocated 16 bytes too small in release builds, and its last fields were written behind it.
+private final class Reading: Sendable {
+    let history: SessionHistory
+    let attempt: AttemptLog.Key
+    private let session: Session
+
+    init(history: SessionHistory, attempt: AttemptLog.Key, session: Session) {
+        self.history = history
+        self.attempt = attempt
+        self.session = session
+    }
+
+    func found(_ reader: ConversationReader) throws -> SessionHistory.Found {
+        try history.read(reader, startingWith: session)
     }
 }

@@ -1,4 +1,4 @@
-"""What real clients send (the kit's recordings) is forwarded with the same bytes, or refused with a clear error."""
+"""What real clients send (Tests/Recorded) is forwarded with the same bytes, or refused with a clear error."""
 import json
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from harness.answers import json_answer
 from harness.client import exchange
 from harness.site import CHAT, PROVIDER_KEY, error_of
 
-RECORDED = Path(__file__).resolve().parents[3] / "shared/kit/recorded"
+RECORDED = Path(__file__).resolve().parents[1] / "Recorded"
 STATELESS = ("/v1/embeddings", "/v1/completions", "/v1/models")
 
 
@@ -62,7 +62,7 @@ def check_forwarded(row, response, forwarded):
     assert request.header("Authorization") == f"Bearer {PROVIDER_KEY}"
 
 
-def test_the_kit_lies_beside_the_repository():
+def test_the_recordings_are_there():
     assert len(recordings()) > 100, f"no recordings in {RECORDED}"
 
 

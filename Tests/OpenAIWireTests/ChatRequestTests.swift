@@ -79,7 +79,7 @@ import Testing
                 == #"{"model":"m","stream_options":{"include_usage":true}}"#)
     }
 
-    @Test(.enabled(if: Recording.areAvailable)) func readsWhatRealClientsSendAndPutsItTogetherAgain() throws {
+    @Test func readsWhatRealClientsSendAndPutsItTogetherAgain() throws {
         #expect(Recording.chats.count > 60)
         for recording in Recording.chats {
             let request = try ChatRequest(scanning: recording.body)

@@ -26,7 +26,7 @@ extension ByteBuffer {
     var utf8Text: String { String(buffer: self) }
 }
 
-/// One request that a real client sent, from the recordings that lie beside the repository.
+/// One request that a real client sent, from the recordings in `Tests/Recorded`.
 struct Recording: Sendable, CustomTestStringConvertible {
     let name: String
     let target: String
@@ -34,13 +34,8 @@ struct Recording: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    static let folder: URL = {
-        let root = URL(fileURLWithPath: #filePath)
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        return root.deletingLastPathComponent().appendingPathComponent("shared/kit/recorded")
-    }()
-
-    static let areAvailable = FileManager.default.fileExists(atPath: folder.path)
+    private static let folder = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Recorded")
 
     /// Every recorded request with a body.
     static let all: [Recording] = {

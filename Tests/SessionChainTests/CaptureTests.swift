@@ -374,12 +374,22 @@ import TurnpikeTesting
     }
 
     @Test func withoutASessionNothingIsAskedForOrHeld() async throws {
-        let chain = try await chain(asksForUsage: true)
+        let chain = try await chain()
         let events = stream("a", "b")
         chain.upstream.reply(.events(events))
         let call = Call(#"{"model":"m","stream":true,"messages":[\#(user("hi"))]}"#)
         let answer = try await chain.send(call)
         #expect(chain.upstream.last.body == call.body)
+        #expect(answer.early == events.joined())
+    }
+
+    @Test func withoutASessionUsageIsHiddenAgainAndNothingIsHeld() async throws {
+        let chain = try await chain(asksForUsage: true)
+        let usage = #"data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"# + "\n\n"
+        let events = stream("a", "b")
+        chain.upstream.reply(.events(Array(events.dropLast()) + [usage, "data: [DONE]\n\n"]))
+        let answer = try await chain.send(Call(#"{"model":"m","stream":true,"messages":[\#(user("hi"))]}"#))
+        #expect(chain.upstream.last.body.contains(#""stream_options":{"include_usage":true}"#))
         #expect(answer.early == events.joined())
     }
 }

@@ -1,3 +1,5 @@
+import NIOCore
+import Server
 import TurnpikeKit
 
 /// The `server` section.
@@ -30,20 +32,21 @@ package struct ServerSettings: Sendable, Equatable {
     }
 
     init(_ section: ConfigurationSection) throws {
+        let (limits, timeouts) = (ServerConfiguration.Limits(), ServerConfiguration.Timeouts())
         host = try section.string("host", default: "127.0.0.1")
         port = try section.int("port", default: 8080, in: 0...65_535)
         admin = try Self.admin(section)
         tls = try Self.tls(section)
         threads = try section.int("threads", default: 0, in: 0...256)
-        maxHead = try section.bytes("max_head", default: 64 << 10)
-        maxBody = try section.bytes("max_body", default: 32 << 20)
+        maxHead = try section.bytes("max_head", default: limits.headBytes)
+        maxBody = try section.bytes("max_body", default: limits.bodyBytes)
         maxBuffered = try section.bytes("max_buffered", default: 512 << 20)
-        maxConnections = try section.int("max_connections", default: 16_384, in: 1...1_000_000)
-        headTimeout = try section.duration("head_timeout", default: .seconds(10))
-        bodyTimeout = try section.duration("body_timeout", default: .seconds(30))
-        idleTimeout = try section.duration("idle_timeout", default: .seconds(75))
-        writeTimeout = try section.duration("write_timeout", default: .seconds(60))
-        drainTimeout = try section.duration("drain_timeout", default: .seconds(30))
+        maxConnections = try section.int("max_connections", default: limits.connections, in: 1...1_000_000)
+        headTimeout = try section.duration("head_timeout", default: Duration(timeouts.head))
+        bodyTimeout = try section.duration("body_timeout", default: Duration(timeouts.body))
+        idleTimeout = try section.duration("idle_timeout", default: Duration(timeouts.keepAlive))
+        writeTimeout = try section.duration("write_timeout", default: Duration(timeouts.write))
+        drainTimeout = try section.duration("drain_timeout", default: Duration(timeouts.drain))
         allowedOrigins = try section.strings("cors_origins") ?? []
         guard maxBuffered >= maxBody else { throw section.error("max_buffered", "must be at least max_body") }
     }

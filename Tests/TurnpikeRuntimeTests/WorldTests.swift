@@ -37,6 +37,15 @@ private struct Marking: Plugin, Middleware {
     }
 }
 
+/// A plugin that does nothing but fail.
+private struct Failing: Plugin, Middleware {
+    var middleware: (any Middleware)? { self }
+
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        throw GatewayError.internalError("broken")
+    }
+}
+
 @Suite struct WorldTests {
     private static let factories = [
         Marking.factory("watch", .observe), Marking.factory("guard", .authenticate), Marking.factory("find", .resolve),
@@ -44,18 +53,19 @@ private struct Marking: Plugin, Middleware {
     ]
     private let loop = MultiThreadedEventLoopGroup.singleton.next()
 
-    private func world(_ text: String = "") throws -> World {
+    private func world(_ text: String = "", adding more: [PluginFactory] = []) throws -> World {
         try WorldBuilder(
-            factories: Self.factories, resources: Resources(),
+            factories: Self.factories + more, resources: Resources(),
             ownRoutes: HealthRoutes.all(Readiness(waitingFor: ["database"]))
         )
         .build(configuration(text))
     }
 
-    private func answer(_ method: HTTPMethod, _ target: String, body: String = "{\"model\":\"m\"}", _ text: String = "")
-        async throws -> Response
-    {
-        let gateway = Gateway(world: try world(text), clock: .system, logger: Logger(label: "t"))
+    private func answer(
+        _ method: HTTPMethod, _ target: String, body: String = "{\"model\":\"m\"}", _ text: String = "",
+        adding more: [PluginFactory] = []
+    ) async throws -> Response {
+        let gateway = Gateway(world: try world(text, adding: more), clock: .system, logger: Logger(label: "t"))
         let head = RequestHead(method: method, target: target)
         let exchange = gateway.begin(head, peerAddress: "", on: loop)
         return await gateway.respond(to: Request(head: head, body: RequestBody(ByteBuffer(string: body))), in: exchange)
@@ -83,6 +93,13 @@ private struct Marking: Plugin, Middleware {
     @Test func skipsAPluginWhoseFlagIsOff() async throws {
         let response = try await answer(.POST, "/v1/chat/completions", "flags: { own: { deny: { users: [alice] } } }")
         #expect(response.headers["x-passed"] == ["send", "find", "guard", "watch"])
+    }
+
+    @Test(arguments: [(Stage.transform, HTTPResponseStatus.ok), (.limit, .internalServerError)])
+    func passesOverAFailingPluginThatIsDeclaredOpenAndMayBe(stage: Stage, status: HTTPResponseStatus) async throws {
+        let broken = PluginFactory(id: "broken", stage: stage, onFailure: .open) { _ in Failing() }
+        let response = try await answer(.POST, "/v1/chat/completions", adding: [broken])
+        #expect(response.status == status)
     }
 
     @Test func answersItsOwnRoutesBehindAuthentication() async throws {

@@ -28,15 +28,20 @@ public struct PluginFactory: Sendable {
     public let stage: Stage
     /// The top-level section that holds the plugin's configuration; `nil` means `plugins.<id>`.
     public let section: String?
+    /// What the plugin's own failure does to a request. Only what may be switched by a flag can fail open: the host
+    /// runs the others closed, whatever they say.
+    public let onFailure: FailurePolicy
     /// Reads the configuration and never touches the database: Turnpike starts without one.
     public let make: @Sendable (PluginSetup) throws -> any Plugin
 
     public init(
-        id: String, stage: Stage, section: String? = nil, make: @escaping @Sendable (PluginSetup) throws -> any Plugin
+        id: String, stage: Stage, section: String? = nil, onFailure: FailurePolicy = .closed,
+        make: @escaping @Sendable (PluginSetup) throws -> any Plugin
     ) {
         self.id = id
         self.stage = stage
         self.section = section
+        self.onFailure = onFailure
         self.make = make
     }
 

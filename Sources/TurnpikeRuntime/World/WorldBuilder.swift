@@ -39,7 +39,10 @@ package struct WorldBuilder: Sendable {
                 links.append(dispatcher.link)
             }
             guard let middleware = plugin.middleware else { continue }
-            links.append(Chain.Link(id: id, middleware: middleware, flag: factory.isSwitchable ? id : nil))
+            links.append(
+                factory.isSwitchable
+                    ? Chain.Link(id: id, middleware: middleware, flag: id, onFailure: factory.onFailure)
+                    : Chain.Link(id: id, middleware: middleware))
         }
         return World(
             configuration: configuration, plugins: plugins.map { ($0.id, $0.plugin) }, chain: Chain(links),

@@ -42,7 +42,7 @@ public final class SQLiteDatabase: Persistence.Database {
             throw SQLiteFailure.translated(error)
         }
         threads = DatabaseThreads("sqlite", readers: configuration.readers, writers: 1, shards: 1)
-        logger.debug("database opened", metadata: ["path": "\(path)"])
+        logger.debug("The database is open.", metadata: ["path": "\(path)"])
     }
 
     /// Runs `body` on a pooled reader, outside of a transaction.

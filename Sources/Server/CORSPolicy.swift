@@ -1,7 +1,7 @@
 import NIOHTTP1
 import TurnpikeKit
 
-/// Which web pages may call the API from a browser (`server.cors`).
+/// Which web pages may call the API from a browser (`server.cors_origins`).
 ///
 /// Preflights are answered here, before the chain: a browser sends them without the key.
 package struct CORSPolicy: Sendable, Equatable {

@@ -1,5 +1,5 @@
 import NIOHTTP1
-package import TurnpikeKit
+import TurnpikeKit
 
 extension GatewayError {
     static let headTimeout = GatewayError(
@@ -11,10 +11,6 @@ extension GatewayError {
     static let tooManyConnections = GatewayError.unavailable(
         "too_many_connections", "The server has as many connections as it may. Try again in a moment.",
         detail: "server.max_connections is reached")
-
-    /// The server stops and the exchange did not end within `server.drain_timeout`.
-    package static let serverShuttingDown = GatewayError.unavailable(
-        "server_shutting_down", "The server is shutting down. Try again in a moment.")
 
     /// The answer's source delivered another number of bytes than its `Content-Length` promised.
     static func wrongLength(promised: Int, delivered: Int) -> GatewayError {

@@ -139,7 +139,7 @@ final class CurlDriver {
     }
 
     private func failOpen() {
-        for running in Array(open.values) { finish(running, .failed(.upstreamClosed)) }
+        for running in Array(open.values) { finish(running, .failed(.serverShuttingDown)) }
     }
 
     /// Hands over what this tick produced.

@@ -25,7 +25,7 @@ final class CurlShard: Sendable {
         switch mailbox.withLock({ $0.post(command) }) {
         case .queued: break
         case .wake: poller.wake()
-        case .refused: if case .submit(let transfer) = command { transfer.fail(.upstreamClosed) }
+        case .refused: if case .submit(let transfer) = command { transfer.fail(.serverShuttingDown) }
         }
     }
 

@@ -27,7 +27,7 @@ package final class CurlUpstreamClient: UpstreamClient {
             throw error
         }
         self.shards = shards
-        logger.debug("upstream client started", metadata: ["threads": "\(shards.count)"])
+        logger.debug("The upstream client has started.", metadata: ["threads": "\(shards.count)"])
     }
 
     deinit {

@@ -147,13 +147,3 @@ final class EasyHandle {
         if refused == CURLE_OK { refused = code }
     }
 }
-
-extension Duration {
-    /// Whole nanoseconds; negative ones are zero, more than fit are the most that fit.
-    var nanoseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let (whole, isOver) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        return isOver ? .max : whole &+ UInt64(attoseconds / 1_000_000_000)
-    }
-}

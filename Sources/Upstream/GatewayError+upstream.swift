@@ -46,9 +46,4 @@ extension GatewayError {
             .gateway, .badGateway, code: "upstream_request_invalid",
             "The request cannot be sent to the upstream service.", detail: what, retry: .pointless)
     }
-
-    /// The client is closed, or closing.
-    static var upstreamClosed: GatewayError {
-        .unavailable("server_shutting_down", "The server is shutting down. Try again in a moment.")
-    }
 }

@@ -21,7 +21,7 @@ import TurnpikeKit
         (.POST, "/v1/something/new", .unknown),
     ])
     func classifies(method: HTTPMethod, path: String, expected: Endpoint) throws {
-        #expect(try Endpoint.classify(method, path[...]) == expected)
+        #expect(try Endpoint.classify(RequestHead(method: method, target: path)) == expected)
     }
 
     @Test(arguments: [
@@ -29,17 +29,21 @@ import TurnpikeKit
         "/v1/audio/%ff",
     ])
     func refusesPathsThatAnUpstreamMightResolve(path: String) {
-        #expect { try Endpoint.classify(.GET, path[...]) } throws: { ($0 as? GatewayError)?.status == .badRequest }
+        #expect { try Endpoint.classify(RequestHead(method: .GET, target: path)) } throws: {
+            ($0 as? GatewayError)?.status == .badRequest
+        }
     }
 
     @Test func tellsTheMethodThatAnEndpointHas() {
-        #expect { try Endpoint.classify(.GET, "/v1/embeddings") } throws: { error in
+        #expect { try Endpoint.classify(RequestHead(method: .GET, target: "/v1/embeddings")) } throws: { error in
             let error = error as? GatewayError
             return error?.status == .methodNotAllowed && error?.headers["Allow"] == ["POST"]
         }
     }
 
     @Test func knowsNothingOutsideItsPrefix() {
-        #expect { try Endpoint.classify(.GET, "/v2/models") } throws: { ($0 as? GatewayError)?.code == "unknown_url" }
+        #expect { try Endpoint.classify(RequestHead(method: .GET, target: "/v2/models")) } throws: {
+            ($0 as? GatewayError)?.code == "unknown_url"
+        }
     }
 }

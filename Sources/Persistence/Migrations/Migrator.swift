@@ -44,7 +44,7 @@ public struct Migrator: Sendable {
             let open = try await pending(on: database)
             for migration in open {
                 logger.info(
-                    "migrating",
+                    "A migration is applied.",
                     metadata: ["component": "\(migration.component)", "number": "\(migration.number)"])
                 try await apply(migration, token, on: database)
             }

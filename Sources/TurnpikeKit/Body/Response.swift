@@ -24,10 +24,9 @@ public struct Response: Sendable {
 
     /// Whether the body is a stream of server-sent events that can be read: one that is compressed is just bytes.
     public var isEventStream: Bool {
-        guard let type = headers.first(name: "content-type") else { return false }
-        let wanted = "text/event-stream"
-        guard type.utf8.count >= wanted.utf8.count, zip(type.utf8, wanted.utf8).allSatisfy({ $0 | 0x20 == $1 | 0x20 })
-        else { return false }
+        guard headers.first(name: "content-type")?.hasPrefixIgnoringCase("text/event-stream") == true else {
+            return false
+        }
         let encoding = headers.first(name: "content-encoding")
         return encoding == nil || encoding == "" || encoding == "identity"
     }

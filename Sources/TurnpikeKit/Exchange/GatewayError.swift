@@ -120,6 +120,22 @@ extension GatewayError {
         GatewayError(.client, .badRequest, code: code, message, param: param)
     }
 
+    /// Nobody answers this path.
+    package static func unknownURL(_ head: RequestHead) -> GatewayError {
+        GatewayError(
+            .client, .notFound, code: "unknown_url",
+            "Unknown request URL: \(head.method.rawValue) \(head.path.prefix(200)).")
+    }
+
+    /// The path is answered, under other methods.
+    package static func methodNotAllowed(_ head: RequestHead, use allowed: [HTTPMethod]) -> GatewayError {
+        let list = allowed.map(\.rawValue).joined(separator: ", ")
+        return GatewayError(
+            .client, .methodNotAllowed, code: "method_not_allowed",
+            "Not allowed to \(head.method.rawValue) on \(head.path.prefix(200)). Use \(list).", headers: ["Allow": list]
+        )
+    }
+
     /// The body is larger than `limit` bytes.
     public static func bodyTooLarge(limit: Int) -> GatewayError {
         GatewayError(
@@ -131,6 +147,10 @@ extension GatewayError {
     public static let clientLeft = GatewayError(
         .client, HTTPResponseStatus(statusCode: 499, reasonPhrase: "Client Closed Request"), code: "client_left",
         "The client closed the connection.")
+
+    /// The server stops: the exchange did not end within `server.drain_timeout`, or came too late to begin.
+    package static let serverShuttingDown = GatewayError.unavailable(
+        "server_shutting_down", "The server is shutting down. Try again in a moment.")
 
     /// Something in Turnpike failed that the client cannot change.
     public static func internalError(_ detail: String) -> GatewayError {

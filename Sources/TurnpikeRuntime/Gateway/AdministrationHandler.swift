@@ -15,7 +15,7 @@ package final class AdministrationHandler: ExchangeHandler {
         do {
             switch gateway.world.publicRoutes.match(request.head.method, request.head.path) {
             case .route(let route, let parameters): return try await route.answer(request, parameters, exchange)
-            case .otherMethod, .none: throw Endpoint.unknown(request.head.method, request.head.path)
+            case .otherMethod, .none: throw GatewayError.unknownURL(request.head)
             }
         } catch {
             return refusal(GatewayError(wrapping: error), requestID: exchange.requestID)

@@ -34,10 +34,12 @@ struct Dispatcher: Middleware {
     {
         let endpoint: Endpoint
         do {
-            endpoint = try Endpoint.classify(request.head.method, request.head.path)
-            if endpoint == .unknown, !allowed.isEmpty { throw Self.notAllowed(request.head, allowed) }
+            endpoint = try Endpoint.classify(request.head)
+            if endpoint == .unknown, !allowed.isEmpty {
+                throw GatewayError.methodNotAllowed(request.head, use: allowed)
+            }
         } catch let error as GatewayError where error.status == .notFound && !allowed.isEmpty {
-            throw Self.notAllowed(request.head, allowed)
+            throw GatewayError.methodNotAllowed(request.head, use: allowed)
         }
         exchange[EndpointKey.self] = endpoint
         switch endpoint {
@@ -53,13 +55,5 @@ struct Dispatcher: Middleware {
         case .models, .streamed, .stateful, .unknown: break
         }
         return try await next(request)
-    }
-
-    private static func notAllowed(_ head: RequestHead, _ allowed: [HTTPMethod]) -> GatewayError {
-        let list = allowed.map(\.rawValue).joined(separator: ", ")
-        return GatewayError(
-            .client, .methodNotAllowed, code: "method_not_allowed",
-            "Not allowed to \(head.method.rawValue) on \(head.path.prefix(200)). Use \(list).", headers: ["Allow": list]
-        )
     }
 }

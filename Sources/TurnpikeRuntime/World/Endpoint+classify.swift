@@ -6,19 +6,20 @@ extension Endpoint {
     ///
     /// Throws 404 for a path outside `/v1`, 405 for a known path under another method, and 400 for a path with `..`
     /// segments, however encoded: the upstream might resolve them to an endpoint that is not meant to be reached.
-    static func classify(_ method: HTTPMethod, _ path: Substring) throws -> Endpoint {
+    static func classify(_ head: RequestHead) throws -> Endpoint {
+        let (method, path) = (head.method, head.path)
         // What nearly every request asks for is taken at a glance.
         if method == .POST, path.utf8.elementsEqual("/v1/chat/completions".utf8) { return .chatCompletions }
         guard isPlain(path) else {
             throw GatewayError.badRequest("invalid_path", "The path has a dot segment or a broken escape.")
         }
-        guard path.hasPrefix("/v1/") else { throw unknown(method, path) }
+        guard path.hasPrefix("/v1/") else { throw GatewayError.unknownURL(head) }
         let rest = path.dropFirst("/v1/".count)
         if let known = exact[rest] {
-            guard method == .POST else { return try withOtherMethod(method, rest, path) }
+            guard method == .POST else { return try withOtherMethod(head, rest) }
             return known
         }
-        if rest == "models" || rest.hasPrefix("models/") { return try models(method, rest) }
+        if rest == "models" || rest.hasPrefix("models/") { return try models(head, rest) }
         if rest.hasPrefix("audio/") || rest.hasPrefix("images/") { return .streamed }
         let first = rest.prefix { $0 != "/" }
         if stateful.contains(first) || rest.hasPrefix("chat/completions/") { return .stateful }
@@ -30,11 +31,6 @@ extension Endpoint {
         guard path.utf8.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: ".") }) else { return true }
         guard let decoded = PercentEncoding.decode(path) else { return false }
         return !decoded.split(separator: "/").contains { $0 == ".." || $0 == "." }
-    }
-
-    static func unknown(_ method: HTTPMethod, _ path: Substring) -> GatewayError {
-        GatewayError(
-            .client, .notFound, code: "unknown_url", "Unknown request URL: \(method.rawValue) \(path.prefix(200)).")
     }
 
     private static let exact: [Substring: Endpoint] = [
@@ -49,21 +45,16 @@ extension Endpoint {
     ]
 
     /// `GET /v1/chat/completions` lists stored completions: state, like its items.
-    private static func withOtherMethod(_ method: HTTPMethod, _ rest: Substring, _ path: Substring) throws -> Endpoint {
-        if rest == "chat/completions", method == .GET { return .stateful }
-        throw GatewayError(
-            .client, .methodNotAllowed, code: "method_not_allowed",
-            "Not allowed to \(method.rawValue) on \(path). Use POST.", headers: ["Allow": "POST"])
+    private static func withOtherMethod(_ head: RequestHead, _ rest: Substring) throws -> Endpoint {
+        if rest == "chat/completions", head.method == .GET { return .stateful }
+        throw GatewayError.methodNotAllowed(head, use: [.POST])
     }
 
-    private static func models(_ method: HTTPMethod, _ rest: Substring) throws -> Endpoint {
+    private static func models(_ head: RequestHead, _ rest: Substring) throws -> Endpoint {
         // Deleting a fine-tuned model changes the provider's account.
-        if method == .DELETE { return .stateful }
-        guard method == .GET || method == .HEAD else {
-            throw GatewayError(
-                .client, .methodNotAllowed, code: "method_not_allowed",
-                "Not allowed to \(method.rawValue) on models. Use GET.",
-                headers: ["Allow": "GET"])
+        if head.method == .DELETE { return .stateful }
+        guard head.method == .GET || head.method == .HEAD else {
+            throw GatewayError.methodNotAllowed(head, use: [.GET])
         }
         let id = rest.dropFirst("models/".count)
         return .models(id: id.isEmpty ? nil : PercentEncoding.decode(id))

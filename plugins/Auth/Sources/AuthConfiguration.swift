@@ -83,12 +83,3 @@ package struct KeyCacheLimits: Sendable {
 
     package init() {}
 }
-
-extension Duration {
-    /// Whole nanoseconds, for comparisons with the monotonic clock; 292 years at most.
-    var nanoseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        let (product, overflows) = UInt64(max(0, seconds)).multipliedReportingOverflow(by: 1_000_000_000)
-        return overflows ? UInt64.max / 2 : product &+ UInt64(max(0, attoseconds)) / 1_000_000_000
-    }
-}

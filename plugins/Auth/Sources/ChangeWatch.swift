@@ -1,3 +1,5 @@
+import TurnpikeKit
+
 /// What polling the generation of keys and users says about what was cached. A value without I/O.
 ///
 /// `unconfirmed → confirmed ⇄ failing`: a poll that succeeds confirms, one that fails begins an outage.

@@ -1,3 +1,5 @@
+import TurnpikeKit
+
 extension KeyVerifier {
     /// What is known about keys and which lookups are under way. Events in, actions out; the lock is the caller's.
     ///

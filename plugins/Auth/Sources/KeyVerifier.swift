@@ -4,7 +4,7 @@ import TurnpikeKit
 
 /// Answers whose key was presented: from memory where it can, else with one lookup for all who ask at once.
 ///
-/// `run()` of the plugin calls ``tick(_:)`` each second, which keeps what is remembered honest: see ``ChangeWatch``.
+/// `run()` of the plugin calls ``tick()`` each second, which keeps what is remembered honest: see ``ChangeWatch``.
 final class KeyVerifier: Sendable {
     private let lookup: KeyLookup
     private let clock: GatewayClock

@@ -13,7 +13,7 @@ struct PresentedKey: Sendable {
     /// Throws a ``GatewayError`` with status 401 otherwise.
     init(_ headers: HTTPHeaders) throws {
         var found: String?
-        for (name, value) in headers where Self.isAuthorization(name) {
+        for (name, value) in headers where name.equalsIgnoringCase("authorization") {
             guard found == nil else { throw GatewayError.severalKeys }
             found = value
         }
@@ -31,13 +31,6 @@ struct PresentedKey: Sendable {
     func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         var value = header.reveal()
         return value.withUTF8 { body(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer($0)[offset...])) }
-    }
-
-    private static func isAuthorization(_ name: String) -> Bool {
-        let wanted: StaticString = "authorization"
-        guard name.utf8.count == wanted.utf8CodeUnitCount else { return false }
-        return zip(name.utf8, UnsafeBufferPointer(start: wanted.utf8Start, count: wanted.utf8CodeUnitCount))
-            .allSatisfy { $0 | 0x20 == $1 }
     }
 
     /// Where the token begins behind `Bearer` and spaces; nil for another scheme, or none.

@@ -39,10 +39,7 @@ struct TurnCommitter: Sendable {
         guard let planned = exchange[PlannedTurnKey.self] else {
             throw GatewayError.internalError("a turn without a plan was to be stored")
         }
-        exchange.note {
-            $0.captureStatus = answer.status.rawValue
-            if let usage = answer.usage { $0.usage = usage }
-        }
+        exchange.note { $0.captureStatus = answer.status.rawValue }
         do {
             var draft = try TurnDraft(id: turnID, planned, in: key, answer: answer.message)
             complete(&draft, answer)
@@ -66,7 +63,7 @@ struct TurnCommitter: Sendable {
     /// The answer is the client's all the same.
     private func sessionIsGone() {
         exchange.note { $0.captureStatus = "session_deleted" }
-        exchange.logger.info("The session was deleted while its answer was on the way; the turn is not stored.")
+        exchange.logger.debug("The session was deleted while its answer was on the way; the turn is not stored.")
     }
 
     /// A name must not cost the turn.

@@ -72,9 +72,7 @@ struct ModelsMiddleware: Middleware {
             return RoutePlan(requestedModel: nil, targets: [RouteTarget(provider: provider, model: nil)])
         }
         guard endpoint == .stateful else {
-            throw GatewayError(
-                .client, .notFound, code: "unknown_url",
-                "Unknown request URL: \(request.head.method.rawValue) \(request.head.path.prefix(200)).")
+            throw GatewayError.unknownURL(request.head)
         }
         throw GatewayError(
             .client, .forbidden, code: "endpoint_not_enabled",

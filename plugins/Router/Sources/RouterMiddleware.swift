@@ -24,7 +24,7 @@ struct RouterMiddleware: Middleware {
                     return answer(response, from: target, in: exchange)
                 }
             } catch let error as GatewayError where !isLast && error.retry == .safe && error.source == .upstream {
-                exchange.logger.info(
+                exchange.logger.debug(
                     "A target failed; the next one is tried.",
                     metadata: ["provider": "\(target.provider.name)", "error": "\(error.debugDescription)"])
             }

@@ -106,16 +106,15 @@ let package = Package(
             "TurnpikeRuntime",
             [
                 "TurnpikeKit", "OpenAIWire", "Persistence", "Conversations", "Server", "Upstream", nio, nioHTTP1,
-                nioPosix,
-                logging, lifecycle, yams,
+                nioPosix, logging, lifecycle, yams,
             ]),
         .executableTarget(
             name: "TurnpikeCLI",
             dependencies: [
                 "TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", "PersistenceSQLite", "Conversations",
                 "Server", "Upstream", "EchoProvider", "ActivityPlugin", "AuthPlugin", "SessionPlugin", "ModelsPlugin",
-                "CapturePlugin",
-                "HistoryPlugin", "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio, nioHTTP1, nioPosix,
+                "CapturePlugin", "HistoryPlugin", "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio,
+                nioHTTP1, nioPosix,
             ],
             swiftSettings: settings),
 

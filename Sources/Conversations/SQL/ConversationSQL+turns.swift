@@ -9,7 +9,7 @@ extension ConversationSQL {
     static func lock(_ keys: ArraySlice<SessionKey>, _ dialect: Dialect) -> SQL {
         let rows = keys.map { "(user_id = \($0.owner) AND session_id = \($0.session))" as SQL }
         return "SELECT \(raw: SessionRow.list) FROM sessions WHERE (\(sql: any(of: rows))) AND deleted_us IS NULL "
-            + SQL(raw: dialect == .sqlite ? "" : "ORDER BY user_id, session_id FOR UPDATE")
+            + SQL(raw: "ORDER BY user_id, session_id \(dialect.forUpdate)")
     }
 
     /// Which of these turns are stored already.
@@ -87,11 +87,9 @@ extension ConversationSQL {
     }
 
     static func setSystem(_ key: SessionKey, _ system: SystemMessages, _ dialect: Dialect) -> SQL {
-        let onConflict =
-            dialect == .sqlite ? "ON CONFLICT (user_id, session_id) DO UPDATE SET" : "ON DUPLICATE KEY UPDATE"
-        return """
-            INSERT INTO session_systems (user_id, session_id, body) VALUES (\(key.owner), \(key.session), \(system.body)) \
-            \(raw: onConflict) body = \(system.body)
-            """
+        """
+        INSERT INTO session_systems (user_id, session_id, body) VALUES (\(key.owner), \(key.session), \(system.body)) \
+        \(raw: dialect.orUpdate("user_id, session_id")) body = \(system.body)
+        """
     }
 }

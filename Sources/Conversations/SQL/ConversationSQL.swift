@@ -36,12 +36,10 @@ enum ConversationSQL {
 
     /// Adds to the number of a user's sessions.
     static func count(_ change: Int, of owner: UniqueID, _ dialect: Dialect) -> SQL {
-        let onConflict =
-            dialect == .sqlite ? "ON CONFLICT (user_id) DO UPDATE SET" : "ON DUPLICATE KEY UPDATE"
-        return """
-            INSERT INTO session_totals (user_id, active) VALUES (\(owner), \(change)) \
-            \(raw: onConflict) active = active + \(change)
-            """
+        """
+        INSERT INTO session_totals (user_id, active) VALUES (\(owner), \(change)) \
+        \(raw: dialect.orUpdate("user_id")) active = active + \(change)
+        """
     }
 
     static func total(of owner: UniqueID) -> SQL { "SELECT active FROM session_totals WHERE user_id = \(owner)" }

@@ -37,6 +37,11 @@ public enum Dialect: Sendable, Hashable, CaseIterable {
     /// The end of `CREATE TABLE` for a table of big rows (SQLite is slower without a rowid there: measured: 2.5 x slower writes).
     public var bigRows: String { self == .sqlite ? "" : "ENGINE=InnoDB" }
 
+    /// What stands between an `INSERT` and the assignments that are made instead where a row with this primary key exists.
+    public func orUpdate(_ primaryKey: String) -> String {
+        self == .sqlite ? "ON CONFLICT (\(primaryKey)) DO UPDATE SET" : "ON DUPLICATE KEY UPDATE"
+    }
+
     /// The end of an `INSERT` that leaves an existing row as it is. A row that was inserted counts as affected, one
     /// that existed does not.
     ///

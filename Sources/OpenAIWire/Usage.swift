@@ -22,15 +22,21 @@ public struct Usage: Sendable, Hashable {
         self.reasoning = reasoning
     }
 
-    /// Reads a `usage` object. What is missing, null, negative or no number counts as 0, a missing total as the sum;
-    /// nil where `value` is no object.
+    /// More tokens than any exchange has. Counts are added up over the exchanges of a session and of a user, so an
+    /// upstream that reports more must not make the sums overflow.
+    private static let maximumCount = Int(Int32.max)
+
+    /// Reads a `usage` object. What is missing, null, negative or no number counts as 0, a missing total as the sum,
+    /// what is absurdly large as 2,147,483,647; nil where `value` is no object.
     public init?(_ value: JSONValue) {
         guard let object = try? value.object() else { return nil }
-        func count(_ object: JSONObject?, _ key: String) -> Int { max(0, object?[key]?.int ?? 0) }
+        func count(_ object: JSONObject?, _ key: String) -> Int { Self.bounded(object?[key]?.int ?? 0) }
         self.init(
             prompt: count(object, "prompt_tokens"), completion: count(object, "completion_tokens"),
             cachedPrompt: count(try? object["prompt_tokens_details"]?.object(), "cached_tokens"),
             reasoning: count(try? object["completion_tokens_details"]?.object(), "reasoning_tokens"))
-        total = object["total_tokens"]?.int.map { max(0, $0) } ?? total
+        total = object["total_tokens"]?.int.map(Self.bounded) ?? total
     }
+
+    private static func bounded(_ count: Int) -> Int { min(max(0, count), maximumCount) }
 }

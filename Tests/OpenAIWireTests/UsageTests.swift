@@ -23,4 +23,17 @@ import Testing
                 == Usage(prompt: 0, completion: 0))
         #expect(try usage("null") == nil)
     }
+
+    /// Counts are added up over the turns of a session: what no model can have counted must not overflow the sum.
+    @Test func boundsWhatNoModelCanHaveCounted() throws {
+        let most = "\(Int.max)"
+        let usage = try #require(
+            try usage(
+                #"{"prompt_tokens":\#(most),"completion_tokens":\#(most),"total_tokens":\#(most),"#
+                    + #""prompt_tokens_details":{"cached_tokens":\#(most)}}"#))
+        #expect(usage.prompt == Int(Int32.max))
+        #expect(usage.completion == Int(Int32.max))
+        #expect(usage.total == Int(Int32.max))
+        #expect(usage.cachedPrompt == Int(Int32.max))
+    }
 }

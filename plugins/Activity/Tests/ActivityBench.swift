@@ -1,4 +1,3 @@
-import Glibc
 import Logging
 import NIOHTTP1
 import NIOPosix
@@ -16,7 +15,7 @@ import TurnpikeTesting
 final class ActivityBench: Sendable {
     static let start: Int64 = 1_800_000_000_000_000
 
-    let directory: String
+    private let file = SQLiteFixture()
     let database: SQLiteDatabase
     let time = ManualClock()
     let plugin: ActivityPlugin
@@ -26,20 +25,11 @@ final class ActivityBench: Sendable {
     let bob = Principal(userID: .generate(), userName: "bob", keyID: .generate(), keyName: "ci", scopes: .chat)
 
     init() async throws {
-        var template = Array("/tmp/turnpike-activity-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else { preconditionFailure("The system gives no temporary directory.") }
-        directory = String(cString: made)
-        database = try SQLiteDatabase(
-            path: directory + "/test.db", logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        database = try file.openFile()
         try await Migrator(ActivityMigrations.all, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             .migrate(database)
         plugin = ActivityPlugin(database: database, clock: time.clock)
         log = ActivityLog(database: database)
-    }
-
-    deinit {
-        for name in ["test.db", "test.db-wal", "test.db-shm"] { unlink("\(directory)/\(name)") }
-        rmdir(directory)
     }
 
     func exchange(

@@ -383,9 +383,11 @@ import TurnpikeTesting
         #expect(answer.early == events.joined())
     }
 
-    @Test func withoutASessionUsageIsHiddenAgainAndNothingIsHeld() async throws {
+    @Test(arguments: [#""choices":[],"#, ""])
+    func withoutASessionUsageIsHiddenAgainAndNothingIsHeld(choices: String) async throws {
         let chain = try await chain(asksForUsage: true)
-        let usage = #"data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"# + "\n\n"
+        let usage =
+            "data: {" + choices + #""usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"# + "\n\n"
         let events = stream("a", "b")
         chain.upstream.reply(.events(Array(events.dropLast()) + [usage, "data: [DONE]\n\n"]))
         let answer = try await chain.send(Call(#"{"model":"m","stream":true,"messages":[\#(user("hi"))]}"#))

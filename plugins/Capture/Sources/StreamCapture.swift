@@ -42,8 +42,7 @@ struct StreamCapture: ResponseTransformer {
         let facts = try take(data)
         if facts.finishes || facts.hasError { isHolding = true }
         guard hidesUsage else { return try release(event, isChanged: false) }
-        if facts.isUsageOnly { return .withhold }
-        let shown = UsageHiding.removingNullUsage(event)
+        guard let shown = UsageAsking.shown(event, isUsageOnly: facts.isUsageOnly) else { return .withhold }
         return try release(shown, isChanged: shown.raw.readableBytes != event.raw.readableBytes)
     }
 

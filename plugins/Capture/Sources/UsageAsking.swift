@@ -14,10 +14,8 @@ enum UsageAsking {
     }
 
     /// What the client sees of an event: nothing of the extra chunk, and none of the `"usage": null` that asking causes.
-    static func hidden(_ event: ServerSentEvent, isUsageOnly: Bool) -> EventAction {
-        if isUsageOnly { return .withhold }
-        let shown = UsageHiding.removingNullUsage(event)
-        return shown.raw.readableBytes == event.raw.readableBytes ? .pass : .replace([shown])
+    static func shown(_ event: ServerSentEvent, isUsageOnly: Bool) -> ServerSentEvent? {
+        isUsageOnly ? nil : UsageHiding.removingNullUsage(event)
     }
 }
 
@@ -27,7 +25,9 @@ struct UsageHider: ResponseTransformer {
 
     mutating func onEvent(_ event: ServerSentEvent) throws(GatewayError) -> EventAction {
         guard let data = event.data, !event.isDone, let chunk = try? JSONObject(scanning: data) else { return .pass }
-        let isUsageOnly = chunk.nonNull("usage") != nil && (try? chunk["choices"]?.array())??.isEmpty == true
-        return UsageAsking.hidden(event, isUsageOnly: isUsageOnly)
+        let hasChoices = (try? chunk["choices"]?.array())??.isEmpty == false
+        let isUsageOnly = chunk["usage"]?.kind == .object && !hasChoices
+        guard let shown = UsageAsking.shown(event, isUsageOnly: isUsageOnly) else { return .withhold }
+        return shown.raw.readableBytes == event.raw.readableBytes ? .pass : .replace([shown])
     }
 }

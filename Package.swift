@@ -135,7 +135,11 @@ let package = Package(
             ["Conversations", "OpenAIWire", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
         tests(
             "TurnpikeRuntimeTests",
-            ["TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, logging]),
+            [
+                "TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", "PersistenceSQLite", "TurnpikeTesting",
+                nio,
+                nioHTTP1, nioPosix, logging, lifecycle,
+            ]),
         pluginTests(
             "Activity",
             [

@@ -2,7 +2,8 @@ package import Logging
 package import Persistence
 import ServiceLifecycle
 
-/// Brings the schema up to date when the database first answers, and opens the gate of `/readyz` then.
+/// Brings the schema up to date when the database first answers, opens the gate of `/readyz` then, and closes it while
+/// the database does not answer.
 ///
 /// Turnpike starts without a database: this tries again until it is there. A schema that is newer than this release, or
 /// one that cannot be changed, ends the process, because serving would break the promise of what is stored.
@@ -27,8 +28,18 @@ package struct MigrationService: Service {
     }
 
     package func run() async throws {
-        try await cancelWhenGracefulShutdown { try await migrate() }
-        try await gracefulShutdown()
+        try await cancelWhenGracefulShutdown {
+            try await migrate()
+            await watch()
+        }
+    }
+
+    /// Asks the database now and then whether it is there. What needs it finds out for itself; this is for operators.
+    private func watch() async {
+        while (try? await Task.sleep(for: pause)) != nil {
+            let answers = (try? await database.read { try $0.first("SELECT 1") { try $0.integer(0) } }) != nil
+            if answers { readiness.markReady(Self.part) } else { readiness.markMissing(Self.part) }
+        }
     }
 
     private func migrate() async throws {

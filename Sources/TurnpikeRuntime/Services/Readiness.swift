@@ -9,6 +9,10 @@ package final class Readiness: Sendable {
 
     package func markReady(_ part: String) { missing.withLock { $0.removeAll { $0 == part } } }
 
+    package func markMissing(_ part: String) {
+        missing.withLock { if !$0.contains(part) { $0.append(part) } }
+    }
+
     /// The parts that are not there; empty when everything is.
     package var missingParts: [String] { missing.withLock { $0 } }
 }

@@ -25,7 +25,8 @@ enum KeyAdministration {
     static func user(named name: String, createIfMissing: Bool, in store: KeyStore) async throws -> UserInfo {
         if let user = try await store.findUser(named: name) { return user }
         guard createIfMissing else {
-            throw CommandFailure("there is no user “\(name)”; add --create-user, or see `turnpike users list`")
+            throw CommandFailure(
+                "there is no user “\(name)”: see `turnpike users list`; `turnpike keys create --create-user` makes one")
         }
         return try await store.createUser(name)
     }

@@ -218,3 +218,10 @@ def test_the_version_is_printed(config):
 def test_an_unknown_command_is_an_error_with_usage():
     status, out, err = turnpike("sreve")
     assert status != 0 and out == "" and "Usage" in err
+
+
+def test_serve_ends_when_its_hash_key_cannot_be_used(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    config.write_text(config.read_text().replace("hash.key", "file/hash.key"))
+    status, _, err = turnpike("serve", "--config", config)
+    assert status == 1 and "hash key" in err

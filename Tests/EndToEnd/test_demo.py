@@ -8,7 +8,7 @@ import pytest
 from harness import chat
 from harness.answers import json_answer
 from harness.client import exchange
-from harness.gateway import Demo, environment
+from harness.gateway import Demo, binary, environment
 from harness.ports import free_port
 from harness.upstream import ScriptedUpstream
 from harness.waiting import eventually
@@ -130,3 +130,13 @@ def test_an_empty_credential_counts_as_none(tmp_path):
     finally:
         assert demo.stop() == 0
     assert os.path.exists(tmp_path / "turnpike.db")
+
+
+def test_a_second_demo_on_a_port_in_use_says_so_and_leaves_the_first_ones_key_alone(demo):
+    key = Welcome(demo).value("key")
+    second = subprocess.run(
+        [binary(), "demo", "--port", str(demo.port), "--data", str(demo.log_path.parent)],
+        capture_output=True, text=True, timeout=20, env=environment(), stdin=subprocess.DEVNULL,
+    )
+    assert second.returncode == 1 and f"127.0.0.1:{demo.port} is in use" in second.stderr, second
+    assert exchange(demo.port, "GET", "/v1/models", [("Authorization", f"Bearer {key}")]).status == 200

@@ -28,8 +28,14 @@ struct Demo: AsyncParsableCommand {
     @Option(help: "The user's name.")
     var user = "demo"
 
+    func validate() throws {
+        guard (0...65_535).contains(port) else { throw ValidationError("--port takes a number from 0 to 65535.") }
+    }
+
     func run() async throws {
         try await reporting {
+            // Before the keys: a second demo on the same folder must not take the first one's key away.
+            try await ListeningPort.check("127.0.0.1", port, "--port")
             try DemoFolder.create(data)
             if let key = ProcessVariables["OPENAI_API_KEY"] {
                 let base = ProcessVariables["OPENAI_BASE_URL"] ?? "https://api.openai.com/v1"
@@ -83,8 +89,13 @@ struct Demo: AsyncParsableCommand {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await services.run() }
             tasks.addTask {
-                for await address in addresses { try await body(address) }
-                await services.triggerGracefulShutdown()
+                do {
+                    for await address in addresses { try await body(address) }
+                    await services.triggerGracefulShutdown()
+                } catch {
+                    await services.triggerGracefulShutdown()
+                    throw error
+                }
             }
             try await tasks.waitForAll()
         }

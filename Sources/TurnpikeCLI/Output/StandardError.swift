@@ -16,7 +16,7 @@ func reporting(_ command: () async throws -> Void) async throws {
     do {
         try await command()
     } catch let error as DatabaseError {
-        StandardError.print("turnpike: \(error.debugDescription)")
+        StandardError.print("turnpike: the database: \(error.reason)")
         throw ExitCode.failure
     } catch let error as ExitCode {
         throw error

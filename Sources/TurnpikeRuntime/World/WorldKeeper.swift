@@ -22,25 +22,48 @@ package final class WorldKeeper: Service {
         self.logger = logger
     }
 
+    private enum Event {
+        case configurationChanged
+        case pluginFailed(any Error)
+    }
+
     package func run() async throws {
+        let (events, report) = AsyncStream.makeStream(of: Event.self)
         try await withThrowingDiscardingTaskGroup { group in
-            var current = start(gateway.world, in: &group)
-            for await _ in changes.cancelOnGracefulShutdown() {
-                guard let next = rebuilt() else { continue }
-                current = start(next, in: &group)
-                gateway.replaceWorld(with: next)
-                logger.notice("The configuration was reloaded.")
+            group.addTask { [changes] in
+                for await _ in changes.cancelOnGracefulShutdown() { report.yield(.configurationChanged) }
+            }
+            var current = start(gateway.world, in: &group, report)
+            for await event in events.cancelOnGracefulShutdown() {
+                switch event {
+                case .pluginFailed(let error): throw error
+                case .configurationChanged:
+                    guard let next = rebuilt() else { continue }
+                    current = start(next, in: &group, report)
+                    gateway.replaceWorld(with: next)
+                    logger.notice("The configuration was reloaded.")
+                }
             }
             // The last exchanges have ended before this service is asked to stop.
             await current.triggerGracefulShutdown()
         }
     }
 
-    /// Starts the plugins of a world; they end with it.
-    private func start(_ world: World, in group: inout ThrowingDiscardingTaskGroup<any Error>) -> ServiceGroup {
+    /// Starts the plugins of a world; they end with it. One that fails is reported: a child's error alone would not
+    /// wake the loop that waits for changes.
+    private func start(
+        _ world: World, in group: inout ThrowingDiscardingTaskGroup<any Error>,
+        _ report: AsyncStream<Event>.Continuation
+    ) -> ServiceGroup {
         let plugins = ServiceGroup(configuration: .init(services: world.plugins.map(\.plugin), logger: logger))
         world.whenGone { Task { await plugins.triggerGracefulShutdown() } }
-        group.addTask { try await plugins.run() }
+        group.addTask {
+            do {
+                try await plugins.run()
+            } catch {
+                report.yield(.pluginFailed(error))
+            }
+        }
         return plugins
     }
 

@@ -27,6 +27,10 @@ import TurnpikeKit
     @Test(arguments: [
         "/v1/audio/../files", "/v1/audio/%2e%2e/files", "/v1/models/..%2ffiles", "/v1/./files", "/v1/audio/%",
         "/v1/audio/%ff",
+        // Backslashes, path parameters and a second decoding are what some servers make dot segments of.
+        #"/v1/audio/..\files"#, "/v1/audio/..%5cfiles", "/v1/audio/..;/files", "/v1/models/%252e%252e%252ffiles",
+        // A combining mark behind a slash, or a prepended sign before it, is one character with it.
+        "/v1/audio/../%CC%81%D8%80/../files",
     ])
     func refusesPathsThatAnUpstreamMightResolve(path: String) {
         #expect { try Endpoint.classify(RequestHead(method: .GET, target: path)) } throws: {

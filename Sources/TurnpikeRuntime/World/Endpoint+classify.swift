@@ -26,11 +26,24 @@ extension Endpoint {
         return .unknown
     }
 
-    /// Whether the path has neither a dot segment nor a broken escape. Without an escape or a dot there is nothing to look at.
+    /// Whether the path has neither a dot segment nor a broken escape. Without an escape or a dot there is nothing to
+    /// look at.
+    ///
+    /// Upstreams differ in what they make of a path, and may stand behind a proxy that decodes it once more: a backslash
+    /// counts as a slash, what follows a semicolon as no part of the segment, and what is still escaped is decoded again.
     private static func isPlain(_ path: Substring) -> Bool {
         guard path.utf8.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: ".") }) else { return true }
-        guard let decoded = PercentEncoding.decode(path) else { return false }
-        return !decoded.split(separator: "/").contains { $0 == ".." || $0 == "." }
+        guard let decoded = PercentEncoding.decode(path), !hasDotSegment(decoded) else { return false }
+        guard let again = PercentEncoding.decode(Substring(decoded)) else { return true }
+        return !hasDotSegment(again)
+    }
+
+    /// By bytes: a slash with a combining mark behind it is one character, and another one.
+    private static func hasDotSegment(_ path: String) -> Bool {
+        path.utf8.split(whereSeparator: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }).contains { segment in
+            let name = segment.prefix { $0 != UInt8(ascii: ";") }
+            return name.count <= 2 && !name.isEmpty && name.allSatisfy { $0 == UInt8(ascii: ".") }
+        }
     }
 
     private static let exact: [Substring: Endpoint] = [

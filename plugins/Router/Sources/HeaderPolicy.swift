@@ -44,10 +44,12 @@ enum HeaderPolicy {
     }
 
     /// The client's credentials and its place in the network, which are none of the provider's business; what selects an
-    /// account belongs to the provider's credential.
+    /// account belongs to the provider's credential. Nor may a header name another method, path or proxy than the request
+    /// does: some servers obey it, and the endpoint would not be the one that was let through.
     private static func isForRequestsOnly(_ name: String) -> Bool {
         switch name.utf8.count {
         case 3: if name.equalsIgnoringCase("via") { return true }
+        case 5: if name.equalsIgnoringCase("proxy") { return true }
         case 6: if name.equalsIgnoringCase("cookie") { return true }
         case 7: if name.equalsIgnoringCase("api-key") { return true }
         case 9:
@@ -59,20 +61,33 @@ enum HeaderPolicy {
         case 12: if name.equalsIgnoringCase("x-session-id") { return true }
         case 13: if name.equalsIgnoringCase("authorization") { return true }
         case 14:
-            if name.equalsIgnoringCase("x-history-mode") || name.equalsIgnoringCase("openai-project") { return true }
+            if name.equalsIgnoringCase("x-history-mode") || name.equalsIgnoringCase("openai-project")
+                || name.equalsIgnoringCase("true-client-ip")
+            {
+                return true
+            }
+        case 11: if name.equalsIgnoringCase("x-client-ip") { return true }
+        case 17: if name.equalsIgnoringCase("x-method-override") { return true }
         case 19: if name.equalsIgnoringCase("openai-organization") { return true }
         default: break
         }
         return name.hasPrefixIgnoringCase("x-forwarded-") || name.hasPrefixIgnoringCase("x-turnpike-")
             || name.hasPrefixIgnoringCase("cf-") || name.hasPrefixIgnoringCase("x-envoy-")
+            || name.hasPrefixIgnoringCase("x-http-method") || name.hasPrefixIgnoringCase("x-original-")
+            || name.hasPrefixIgnoringCase("x-rewrite-")
     }
 
-    /// Cookies of the provider's must not reach our users, and its policies are about its own host name.
+    /// Cookies of the provider's must not reach our users, nor may its credential, should it send that back, or whose
+    /// account it is; its policies are about its own host name; and which session an answer belongs to is ours to say.
     private static func isForResponsesOnly(_ name: String) -> Bool {
         switch name.utf8.count {
         case 7: if name.equalsIgnoringCase("alt-svc") { return true }
         case 10: if name.equalsIgnoringCase("set-cookie") { return true }
+        case 12: if name.equalsIgnoringCase("x-session-id") { return true }
+        case 13: if name.equalsIgnoringCase("authorization") { return true }
+        case 14: if name.equalsIgnoringCase("openai-project") { return true }
         case 15: if name.equalsIgnoringCase("public-key-pins") { return true }
+        case 19: if name.equalsIgnoringCase("openai-organization") { return true }
         case 25: if name.equalsIgnoringCase("strict-transport-security") { return true }
         default: break
         }

@@ -76,7 +76,8 @@ private final class WatchedBody: BodySource {
             "Connection": "x-hop",
             "x-hop": "1", "Host": "h", "Content-Length": "9", "X-Stainless-Lang": "python", "x-session-id": "s",
             "OpenAI-Organization": "o",
-            "X-Turnpike-Debug": "1",
+            "X-Turnpike-Debug": "1", "X-HTTP-Method-Override": "DELETE", "X-Original-URL": "/v1/files",
+            "X-Rewrite-URL": "/v1/files", "Proxy": "http://elsewhere", "True-Client-IP": "1",
         ]
         _ = try await route(client, [RouteTarget(provider: one, model: "m")], headers: headers)
         #expect(
@@ -89,7 +90,8 @@ private final class WatchedBody: BodySource {
         let headers: HTTPHeaders = [
             "Content-Type": "x", "X-Request-ID": "up-1", "Set-Cookie": "c", "Transfer-Encoding": "chunked",
             "Content-Length": "2",
-            "openai-version": "1", "X-Turnpike-History": "forged",
+            "openai-version": "1", "X-Turnpike-History": "forged", "X-Session-ID": "forged",
+            "Authorization": "Bearer sk-one", "OpenAI-Organization": "org-1", "OpenAI-Project": "proj-1",
         ]
         let client = ScriptedClient([.success(Response(status: .ok, headers: headers))])
         let (response, exchange) = try await route(client, [RouteTarget(provider: one, model: "m")])

@@ -41,6 +41,14 @@ import TurnpikeTesting
         #expect(chain.upstream.last.head.headers["Accept-Encoding"] == ["identity"])
     }
 
+    @Test(arguments: ["application/json ; charset=utf-8", "Application/JSON\t;charset=utf-8"])
+    func aContentTypeMayHaveSpacesBeforeItsParameters(type: String) async throws {
+        let chain = try await chain()
+        chain.upstream.reply(.raw(completion("hello"), headers: ["Content-Type": type]))
+        _ = try await chain.send(ask(""))
+        #expect(try await stored(chain) == [user("hi"), assistant("hello")])
+    }
+
     @Test(arguments: [("length", "incomplete"), ("content_filter", "incomplete"), ("tool_calls", "complete")])
     func theStatusIsWhatTheFinishReasonSays(reason: String, status: String) async throws {
         let chain = try await chain()
@@ -345,6 +353,14 @@ import TurnpikeTesting
     }
 
     // MARK: Usage
+
+    @Test func endlessTinyEventsAfterTheEndAreNotHeld() async throws {
+        let chain = try await chain()
+        chain.upstream.reply(.events(stream("x") + [String(repeating: "\n", count: 50_000)]))
+        let answer = try await chain.send(ask())
+        #expect(answer.error?.code == "upstream_protocol_error")
+        #expect(try await stored(chain) == [user("hi"), #"{"role":"assistant","content":"x"}"#])
+    }
 
     @Test(arguments: Pieces.allCases) func usageIsAskedForAndTakenOutAgain(pieces: Pieces) async throws {
         let chain = try await chain(asksForUsage: true)

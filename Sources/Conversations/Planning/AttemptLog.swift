@@ -1,5 +1,7 @@
 import Synchronization
 
+import struct Crypto.SHA256
+
 /// Remembers the base of recent requests, so that one that is sent again can be told from one that only looks like it.
 ///
 /// A client whose "continue" was refused by the upstream sends it again, marked as a retry. If the turn before was a
@@ -11,14 +13,22 @@ package final class AttemptLog: Sendable {
     /// What makes two requests of a session the same to their client.
     package struct Key: Hashable, Sendable {
         let session: SessionKey
+        /// Of the messages, and of the header `Idempotency-Key` if the client sent it: it may be as long as a head.
         let request: StoredDigest
-        /// The header of that name, if the client sent it.
-        let idempotencyKey: String?
 
         package init(_ session: SessionKey, _ turn: IncomingTurn, idempotencyKey: String? = nil) {
             self.session = session
-            self.request = turn.digest
-            self.idempotencyKey = idempotencyKey
+            request = idempotencyKey.map { Self.digest(of: turn, under: $0) } ?? turn.digest
+        }
+
+        private static func digest(of turn: IncomingTurn, under idempotencyKey: String) -> StoredDigest {
+            var hash = SHA256()
+            hash.update(data: turn.digest.bytes)
+            hash.update(data: Array(idempotencyKey.utf8))
+            guard let digest = StoredDigest(bytes: Array(hash.finalize())) else {
+                preconditionFailure("SHA-256 has as many bytes as a digest.")
+            }
+            return digest
         }
     }
 

@@ -80,6 +80,6 @@ extension Response {
         let encoding = headers.first(name: "content-encoding") ?? "identity"
         guard encoding == "identity" || encoding.isEmpty else { return false }
         let type = headers.first(name: "content-type") ?? ""
-        return type.split(separator: ";").first?.lowercased() == "application/json"
+        return type.prefix { $0 != ";" && $0 != " " && $0 != "\t" }.lowercased() == "application/json"
     }
 }

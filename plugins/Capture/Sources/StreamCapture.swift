@@ -12,6 +12,8 @@ import TurnpikeKit
 struct StreamCapture: ResponseTransformer {
     /// What may follow a finish reason: a usage chunk, `[DONE]`, comments that keep the connection alive.
     static let maximumHeldBytes = 1 << 20
+    /// What an event takes beside its bytes: a blank line is an event too, and a million of them are not one megabyte.
+    private static let eventCost = 128
 
     let subscription = ResponseSubscription.events
     private let committer: TurnCommitter
@@ -69,7 +71,7 @@ struct StreamCapture: ResponseTransformer {
 
     private mutating func release(_ event: ServerSentEvent, isChanged: Bool) throws(GatewayError) -> EventAction {
         guard isHolding else { return isChanged ? .replace([event]) : .pass }
-        heldBytes += event.raw.readableBytes
+        heldBytes += event.raw.readableBytes + Self.eventCost
         guard heldBytes <= Self.maximumHeldBytes else {
             throw GatewayError(
                 .upstream, .badGateway, code: "upstream_protocol_error",

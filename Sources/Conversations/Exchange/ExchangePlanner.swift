@@ -101,7 +101,7 @@ private final class Reading: Sendable {
         self.session = session
     }
 
-    func found(_ reader: ConversationReader) throws -> SessionHistory.Found {
+    func found(_ reader: any HistoryReading) throws -> SessionHistory.Found {
         try history.read(reader, startingWith: session)
     }
 }

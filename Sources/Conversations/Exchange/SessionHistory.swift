@@ -3,7 +3,8 @@ import NIOHTTP1
 import OpenAIWire
 package import TurnpikeKit
 
-/// Reads what one request needs of its session, and plans on it, inside one closure on a database thread.
+/// Reads what one request needs of its session, and plans on it, inside one closure: on a database thread where the
+/// history comes from there.
 struct SessionHistory: Sendable {
     struct Found: Sendable {
         var plan: HistoryPlan
@@ -23,7 +24,7 @@ struct SessionHistory: Sendable {
     private static let maximumReadings = 16
 
     /// Plans on one state of the session: two statements may see different ones, and the session's version tells.
-    func read(_ reader: ConversationReader, startingWith known: Session) throws -> Found {
+    func read(_ reader: any HistoryReading, startingWith known: Session) throws -> Found {
         var session = known
         for _ in 0..<Self.maximumReadings {
             let found = try plan(reader, session)
@@ -35,7 +36,7 @@ struct SessionHistory: Sendable {
             "session_busy", "The session is being written to by too many requests at once. Try again.")
     }
 
-    private func plan(_ reader: ConversationReader, _ session: Session) throws -> Found {
+    private func plan(_ reader: any HistoryReading, _ session: Session) throws -> Found {
         if planner.needsWholeOutline(for: turn, after: session.lastTurn, repetition: repetition) {
             return try planOnOutline(reader, session)
         }
@@ -49,7 +50,7 @@ struct SessionHistory: Sendable {
         return try finish(Found(plan: plan, injected: injected), reader, session)
     }
 
-    private func planOnOutline(_ reader: ConversationReader, _ session: Session) throws -> Found {
+    private func planOnOutline(_ reader: any HistoryReading, _ session: Session) throws -> Found {
         let entries = try reader.outlines(of: session.key, in: 0..<session.nextSeq)
         let whole = HistoryOutline(
             entries: entries, activeCount: entries.count, nextSeq: session.nextSeq, lastTurn: session.lastTurn)
@@ -76,7 +77,7 @@ struct SessionHistory: Sendable {
     }
 
     /// Adds the session's instructions, or takes away what is not to be sent.
-    private func finish(_ found: Found, _ reader: ConversationReader, _ session: Session) throws -> Found {
+    private func finish(_ found: Found, _ reader: any HistoryReading, _ session: Session) throws -> Found {
         var found = found
         guard injects else {
             found.plan.withholdHistory()

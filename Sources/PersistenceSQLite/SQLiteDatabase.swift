@@ -1,6 +1,7 @@
 internal import GRDB
 public import Logging
 public import Persistence
+import Synchronization
 
 /// SQLite in one file: the embedded default.
 ///
@@ -27,28 +28,45 @@ public final class SQLiteDatabase: Persistence.Database {
     /// The threads on which accesses run.
     public let threads: DatabaseThreads
 
-    private let pool: DatabasePool
+    private enum Opening {
+        case closed
+        case open(DatabasePool)
+        case over
+    }
+
+    private let path: String
+    private let configuration: Configuration
+    private let logger: Logger
+    /// Held while the file is opened: only the database's own threads wait for it.
+    private let state = Mutex(Opening.closed)
 
     /// Opens the file, and makes it (mode 0600) and its directory (0700) where they are missing.
     ///
     /// It blocks for a few milliseconds: call it at the start, not in an exchange.
     /// - Throws: `DatabaseError` when the file cannot be opened, is not a database, or is not durable.
-    public init(path: String, configuration: Configuration = Configuration(), logger: Logger) throws {
-        try SQLiteFile.prepare(path)
+    public convenience init(path: String, configuration: Configuration = Configuration(), logger: Logger) throws {
+        self.init(openingOnUse: path, configuration: configuration, logger: logger)
         do {
-            pool = try DatabasePool(path: path, configuration: Self.settings(configuration))
-            try Self.makeDurable(pool)
+            _ = try opened()
         } catch {
+            threads.abandon()
             throw SQLiteFailure.translated(error)
         }
+    }
+
+    /// Opens the file when it is first used, on a thread of the database's own, and tries again at each use until it
+    /// can: for a server, which starts although its database is away.
+    public init(openingOnUse path: String, configuration: Configuration = Configuration(), logger: Logger) {
+        self.path = path
+        self.configuration = configuration
+        self.logger = logger
         threads = DatabaseThreads("sqlite", readers: configuration.readers, writers: 1, shards: 1)
-        logger.debug("The database is open.", metadata: ["path": "\(path)"])
     }
 
     /// Runs `body` on a pooled reader, outside of a transaction.
     public func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
         do {
-            return try pool.unsafeRead { try body(SQLiteConnection($0)) }
+            return try opened().unsafeRead { try body(SQLiteConnection($0)) }
         } catch {
             throw SQLiteFailure.translated(error)
         }
@@ -57,7 +75,7 @@ public final class SQLiteDatabase: Persistence.Database {
     /// Runs `body` in a transaction that holds the write lock from its beginning.
     public func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
         do {
-            return try pool.writeWithoutTransaction { handle in
+            return try opened().writeWithoutTransaction { handle in
                 let connection = SQLiteConnection(handle)
                 try connection.begin()
                 let value: Value
@@ -78,8 +96,29 @@ public final class SQLiteDatabase: Persistence.Database {
     /// Finishes what was taken and closes the file.
     public func close() async {
         await threads.close()
-        // Fails only while a connection is in use, which the ended threads exclude; a second call finds it closed.
-        try? pool.close()
+        let pool = state.withLock { state -> DatabasePool? in
+            defer { state = .over }
+            guard case .open(let pool) = state else { return nil }
+            return pool
+        }
+        // Fails only while a connection is in use, which the ended threads exclude.
+        try? pool?.close()
+    }
+
+    private func opened() throws -> DatabasePool {
+        try state.withLock { state in
+            switch state {
+            case .open(let pool): return pool
+            case .over: throw Persistence.DatabaseError(.unavailable, "the database is closed")
+            case .closed:
+                try SQLiteFile.prepare(path)
+                let pool = try DatabasePool(path: path, configuration: Self.settings(configuration))
+                try Self.makeDurable(pool)
+                logger.debug("The database is open.", metadata: ["path": "\(path)"])
+                state = .open(pool)
+                return pool
+            }
+        }
     }
 
     private static func settings(_ configuration: Configuration) -> GRDB.Configuration {

@@ -30,22 +30,30 @@ struct Composition {
         self.configuration = configuration
         logger = Logger(label: "turnpike")
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads == 0 ? System.coreCount : threads)
-        database = try Self.database(configuration.database, logger: logger)
+        database = Self.database(configuration.database, logger: logger)
         upstream = try CurlUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
         builder = Self.builder(database, upstream: upstream, readiness: readiness, logger: logger)
     }
 
     /// Throws what is wrong with a configuration. Opens nothing and writes nothing.
-    static func check(_ configuration: GatewayConfiguration) throws {
+    static func check(_ configuration: GatewayConfiguration) throws { _ = try unopenedWorld(configuration) }
+
+    /// The tables of everything that a configuration uses. Opens nothing and writes nothing.
+    static func migrations(_ configuration: GatewayConfiguration) throws -> [Migration] {
+        try unopenedWorld(configuration).plugins.flatMap(\.plugin.migrations)
+    }
+
+    private static func unopenedWorld(_ configuration: GatewayConfiguration) throws -> World {
         let logger = Logger(label: "turnpike") { _ in SwiftLogNoOpLogHandler() }
-        _ = try builder(
+        return try builder(
             UnopenedDatabase(), upstream: UnconnectedUpstream(), readiness: Readiness(waitingFor: []), logger: logger
         ).build(configuration)
     }
 
-    static func database(_ address: DatabaseAddress, logger: Logger) throws -> any Database {
+    /// The database of an address. It is opened when it is first used, and whoever uses it learns whether it can be.
+    static func database(_ address: DatabaseAddress, logger: Logger) -> any Database {
         switch address {
-        case .sqlite(let path): try SQLiteDatabase(path: path, logger: logger)
+        case .sqlite(let path): SQLiteDatabase(openingOnUse: path, logger: logger)
         }
     }
 
@@ -59,8 +67,8 @@ struct Composition {
         if let admin = server.admin { try await ListeningPort.check(admin.host, admin.port, "server.admin") }
         let gateway = try makeGateway()
         let watch = ConfigurationWatch(file)
-        let keeper = WorldKeeper(gateway, changes: watch.changes, logger: logger) { [builder] in
-            try builder.build(GatewayConfiguration.read(file ?? ""))
+        let keeper = WorldKeeper(gateway, changes: watch.changes, logger: logger) { [builder] former in
+            try builder.build(GatewayConfiguration.read(file ?? ""), replacing: former)
         }
         let migrations = MigrationService(
             database, migrations: gateway.world.plugins.flatMap(\.plugin.migrations), readiness: readiness,

@@ -11,7 +11,7 @@ enum KeyAdministration {
     static func open(_ configuration: GatewayConfiguration, _ body: (KeyStore) async throws -> Void) async throws {
         let logger = Logger(label: "turnpike")
         let auth = try AuthConfiguration(configuration.root.section("auth"))
-        let database = try Composition.database(configuration.database, logger: logger)
+        let database = Composition.database(configuration.database, logger: logger)
         do {
             _ = try await Migrator(AuthMigrations.all, logger: logger).migrate(database)
             try await body(KeyStore(database: database, hashKeys: auth.hashKeys))

@@ -1,6 +1,7 @@
 """The commands: results on stdout, words on stderr, an exit status that tells."""
 import json
 import re
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -18,7 +19,7 @@ providers:
 """
 COMMANDS = [
     [], ["serve"], ["check"], ["demo"], ["version"], ["users"], ["users", "create"], ["users", "list"], ["keys"], ["keys", "create"],
-    ["keys", "list"], ["keys", "revoke"],
+    ["keys", "list"], ["keys", "revoke"], ["migrate"],
 ]
 
 
@@ -225,3 +226,31 @@ def test_serve_ends_when_its_hash_key_cannot_be_used(config, tmp_path):
     config.write_text(config.read_text().replace("hash.key", "file/hash.key"))
     status, _, err = turnpike("serve", "--config", config)
     assert status == 1 and "hash key" in err
+
+
+# migrate
+
+
+def test_migrate_lists_and_applies_what_is_pending_and_then_nothing(config):
+    status, out, err = turnpike("migrate", "--config", config, "--dry-run", "--json")
+    assert (status, err) == (0, "")
+    pending = json.loads(out)["pending"]
+    assert {entry["component"] for entry in pending} >= {"auth", "activity", "conversations"}
+    assert all(entry["number"] >= 1 and entry["name"] and entry["steps"] for entry in pending)
+    status, out, _ = turnpike("migrate", "--config", config, "--dry-run")
+    assert status == 0 and len(out.splitlines()) == len(pending) and "pending auth 1: users, keys, changes" in out
+    status, out, _ = turnpike("migrate", "--config", config, "--json")
+    assert status == 0 and json.loads(out)["applied"] == pending
+    assert turnpike("migrate", "--config", config, "--json")[:2] == (0, '{"applied":[]}\n')
+    assert turnpike("migrate", "--config", config)[:2] == (0, "The tables are up to date.\n")
+
+
+def test_a_schema_that_is_newer_than_the_program_is_refused(config):
+    run("migrate", "--config", config)
+    with sqlite3.connect(config.parent / "turnpike.db") as database:
+        database.execute("INSERT INTO schema_versions VALUES ('auth', 99, 'from the future', 0)")
+    database.close()
+    for command in (["migrate"], ["migrate", "--dry-run"], ["serve"], ["users", "list"]):
+        status, out, err = turnpike(*command, "--config", config)
+        assert status == 1 and out == "", (command, out, err)
+        assert "the schema of auth has version 99, this program knows" in err and "use a newer one" in err, err

@@ -53,6 +53,28 @@ import TurnpikeTesting
         #expect(error?.failure == .refuse)
     }
 
+    @Test func aFileThatCannotBeOpenedYetIsOpenedOnceItCan() async throws {
+        let fixture = SQLiteFixture()
+        #expect(mkdir(fixture.path, 0o700) == 0, "a directory stands in its place")
+        let database = SQLiteDatabase(openingOnUse: fixture.path, logger: .init(label: "test"))
+        await #expect(throws: DatabaseError.self) {
+            try await database.read { try $0.first("SELECT 1") { try $0.integer(0) } }
+        }
+        rmdir(fixture.path)
+        #expect(try await database.read { try $0.first("SELECT 1") { try $0.integer(0) } } == 1)
+        await database.close()
+    }
+
+    @Test func aFileThatWasNeverOpenedIsClosedAtOnce() async throws {
+        let fixture = SQLiteFixture()
+        let database = SQLiteDatabase(openingOnUse: fixture.path, logger: .init(label: "test"))
+        await database.close()
+        #expect(throws: DatabaseError.self) {
+            try database.blockingRead { try $0.first("SELECT 1") { try $0.integer(0) } }
+        }
+        #expect(access(fixture.path, F_OK) != 0)
+    }
+
     @Test func aLockThatAnotherProcessHoldsIsWaitedForAndThenReported() async throws {
         let fixture = SQLiteFixture()
         let first = try fixture.openFile()

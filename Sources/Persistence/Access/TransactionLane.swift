@@ -21,6 +21,8 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
 
     private let shards: [Monitor<Queue>]
     private let ended: Countdown
+    private let threads: DatabaseThreads
+    private let registration: DatabaseThreads.Registration?
 
     /// Makes a lane and starts its threads.
     ///
@@ -45,8 +47,9 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
                 ended.leave()
             }
         }
-        let isOpen = database.threads.register { await Self.drain(shards, ended) }
-        if !isOpen { Self.close(shards) }
+        threads = database.threads
+        registration = threads.register { await Self.drain(shards, ended) }
+        if registration == nil { Self.close(shards) }
     }
 
     /// Writes an item and waits for its commit.
@@ -88,6 +91,7 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
     /// Takes no more items, writes those that were taken, and ends the threads. `Database.close()` does it too.
     public func drain() async {
         await Self.drain(shards, ended)
+        if let registration { threads.unregister(registration) }
     }
 
     private static func drain(_ shards: [Monitor<Queue>], _ ended: Countdown) async {

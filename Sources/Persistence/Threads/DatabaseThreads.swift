@@ -3,9 +3,13 @@ import Synchronization
 /// The threads of one database and the lanes that write to it: what `close()` has to end, in order.
 public final class DatabaseThreads: Sendable {
     private struct Lanes {
-        var drains: [@Sendable () async -> Void] = []
+        var drains: [UInt64: @Sendable () async -> Void] = [:]
+        var last: UInt64 = 0
         var isClosed = false
     }
+
+    /// Names a lane until it is drained.
+    typealias Registration = UInt64
 
     package let readers: WorkerThreads
     package let writers: WorkerThreads
@@ -19,23 +23,38 @@ public final class DatabaseThreads: Sendable {
         self.shards = shards
     }
 
-    /// Remembers how a lane is drained. False when the database is already closed.
-    func register(drain: @escaping @Sendable () async -> Void) -> Bool {
+    /// Remembers how a lane is drained. Nil when the database is already closed.
+    func register(drain: @escaping @Sendable () async -> Void) -> Registration? {
         lanes.withLock { lanes in
-            guard !lanes.isClosed else { return false }
-            lanes.drains.append(drain)
-            return true
+            guard !lanes.isClosed else { return nil }
+            lanes.last += 1
+            lanes.drains[lanes.last] = drain
+            return lanes.last
         }
     }
+
+    /// Forgets a lane that has ended before its database: each reload of a configuration leaves some.
+    func unregister(_ lane: Registration) {
+        lanes.withLock { $0.drains[lane] = nil }
+    }
+
+    /// How many lanes have not ended.
+    package var laneCount: Int { lanes.withLock { $0.drains.count } }
 
     /// Drains the lanes, then ends the threads. Back ends call it before they close their connections.
     package func close() async {
         let drains = lanes.withLock { lanes in
             lanes.isClosed = true
-            return lanes.drains
+            return lanes.drains.values
         }
         for drain in drains { await drain() }
         await writers.close()
         await readers.close()
+    }
+
+    /// Ends the threads of a database that could not be opened, without waiting: nothing was given to them.
+    package func abandon() {
+        writers.abandon()
+        readers.abandon()
     }
 }

@@ -49,9 +49,14 @@ package final class WorkerThreads: Sendable {
 
     /// Takes no more jobs, finishes those that wait, and returns when the threads have ended.
     package func close() async {
+        abandon()
+        await ended.wait()
+    }
+
+    /// The same without waiting.
+    func abandon() {
         monitor.withLock { $0.isClosed = true }
         monitor.broadcast()
-        await ended.wait()
     }
 
     private static func next(_ monitor: Monitor<State>) -> Job? {

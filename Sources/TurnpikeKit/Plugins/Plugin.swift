@@ -53,11 +53,16 @@ public struct PluginFactory: Sendable {
 public struct PluginSetup: Sendable {
     /// The plugin's own part of the configuration. Read every key, always: what nobody reads is refused as unknown.
     public let configuration: ConfigurationSection
+    /// What outlives a reload of the configuration.
+    public let inheritance: Inheritance
     private let resources: Resources
 
-    package init(configuration: ConfigurationSection, resources: Resources) {
+    package init(
+        configuration: ConfigurationSection, resources: Resources, inheritance: Inheritance = Inheritance()
+    ) {
         self.configuration = configuration
         self.resources = resources
+        self.inheritance = inheritance
     }
 
     /// Something that the host provides, such as the database. A missing one is an error of the composition root.

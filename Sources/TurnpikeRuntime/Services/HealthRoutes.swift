@@ -5,24 +5,40 @@ package import TurnpikeKit
 
 /// `/healthz` and `/readyz`, for those who run Turnpike: no key, no activity row.
 package enum HealthRoutes {
-    /// `healthz` says that the process answers, `readyz` that it can do its work.
+    /// `healthz` says that the process answers, `readyz` that it can do its work, and if not, why.
     package static func all(_ readiness: Readiness) -> [Route] {
         [
-            Route(.GET, "/healthz", access: .anyone) { _, _, _ in .json(status("ok")) },
+            Route(.GET, "/healthz", access: .anyone) { _, _, _ in
+                .json(JSONWriter.object { $0.member("status", "ok") })
+            },
             Route(.GET, "/readyz", access: .anyone) { _, _, _ in
-                let missing = readiness.missingParts
-                return missing.isEmpty
-                    ? .json(status("ready")) : .json(status("not ready", missing: missing), status: .serviceUnavailable)
+                let missing = readiness.missing
+                return .json(
+                    status(missing, readiness.reports), status: missing.isEmpty ? .ok : .serviceUnavailable)
             },
         ]
     }
 
-    private static func status(_ word: String, missing: [String] = []) -> ByteBuffer {
+    private static func status(_ missing: [Readiness.Missing], _ reports: [Readiness.Report]) -> ByteBuffer {
         JSONWriter.object { json in
-            json.member("status", word)
+            json.member("status", missing.isEmpty ? "ready" : "not ready")
             if !missing.isEmpty {
-                json.array("waiting_for") { parts in
-                    for part in missing { parts.element(part) }
+                json.array("waiting_for") { parts in for missing in missing { parts.element(missing.part) } }
+                json.object("reasons") { reasons in
+                    for missing in missing { reasons.member(missing.part, missing.reason) }
+                }
+            }
+            let problems = reports.filter { !$0.problems.isEmpty }
+            if !problems.isEmpty {
+                json.object("problems") { parts in
+                    for report in problems {
+                        parts.array(report.part) { list in for problem in report.problems { list.element(problem) } }
+                    }
+                }
+            }
+            for report in reports where !report.numbers.isEmpty {
+                json.object(report.part) { numbers in
+                    for (name, value) in report.numbers { numbers.member(name, value) }
                 }
             }
         }

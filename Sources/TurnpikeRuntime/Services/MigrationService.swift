@@ -5,8 +5,10 @@ import ServiceLifecycle
 /// Brings the schema up to date when the database first answers, opens the gate of `/readyz` then, and closes it while
 /// the database does not answer.
 ///
-/// Turnpike starts without a database: this tries again until it is there. A schema that is newer than this release, or
-/// one that cannot be changed, ends the process, because serving would break the promise of what is stored.
+/// Turnpike starts without a database: this tries again, after growing pauses, until it is there. A schema that is
+/// newer than this release, or one that cannot be changed, ends the process, because serving would break the promise of
+/// what is stored. What only keeps the database from answering (a missing directory, a wrong password) can be mended
+/// while the process runs.
 package struct MigrationService: Service {
     package static let part = "database"
 
@@ -16,6 +18,8 @@ package struct MigrationService: Service {
     private let logger: Logger
     private let pause: Duration
 
+    /// - Parameter pause: Between two looks at a database that answers, and at most eight times between two attempts to
+    ///   reach one that does not.
     package init(
         _ database: any Database, migrations: [Migration], readiness: Readiness, logger: Logger,
         pause: Duration = .seconds(1)
@@ -34,32 +38,62 @@ package struct MigrationService: Service {
         }
     }
 
-    /// Asks the database now and then whether it is there. What needs it finds out for itself; this is for operators.
-    private func watch() async {
-        while (try? await Task.sleep(for: pause)) != nil {
-            let answers = (try? await database.read { try $0.first("SELECT 1") { try $0.integer(0) } }) != nil
-            if answers { readiness.markReady(Self.part) } else { readiness.markMissing(Self.part) }
+    // MARK: At the start
+
+    private func migrate() async throws {
+        var attempts = 0
+        while !Task.isCancelled {
+            do {
+                try await look("SELECT 1")
+                try await applied()
+                return readiness.markReady(Self.part)
+            } catch let error as Unusable {
+                throw error.reason
+            } catch {
+                report(error)
+                attempts += 1
+                // An eighth of the pause, then twice as long each time, up to eight of them.
+                try? await Task.sleep(for: pause / 8 * (1 << min(attempts - 1, 6)))
+            }
         }
     }
 
-    private func migrate() async throws {
-        var isFirstFailure = true
-        while !Task.isCancelled {
+    private func applied() async throws {
+        do {
+            _ = try await migrator.migrate(database)
+        } catch let error as DatabaseError where error.failure == .refuse || error.failure == .data {
+            throw Unusable(reason: error)
+        }
+    }
+
+    private struct Unusable: Error { let reason: DatabaseError }
+
+    // MARK: Afterwards
+
+    /// Asks the database now and then whether it is there. What needs it finds out for itself; this is for operators.
+    private func watch() async {
+        while (try? await Task.sleep(for: pause)) != nil {
             do {
-                _ = try await migrator.migrate(database)
-                return readiness.markReady(Self.part)
-            } catch let error as DatabaseError where error.failure == .refuse || error.failure == .data {
-                throw error
+                try await look("SELECT version FROM schema_versions")
+                if !readiness.missing.isEmpty { logger.notice("The database answers again.") }
+                readiness.markReady(Self.part)
             } catch {
-                if isFirstFailure {
-                    logger.warning(
-                        "The database does not answer; trying again until it does.",
-                        metadata: ["error": "\(String(reflecting: error))"])
-                }
-                isFirstFailure = false
-                try? await Task.sleep(for: pause)
+                report(error)
             }
         }
+    }
+
+    private func look(_ query: SQL) async throws {
+        _ = try await database.read { try $0.first(query) { try $0.integer(0) } }
+    }
+
+    /// Once per reason: an outage must not flood the log.
+    private func report(_ error: any Error) {
+        guard !Task.isCancelled else { return }
+        let reason = (error as? DatabaseError)?.debugDescription ?? "it does not answer"
+        guard !readiness.missing.contains(.init(Self.part, reason)) else { return }
+        readiness.markMissing(Self.part, because: reason)
+        logger.warning("The database cannot be used; trying again until it can.", metadata: ["error": "\(reason)"])
     }
 }
 

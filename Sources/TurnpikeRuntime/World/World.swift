@@ -8,16 +8,19 @@ package final class World: Sendable {
     package let plugins: [(id: String, plugin: any Plugin)]
     let chain: Chain
     let publicRoutes: RouteTable
+    /// What the next world's plugins get from this one's.
+    let inheritance: Inheritance
     private let onEnd = Mutex<(@Sendable () -> Void)?>(nil)
 
     init(
         configuration: GatewayConfiguration, plugins: [(id: String, plugin: any Plugin)], chain: Chain,
-        publicRoutes: RouteTable
+        publicRoutes: RouteTable, inheritance: Inheritance
     ) {
         self.configuration = configuration
         self.plugins = plugins
         self.chain = chain
         self.publicRoutes = publicRoutes
+        self.inheritance = inheritance
     }
 
     /// Runs when nobody refers to this world any more: it was replaced, and its last exchange is over.

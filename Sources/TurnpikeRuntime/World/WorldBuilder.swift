@@ -14,8 +14,11 @@ package struct WorldBuilder: Sendable {
     }
 
     /// Throws the first ``ConfigurationError``. Nothing is started and no database is touched.
-    package func build(_ configuration: GatewayConfiguration) throws -> World {
+    ///
+    /// - Parameter former: The world that this one will replace: its plugins leave their caches.
+    package func build(_ configuration: GatewayConfiguration, replacing former: World? = nil) throws -> World {
         var resources = resources
+        let inheritance = Inheritance(from: former?.inheritance)
         resources[ProvidersKey.self] = configuration.providers
         resources[BodyLimitKey.self] = configuration.server.maxBody
         let ordered = try ChainOrder(configuration, factories: factories).factories
@@ -24,7 +27,8 @@ package struct WorldBuilder: Sendable {
             let section = try factory.section.map { try configuration.root.section($0) } ?? sections.section(factory.id)
             return (
                 id: factory.id, factory: factory,
-                plugin: try factory.make(PluginSetup(configuration: section, resources: resources))
+                plugin: try factory.make(
+                    PluginSetup(configuration: section, resources: resources, inheritance: inheritance))
             )
         }
         try checkFlags(configuration)
@@ -46,7 +50,7 @@ package struct WorldBuilder: Sendable {
         }
         return World(
             configuration: configuration, plugins: plugins.map { ($0.id, $0.plugin) }, chain: Chain(links),
-            publicRoutes: RouteTable(routes.filter { $0.access == .anyone }))
+            publicRoutes: RouteTable(routes.filter { $0.access == .anyone }), inheritance: inheritance)
     }
 
     /// A flag on something that cannot be switched would be a lie: authentication, limits, the router.

@@ -9,12 +9,14 @@ import TurnpikeKit
 package final class WorldKeeper: Service {
     private let gateway: Gateway
     private let changes: AsyncStream<Void>
-    private let build: @Sendable () throws -> World
+    private let build: @Sendable (World) throws -> World
     private let logger: Logger
 
-    /// `changes` yields whenever the configuration may have changed; `build` reads it and makes a world of it.
+    /// `changes` yields whenever the configuration may have changed; `build` reads it and makes a world of
+    /// it, which replaces the one that it is given.
     package init(
-        _ gateway: Gateway, changes: AsyncStream<Void>, logger: Logger, build: @escaping @Sendable () throws -> World
+        _ gateway: Gateway, changes: AsyncStream<Void>, logger: Logger,
+        build: @escaping @Sendable (World) throws -> World
     ) {
         self.gateway = gateway
         self.changes = changes
@@ -69,7 +71,7 @@ package final class WorldKeeper: Service {
 
     private func rebuilt() -> World? {
         do {
-            let world = try build()
+            let world = try build(gateway.world)
             for key in world.configuration.needingRestart(since: gateway.world.configuration) {
                 logger.warning("This change needs a restart to take effect.", metadata: ["key": "\(key)"])
             }

@@ -15,6 +15,7 @@ enum LaneConformance {
             ConformanceCase("a full queue refuses, and keeps what it took", overload),
             ConformanceCase("a lane that lingers gathers its items", linger),
             ConformanceCase("closing writes what was taken", closing),
+            ConformanceCase("a lane that was drained is forgotten by its database", forgotten),
         ]
     }
 
@@ -233,5 +234,13 @@ enum LaneConformance {
         await database.close()
         try await expectFailure([.unavailable], "a closed lane") { try await lane.write(Item(value: 101)) }
         try await fixture.with { try expectEqual(try await values($0).count, 100, "the rows") }
+    }
+
+    @Sendable private static func forgotten(_ fixture: any DatabaseFixture) async throws {
+        try await fixture.with { database in
+            let before = database.threads.laneCount
+            for _ in 0..<3 { await Lane("test", on: database, apply: apply).drain() }
+            try expectEqual(database.threads.laneCount, before, "lanes that the database waits for")
+        }
     }
 }

@@ -100,16 +100,17 @@ def answers(url):
 class Gateway(Process):
     """`turnpike serve` on free ports, with a SQLite database in `directory`.
 
-    `settings` are top-level keys of the configuration that replace or add to the defaults here.
+    `settings` are top-level keys of the configuration that replace or add to the defaults here. It is awaited until
+    the path `until` answers: /healthz for one that is not to become ready.
     """
 
-    def __init__(self, directory, providers, models=None, **settings):
+    def __init__(self, directory, providers, models=None, until="/readyz", **settings):
         self.directory, self.port, self.admin_port = Path(directory), free_port(), free_port()
         self.config_path = self.directory / "turnpike.yaml"
         (self.directory / "hash.key").write_text(HASH_KEY)
         self.config_path.write_text(json.dumps(self._configuration(providers, models, settings), indent=2))
         arguments = [binary(), "serve", "--config", self.config_path]
-        super().__init__(arguments, f"http://127.0.0.1:{self.port}/readyz", directory)
+        super().__init__(arguments, f"http://127.0.0.1:{self.port}{until}", directory)
 
     @property
     def base_url(self):

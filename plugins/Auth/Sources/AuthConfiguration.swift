@@ -67,7 +67,7 @@ package struct AuthConfiguration: Sendable {
 }
 
 /// How many verified keys are kept, and for how long they are believed.
-package struct KeyCacheLimits: Sendable {
+package struct KeyCacheLimits: Sendable, Equatable {
     /// Verified keys; about 300 bytes each. An eighth of it for refused ones.
     package var entries = 16_384
     /// How long a verified key is believed before it is looked up again.

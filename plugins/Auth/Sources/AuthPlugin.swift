@@ -4,10 +4,18 @@ package import TurnpikeKit
 
 /// Keys per user: authenticates every request, and keeps users and keys.
 package final class AuthPlugin: Plugin {
-    package static let factory = PluginFactory(id: "auth", stage: .authenticate, section: "auth") { setup in
-        AuthPlugin(
-            try AuthConfiguration(setup.configuration), database: setup[DatabaseKey.self], clock: setup[ClockKey.self])
+    package static let factory = PluginFactory(id: id, stage: .authenticate, section: id) { setup in
+        let configuration = try AuthConfiguration(setup.configuration)
+        let (database, clock) = (setup[DatabaseKey.self], setup[ClockKey.self])
+        // A reload in an outage must not forget whom it may let in.
+        let verifier = setup.inheritance.succeed(id) { (former: KeyVerifier?) in
+            if let former, former.fits(configuration) { return former }
+            return KeyVerifier(configuration, database: database, clock: clock)
+        }
+        return AuthPlugin(configuration, database: database, clock: clock, verifier: verifier)
     }
+
+    private static let id = "auth"
 
     package let middleware: (any Middleware)?
     package let migrations = AuthMigrations.all
@@ -18,18 +26,18 @@ package final class AuthPlugin: Plugin {
     private let hashKeys: HashKeySource
     private let pollInterval: Duration
 
-    init(_ configuration: AuthConfiguration, database: any Database, clock: GatewayClock) {
+    init(_ configuration: AuthConfiguration, database: any Database, clock: GatewayClock, verifier: KeyVerifier) {
         hashKeys = configuration.hashKeys
         pollInterval = configuration.cache.pollInterval
         keyStore = KeyStore(database: database, hashKeys: hashKeys, clock: clock)
-        verifier = KeyVerifier(
-            KeyLookup(database: database, hashKeys: hashKeys), limits: configuration.cache, clock: clock)
+        self.verifier = verifier
         middleware = AuthMiddleware(verifier: verifier, clock: clock)
     }
 
     /// Polls for changes until the shutdown. Throws at once if there is no usable hash key.
     package func run() async throws {
         _ = try hashKeys.load()
+        try verifier.loadHashKeys()
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 repeat {

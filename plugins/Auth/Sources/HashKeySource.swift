@@ -33,17 +33,29 @@ package final class HashKeySource: Sendable {
     package func load() throws -> HashKeys {
         try loaded.withLock { loaded in
             if let loaded { return loaded }
-            var current: (id: String, secret: Secret)?
-            var former: [(id: String, secret: Secret)] = []
-            for (id, place) in places {
-                let secret = try secret(at: place, createIfMissing: id == currentID)
-                if id == currentID { current = (id, secret) } else { former.append((id, secret)) }
-            }
-            guard let current else { preconditionFailure("The configuration names a current hash key that it has.") }
-            let keys = HashKeys(current: current, former: former)
+            let keys = try read(createIfMissing: true)
             loaded = keys
             return keys
         }
+    }
+
+    /// Whether what this source has loaded is what `other` says now. Reads the files of `other`, and makes none.
+    func stillMatches(_ other: HashKeySource) -> Bool {
+        guard let mine = loaded.withLock({ $0 }), let now = try? other.read(createIfMissing: false) else {
+            return false
+        }
+        return mine == now
+    }
+
+    private func read(createIfMissing: Bool) throws -> HashKeys {
+        var current: (id: String, secret: Secret)?
+        var former: [(id: String, secret: Secret)] = []
+        for (id, place) in places {
+            let secret = try secret(at: place, createIfMissing: createIfMissing && id == currentID)
+            if id == currentID { current = (id, secret) } else { former.append((id, secret)) }
+        }
+        guard let current else { preconditionFailure("The configuration names a current hash key that it has.") }
+        return HashKeys(current: current, former: former)
     }
 
     private func secret(at place: Place, createIfMissing: Bool) throws -> Secret {

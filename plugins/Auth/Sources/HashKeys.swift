@@ -4,7 +4,7 @@ package import TurnpikeKit
 
 /// The keys that API keys are hashed with (HMAC-SHA-256): whoever reads the database alone can neither use nor test a
 /// key. New API keys are hashed with the current one; the others are for keys that were made before a rotation.
-package struct HashKeys: Sendable {
+package struct HashKeys: Sendable, Equatable {
     /// The least number of bytes of a hash key.
     package static let minimumLength = 32
 
@@ -19,6 +19,14 @@ package struct HashKeys: Sendable {
 
     /// The id of the key that new hashes are made with.
     package var currentID: String { current.id }
+
+    /// Whether every API key hashes the same under both.
+    package static func == (left: HashKeys, right: HashKeys) -> Bool {
+        func byID(_ keys: HashKeys) -> [String: SymmetricKey] {
+            Dictionary(keys.former.map { ($0.id, $0.key) }) { first, _ in first }
+        }
+        return left.current == right.current && byID(left) == byID(right)
+    }
 
     /// How an API key is stored.
     func hash(_ bytes: UnsafeRawBufferPointer) -> ByteBuffer { Self.hash(bytes, current.key) }

@@ -36,6 +36,9 @@ extension KeyVerifier {
 
         typealias Waiter = CheckedContinuation<Verdict, any Error>
 
+        /// What hangs in a database that does not answer must not fill its queue.
+        static let lookupsInOutage = 4
+
         private let timeToLive: UInt64
         private let refusedTimeToLive: UInt64
         private var verified: KeyCache<VerifiedKey>
@@ -70,6 +73,15 @@ extension KeyVerifier {
                 return .known(verdict)
             }
             return .unsure
+        }
+
+        /// Whether nothing more is to be looked up now: the database does not answer, and a few lookups find out already
+        /// when it does again.
+        func isFutile(at now: UInt64) -> Bool {
+            switch watch.trust(at: now) {
+            case .outage, .graceOver: flights.count >= Self.lookupsInOutage
+            case .confirmed, .unconfirmed: false
+            }
         }
 
         /// What may be believed although looking it up has failed.

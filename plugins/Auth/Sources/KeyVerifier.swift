@@ -8,13 +8,29 @@ import TurnpikeKit
 final class KeyVerifier: Sendable {
     private let lookup: KeyLookup
     private let clock: GatewayClock
+    private let limits: KeyCacheLimits
     private let state: Mutex<State>
 
     init(_ lookup: KeyLookup, limits: KeyCacheLimits, clock: GatewayClock) {
         self.lookup = lookup
         self.clock = clock
+        self.limits = limits
         state = Mutex(State(limits))
     }
+
+    convenience init(_ configuration: AuthConfiguration, database: any Database, clock: GatewayClock) {
+        self.init(
+            KeyLookup(database: database, hashKeys: configuration.hashKeys), limits: configuration.cache, clock: clock)
+    }
+
+    /// Whether a plugin with this configuration may go on with what is remembered here: the hash keys and every limit
+    /// are the same.
+    func fits(_ configuration: AuthConfiguration) -> Bool {
+        limits == configuration.cache && lookup.hashKeys.stillMatches(configuration.hashKeys)
+    }
+
+    /// Reads the hash keys, so that no exchange has to. Throws a ``HashKeyError`` if there are none.
+    func loadHashKeys() throws { _ = try lookup.hashKeys.load() }
 
     /// How many keys are remembered, refused ones too.
     var remembered: Int { state.withLock { $0.count } }
@@ -33,6 +49,8 @@ final class KeyVerifier: Sendable {
     /// A request that is cancelled meanwhile still waits, for as long as a lookup may take.
     func verify(_ key: PresentedKey) async throws -> Verdict {
         do {
+            let now = clock.monotonicNanoseconds()
+            if state.withLock({ $0.isFutile(at: now) }) { throw DatabaseOutage() }
             return try await lookedUp(key)
         } catch {
             let now = clock.monotonicNanoseconds()
@@ -85,4 +103,9 @@ final class KeyVerifier: Sendable {
 /// The database has not answered in time.
 struct LookupTimeout: Error, CustomStringConvertible {
     var description: String { "the lookup took too long" }
+}
+
+/// The last poll has failed, and enough lookups wait already for the database to answer again.
+struct DatabaseOutage: Error, CustomStringConvertible {
+    var description: String { "the database does not answer" }
 }

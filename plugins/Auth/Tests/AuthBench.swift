@@ -87,6 +87,15 @@ final class AuthBench: Sendable {
     }
 
     func refusal(_ key: Secret) async throws -> GatewayError { try await refusal("Bearer " + key.reveal()) }
+
+    /// The plugin as a world makes it.
+    func plugin(_ section: ConfigurationSection, _ inheritance: Inheritance = Inheritance()) throws -> AuthPlugin {
+        var resources = Resources()
+        resources[DatabaseKey.self] = database
+        resources[ClockKey.self] = time.clock
+        let setup = PluginSetup(configuration: section, resources: resources, inheritance: inheritance)
+        return try #require(try AuthPlugin.factory.make(setup) as? AuthPlugin)
+    }
 }
 
 /// The end of a chain.
@@ -172,12 +181,15 @@ final class TemporaryDirectory: Sendable {
 }
 
 extension ConfigurationSection {
-    /// A section `auth` with a hash key alone.
-    static func hashKey(_ text: String) throws -> ConfigurationSection {
+    /// A section `auth` with a hash key, and a grace period if asked for.
+    static func hashKey(_ text: String, grace: String? = nil) throws -> ConfigurationSection {
         let location = ConfigurationNode.Location(file: "test.yaml", line: 1)
-        let node = ConfigurationNode(.scalar(text, isQuoted: true), at: location)
+        var entries = [("hash_key", location, ConfigurationNode(.scalar(text, isQuoted: true), at: location))]
+        if let grace {
+            entries.append(("grace", location, ConfigurationNode(.scalar(grace, isQuoted: false), at: location)))
+        }
         return try ConfigurationSection(
-            ConfigurationNode(.section([("hash_key", location, node)]), at: location), path: "auth",
+            ConfigurationNode(.section(entries), at: location), path: "auth",
             environment: ConfigurationEnvironment(variable: { _ in nil }, readFile: { _ in nil }))
     }
 }

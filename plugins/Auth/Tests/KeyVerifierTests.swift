@@ -128,6 +128,52 @@ import TurnpikeTesting
         #expect(try await bench.authenticate(key.secret) != nil)
     }
 
+    @Test func gathersNoLookupsInADatabaseThatHangs() async throws {
+        let bench = try await AuthBench()
+        bench.database.isDown = true
+        bench.time.advance(by: .seconds(1))
+        try await bench.poll()
+        bench.database.isDown = false
+        let gate = Gate()
+        bench.database.hold(at: gate)
+        let codes = try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<4 { group.addTask { try await bench.refusal(APIKey.generate().key).code } }
+            while bench.verifier.lookups < 4 { await Task.yield() }
+            let refusal = try await bench.refusal(APIKey.generate().key)
+            #expect(refusal.status == .serviceUnavailable && refusal.code == "authentication_unavailable")
+            #expect(bench.verifier.lookups == 4)
+            gate.open()
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(codes == Array(repeating: "invalid_api_key", count: 4), "they learn that the database is back")
+    }
+
+    @Test func aReloadInAnOutageKeepsTheKeysAndTheGracePeriodRunsOn() async throws {
+        let bench = try await AuthBench()
+        let (_, key) = try await bench.user("alice")
+        let secret = AuthBench.secret.reveal()
+        let presented = try PresentedKey(["Authorization": "Bearer \(key.secret.reveal())"])
+        let first = Inheritance()
+        let before = try bench.plugin(.hashKey(secret), first).verifier
+        try before.loadHashKeys()
+        #expect(before.tick())
+        await before.poll()
+        _ = try await before.verify(presented)
+        bench.database.isDown = true
+        bench.time.advance(by: .seconds(1))
+        #expect(before.tick())
+        await before.poll()
+
+        let second = Inheritance(from: first)
+        let after = try bench.plugin(.hashKey(secret), second).verifier
+        #expect(after.known(presented) != nil)
+        bench.time.advance(by: .seconds(600))
+        #expect(after.known(presented) == nil)
+
+        #expect(try bench.plugin(.hashKey("x" + secret), Inheritance(from: second)).verifier !== after)
+        #expect(try bench.plugin(.hashKey(secret, grace: "1h"), Inheritance(from: second)).verifier !== after)
+    }
+
     @Test func forgetsWhatWasRevokedDuringAnOutageWhenItEnds() async throws {
         let bench = try await AuthBench()
         let (_, key) = try await bench.user("alice")
@@ -196,9 +242,7 @@ import TurnpikeTesting
 
     @Test func pollsAtOnceWhenItRunsAndEndsWithTheShutdown() async throws {
         let bench = try await AuthBench()
-        let plugin = AuthPlugin(
-            try AuthConfiguration(.hashKey("x" + AuthBench.secret.reveal())), database: bench.database,
-            clock: bench.time.clock)
+        let plugin = try bench.plugin(.hashKey("x" + AuthBench.secret.reveal()))
         let reads = bench.database.reads
         try await testGracefulShutdown { trigger in
             async let running: Void = plugin.run()
@@ -211,9 +255,7 @@ import TurnpikeTesting
 
     @Test func doesNotRunWithoutAHashKey() async throws {
         let bench = try await AuthBench()
-        let plugin = AuthPlugin(
-            try AuthConfiguration(.hashKey("file:/proc/none/hash.key")), database: bench.database,
-            clock: bench.time.clock)
+        let plugin = try bench.plugin(.hashKey("file:/proc/none/hash.key"))
         await #expect(throws: HashKeyError.self) { try await plugin.run() }
     }
 

@@ -1,0 +1,95 @@
+"""The database is away: Turnpike starts and serves what it can, says what is missing, and recovers without a restart."""
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+
+import pytest
+
+from harness.client import exchange
+from harness.site import Site, error_of
+from harness.waiting import eventually
+
+
+def ready(port):
+    """The answer of /readyz."""
+    return exchange(port, "GET", "/readyz")
+
+
+def execute(site, *statements):
+    """Changes the database behind the gateway's back."""
+    connection = sqlite3.connect(site.directory / "turnpike.db", isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+@contextlib.contextmanager
+def away(site):
+    """Whatever authentication needs of the database is missing, and so it looks down."""
+    names = ["api_keys", "changes"]
+    execute(site, *(f"ALTER TABLE {name} RENAME TO {name}_gone" for name in names))
+    try:
+        yield
+    finally:
+        execute(site, *(f"ALTER TABLE {name}_gone RENAME TO {name}" for name in names))
+
+
+def test_it_starts_without_its_database_and_recovers_when_it_can_be_opened(tmp_path):
+    blocked = tmp_path / "data"
+    blocked.write_text("a file stands where the directory of the database belongs")
+    with Site(tmp_path, database=f"sqlite:{blocked}/turnpike.db", until="/healthz") as site:
+        waiting = eventually(lambda: ready(site.port), lambda answer: b"cannot be opened" in answer.body)
+        assert waiting.status == 503 and waiting.json()["status"] == "not ready"
+        assert waiting.json()["waiting_for"] == ["database"] and waiting.json()["reasons"]["database"]
+        assert ready(site.gateway.admin_port).status == 503
+        assert exchange(site.port, "GET", "/healthz").status == 200
+        assert site.call("GET", "/v1/models", user=None).status == 401
+        anybody = ("Authorization", "Bearer tp-" + "a" * 51)
+        refused = site.call("GET", "/v1/models", headers=[anybody], user=None)
+        error_of(refused, 503, "authentication_unavailable")
+        assert refused.header("Retry-After")
+
+        blocked.unlink()
+        assert eventually(lambda: ready(site.port), lambda answer: answer.status == 200).json()["status"] == "ready"
+        site.conversation().say("one")
+        assert site.chat("x").status == 200
+        assert site.gateway.log.count("The database cannot be used") <= 2, "an outage must not flood the log"
+
+
+def test_a_reload_in_an_outage_keeps_the_keys_that_are_known(tmp_path):
+    with Site(tmp_path) as site:
+        assert site.chat("x").status == 200
+        stranger = site.key("stranger")
+        with away(site):
+            eventually(lambda: site.call("GET", "/v1/models", user="stranger").status == 503)
+            configuration = json.loads(site.gateway.config_path.read_text())
+            configuration["models"] = {"only": {"provider": "scripted"}}
+            site.gateway.config_path.write_text(json.dumps(configuration))
+            os.kill(site.gateway.pid, signal.SIGHUP)
+            eventually(lambda: site.chat("x", "gone").status == 404)
+            assert site.chat("x", "only").status == 200
+            refused = site.call("GET", "/v1/models", user="stranger")
+            error_of(refused, 503, "authentication_unavailable")
+            assert refused.header("Retry-After") and stranger
+        eventually(lambda: site.call("GET", "/v1/activity", user="stranger").status == 200)
+
+
+def test_when_the_grace_period_is_over_nobody_is_let_in(tmp_path):
+    with Site(tmp_path, auth={"hash_key": f"file:{tmp_path / 'hash.key'}", "grace": "1s"}) as site:
+        assert site.chat("x").status == 200
+        with away(site):
+            refused = eventually(lambda: site.chat("x"), lambda answer: answer.status != 200, timeout=10)
+            error_of(refused, 503, "authentication_unavailable")
+        eventually(lambda: site.chat("x").status == 200)
+
+
+def test_a_key_that_another_process_revoked_in_an_outage_is_refused_when_it_ends(tmp_path):
+    with Site(tmp_path) as site:
+        assert site.chat("x").status == 200
+        with away(site):
+            assert site.chat("x").status == 200
+            execute(site, "UPDATE api_keys_gone SET revoked_us = 1", "UPDATE changes_gone SET generation = generation + 1")
+            assert site.chat("x").status == 200
+        assert eventually(lambda: site.chat("x"), lambda answer: answer.status == 401, timeout=2.5)

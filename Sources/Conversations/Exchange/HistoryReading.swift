@@ -1,5 +1,3 @@
-package import Persistence
-
 /// Where the history of a session is read from: the database, or what this process holds of it in memory.
 ///
 /// Planning knows no more of storage than this. Two answers may come from different states of the session, unless the

@@ -77,6 +77,8 @@ let package = Package(
         // Pure: bytes and values.
         module("OpenAIWire", [nio, crypto]),
         module("Persistence", [nio, logging]),
+        // Records on local disk, whatever they mean.
+        module("Journal", ["Persistence", nio, logging, deque]),
 
         // What a plugin author needs.
         module("TurnpikeKit", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging, lifecycle]),
@@ -89,7 +91,7 @@ let package = Package(
         module("PersistenceSQLite", ["Persistence", grdb, sqlite, nio, logging]),
 
         // For tests of ours and of plugin authors: conformance suites, fault injection.
-        module("TurnpikeTesting", ["Persistence", "PersistenceSQLite", "Conversations", nio, logging]),
+        module("TurnpikeTesting", ["Persistence", "PersistenceSQLite", "Journal", "Conversations", nio, logging]),
         module("EchoProvider", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
 
         // Features.
@@ -130,6 +132,7 @@ let package = Package(
                 "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging,
             ]),
         tests("PersistenceTests", ["Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
+        tests("JournalTests", ["Journal", "Persistence", "TurnpikeTesting", nio, logging]),
         tests(
             "ConversationsTests",
             ["Conversations", "OpenAIWire", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),

@@ -1,7 +1,7 @@
 import Glibc
 
 /// A thread of our own, for calls that block.
-enum BlockingThread {
+package enum BlockingThread {
     private final class Start {
         let body: () -> Void
         init(_ body: @escaping () -> Void) { self.body = body }
@@ -10,7 +10,7 @@ enum BlockingThread {
     /// Starts a detached thread; it ends when `body` returns.
     ///
     /// - Parameter name: Up to 15 bytes are shown by the system's tools.
-    static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    package static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
         let argument = Unmanaged.passRetained(
             Start {
                 show(name)

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Waits until a number of threads have ended.
-final class Countdown: Sendable {
+package final class Countdown: Sendable {
     private struct State {
         var running: Int
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -9,12 +9,12 @@ final class Countdown: Sendable {
 
     private let state: Mutex<State>
 
-    init(_ count: Int) {
+    package init(_ count: Int) {
         state = Mutex(State(running: count))
     }
 
     /// One has ended.
-    func leave() {
+    package func leave() {
         let waiters = state.withLock { state in
             state.running -= 1
             guard state.running == 0 else { return [CheckedContinuation<Void, Never>]() }
@@ -25,7 +25,7 @@ final class Countdown: Sendable {
     }
 
     /// Returns when all have ended.
-    func wait() async {
+    package func wait() async {
         await withCheckedContinuation { continuation in
             let ended = state.withLock { state in
                 if state.running > 0 { state.waiters.append(continuation) }

@@ -2,23 +2,23 @@ import Glibc
 
 /// A value behind a lock on which threads can wait: what `Mutex` lacks.
 ///
-/// Only the database's own threads wait here; everyone else takes the lock for a few instructions.
+/// Only threads of our own wait here; everyone else takes the lock for a few instructions.
 // @unchecked Sendable: `state` is only touched with the mutex held; the pthread objects live at a fixed address until
 // `deinit`, when no thread can be waiting because a waiting thread holds a reference.
-final class Monitor<State>: @unchecked Sendable {
+package final class Monitor<State>: @unchecked Sendable {
     private var state: State
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
     /// What a waiting thread finds.
-    enum Finding<Value> {
+    package enum Finding<Value> {
         case found(Value)
         case wait
         /// Nanoseconds of the monotonic clock.
         case waitUntil(UInt64)
     }
 
-    init(_ state: State) {
+    package init(_ state: State) {
         self.state = state
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
@@ -35,14 +35,14 @@ final class Monitor<State>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func withLock<Value>(_ body: (inout State) throws -> Value) rethrows -> Value {
+    package func withLock<Value>(_ body: (inout State) throws -> Value) rethrows -> Value {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return try body(&state)
     }
 
     /// Asks `look` under the lock until it finds something; between two looks the thread waits for a signal.
-    func wait<Value>(_ look: (inout State) -> Finding<Value>) -> Value {
+    package func wait<Value>(_ look: (inout State) -> Finding<Value>) -> Value {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
@@ -59,14 +59,14 @@ final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Wakes one waiting thread.
-    func signal() { pthread_cond_signal(condition) }
+    package func signal() { pthread_cond_signal(condition) }
 
     /// Wakes all waiting threads.
-    func broadcast() { pthread_cond_broadcast(condition) }
+    package func broadcast() { pthread_cond_broadcast(condition) }
 }
 
 /// Nanoseconds of the monotonic clock.
-func monotonicNanoseconds() -> UInt64 {
+package func monotonicNanoseconds() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)

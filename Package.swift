@@ -86,7 +86,7 @@ let package = Package(
 
         // I/O.
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
-        module("Upstream", ["TurnpikeKit", "CCurl", nio, nioHTTP1, logging, lifecycle]),
+        module("Upstream", ["TurnpikeKit", "CCurl", nio, nioPosix, nioHTTP1, logging, lifecycle]),
         module("Server", ["TurnpikeKit", nio, nioPosix, nioHTTP1, nioSSL, logging, lifecycle, deque]),
         module("PersistenceSQLite", ["Persistence", grdb, sqlite, nio, logging]),
 

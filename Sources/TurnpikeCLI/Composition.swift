@@ -19,7 +19,7 @@ struct Composition {
     private let logger: Logger
     private let group: MultiThreadedEventLoopGroup
     private let database: any Database
-    private let upstream: CurlUpstreamClient
+    private let upstream: SelectingUpstreamClient
     private let builder: WorldBuilder
     private let readiness = Readiness(waitingFor: [MigrationService.part])
 
@@ -31,7 +31,7 @@ struct Composition {
         logger = Logger(label: "turnpike")
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads == 0 ? System.coreCount : threads)
         database = Self.database(configuration.database, logger: logger)
-        upstream = try CurlUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
+        upstream = try SelectingUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
         builder = Self.builder(database, upstream: upstream, readiness: readiness, logger: logger)
     }
 

@@ -1,8 +1,8 @@
-/// Decides when an answer's bytes are taken from libcurl and when they have to wait.
+/// Decides when an answer's bytes are taken from the connection and when they have to wait.
 ///
 /// Two things stop them: a reader that paused, and bytes that were taken but have not reached the reader yet, because
-/// its event loop is busy. So one answer never holds more than `window` bytes plus what one tick of the curl thread
-/// reads, whatever the upstream sends.
+/// its event loop is busy or nobody has started the body. So one answer never holds more than `window` bytes plus what
+/// one burst of reads brings, whatever the upstream sends.
 struct FlowControl {
     /// Bytes on their way to the reader from which on nothing more is taken.
     static let window = 256 << 10
@@ -32,6 +32,12 @@ struct FlowControl {
         outstandingBytes += count
         return .accept
     }
+
+    /// Whether bytes may be read: for a client that decides before it reads.
+    var mayTake: Bool { !isPaused && outstandingBytes < FlowControl.window }
+
+    /// `count` bytes were read. They count until `delivered`.
+    mutating func taken(_ count: Int) { outstandingBytes += count }
 
     /// `count` accepted bytes have reached the reader.
     mutating func delivered(_ count: Int) -> Change {

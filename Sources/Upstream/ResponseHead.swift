@@ -4,4 +4,6 @@ import NIOHTTP1
 struct ResponseHead: Sendable {
     var status: Int
     var headers: HTTPHeaders
+    /// What the head says about its connection. libcurl decides that by itself.
+    var framing = ResponseFraming()
 }

@@ -1,13 +1,27 @@
+import TurnpikeKit
+
 /// How far a request is, which time-out holds it at the moment, and whether it may have reached the upstream.
 ///
-/// Events come from libcurl's callbacks and carry the time (monotonic nanoseconds). The time until the connection
-/// stands is libcurl's own business (`CURLOPT_CONNECTTIMEOUT_MS`).
+/// Both clients use it. Events carry the time (monotonic nanoseconds). The time until the connection stands is held by
+/// whoever connects.
 struct TransferStateMachine {
     /// Time-outs in nanoseconds.
     struct Limits {
         var firstByte: UInt64
         var idle: UInt64
         var total: UInt64
+
+        init(firstByte: UInt64, idle: UInt64, total: UInt64) {
+            self.firstByte = firstByte
+            self.idle = idle
+            self.total = total
+        }
+
+        init(_ connection: UpstreamConnection) {
+            firstByte = connection.firstByteTimeout.nanoseconds
+            idle = connection.idleTimeout.nanoseconds
+            total = connection.totalTimeout.nanoseconds
+        }
     }
 
     /// What the request's body allows when it has to be sent a second time.
@@ -80,15 +94,17 @@ struct TransferStateMachine {
         return .idle
     }
 
-    /// A connection stands and libcurl is about to write the request to it: the first time, or again because the reused
+    /// Whether the request may go out, or out again: nothing of its body is gone, and the upstream hardly saw it.
+    func maySend(at now: UInt64) -> Bool {
+        guard let firstSentAt else { return true }
+        return !hasUploadBegun && (isIdempotent || now < plus(firstSentAt, TransferStateMachine.repeatWindow))
+    }
+
+    /// A connection stands and the client is about to write the request to it: the first time, or again because the reused
     /// connection it wrote to had been closed.
     mutating func sendBegins(at now: UInt64) -> SendVerdict {
-        if let firstSentAt {
-            let isSoon = now < plus(firstSentAt, TransferStateMachine.repeatWindow)
-            guard !hasUploadBegun, isSoon || isIdempotent else { return .refuse }
-        } else {
-            firstSentAt = now
-        }
+        guard maySend(at: now) else { return .refuse }
+        if firstSentAt == nil { firstSentAt = now }
         switch upload {
         case .none, .bytes: state = .awaitingHead(since: now)
         case .stream: state = .sending(since: now, isStarved: false)
@@ -96,7 +112,7 @@ struct TransferStateMachine {
         return .send
     }
 
-    /// libcurl took a piece of a streamed body.
+    /// A piece of a streamed body is gone.
     mutating func uploadMoved(at now: UInt64) {
         hasUploadBegun = true
         switch state {
@@ -106,7 +122,7 @@ struct TransferStateMachine {
         }
     }
 
-    /// libcurl asked for a piece of a streamed body and there was none.
+    /// A piece of a streamed body could go, and there is none.
     mutating func uploadStarved(at now: UInt64) {
         if case .sending = state { state = .sending(since: now, isStarved: true) }
     }

@@ -1,7 +1,8 @@
 import CCurl
+import NIOCore
 import TurnpikeKit
 
-/// Turns libcurl's results into errors of ours.
+/// Turns libcurl's and SwiftNIO's results into errors of ours.
 enum UpstreamFailure {
     /// `mayHaveBeenSeen`: whether anything of the request may have reached the upstream.
     static func error(_ code: CURLcode, detail: String, mayHaveBeenSeen: Bool) -> GatewayError {
@@ -20,6 +21,14 @@ enum UpstreamFailure {
             return mayHaveBeenSeen ? .upstreamProtocol(detail) : .upstreamRequestInvalid(detail)
         default: return .upstreamConnectionFailed(detail, retry: retry)
         }
+    }
+
+    /// No connection came about: nothing was sent.
+    static func error(connecting error: any Error) -> GatewayError {
+        if case ChannelError.connectTimeout = error {
+            return .upstreamTimeout("no connection within the connect time-out", retry: .safe)
+        }
+        return .upstreamUnreachable(String(describing: error))
     }
 
     /// One of our own time-outs ran out.

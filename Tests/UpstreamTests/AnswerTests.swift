@@ -100,11 +100,11 @@ struct AnswerTests {
         }
     }
 
-    // With the fault after 0, 1, 2 … bytes, until the answer is whole. The second one leaves out its very last line
-    // feed: by then the last chunk has come, and libcurl is content.
+    // With the fault after 0, 1, 2 … bytes, until the answer is whole. libcurl is content without the very last line
+    // feed of a chunked one: by then the last chunk has come.
     @Test(arguments: [
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     ])
     func reportsAnAnswerThatIsCutAtAnyByte(_ answer: String) async throws {
         let bytes = Array(answer.utf8)
@@ -114,7 +114,8 @@ struct AnswerTests {
             _ = try connection.readRequest()
             try connection.write(Array(bytes[..<cut.value]))
         }) { upstream in
-            for count in 0..<bytes.count {
+            let needed = upstream.kind == .curl && answer.contains("chunked") ? bytes.count - 1 : bytes.count
+            for count in 0..<needed {
                 cut.value = count
                 var hadHead = false
                 let error = try await gatewayError {

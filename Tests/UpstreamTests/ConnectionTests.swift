@@ -114,6 +114,7 @@ struct ConnectionTests {
             all.add(1)
             if all.value == 200 { for _ in 0..<200 { everybodyIsThere.open() } }
             everybodyIsThere.wait()
+            all.add(-1)
             let line = request.line
             for index in 0..<20 {
                 let piece = "\(index) \(line);"
@@ -162,7 +163,8 @@ struct ConnectionTests {
         }
     }
 
-    @Test func closesConnectionsWhenItIsDropped() async throws {
+    @Test(arguments: ClientKind.allCases)
+    func closesConnectionsWhenItIsDropped(_ kind: ClientKind) async throws {
         let closed = Signal<Void>()
         let server = try ScriptedServer { connection in
             _ = try connection.readRequest()
@@ -172,8 +174,8 @@ struct ConnectionTests {
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
-            let client = try CurlUpstreamClient(eventLoops: [group.next()], logger: Logger(label: "test"))
-            let fixture = Fixture(client: client, server: server, eventLoop: group.next())
+            let client = try kind.client(on: group.next())
+            let fixture = Fixture(kind: kind, client: client, server: server, eventLoop: group.next())
             #expect(try await fixture.send().status == .ok)
         }
         try await closed.wait()

@@ -8,9 +8,29 @@ import TurnpikeKit
 
 @testable import Upstream
 
-/// A client with one curl thread, and a scripted server for it.
+/// The clients that must behave alike.
+enum ClientKind: CaseIterable {
+    /// What the server uses: over SwiftNIO, as all of these tests' servers speak plain HTTP.
+    case selecting
+    case curl
+
+    func client(on eventLoop: any EventLoop) throws -> any UpstreamClient & Stoppable {
+        let logger = Logger(label: "test")
+        switch self {
+        case .selecting: return try SelectingUpstreamClient(eventLoops: [eventLoop], logger: logger)
+        case .curl: return try CurlUpstreamClient(eventLoops: [eventLoop], logger: logger)
+        }
+    }
+}
+
+protocol Stoppable { func shutdown() async }
+extension SelectingUpstreamClient: Stoppable {}
+extension CurlUpstreamClient: Stoppable {}
+
+/// A client on one event loop, and a scripted server for it.
 struct Fixture: Sendable {
-    let client: CurlUpstreamClient
+    let kind: ClientKind
+    let client: any UpstreamClient & Stoppable
     let server: ScriptedServer
     let eventLoop: any EventLoop
 
@@ -37,16 +57,30 @@ struct Fixture: Sendable {
     }
 }
 
-/// Runs `test` against a server that follows `script` on every connection.
+/// Runs `test` with each client in turn, against a server of its own that follows `script` on every connection.
 func withServer(
-    _ script: @escaping @Sendable (ServerConnection) throws -> Void, _ test: (Fixture) async throws -> Void
+    over kinds: [ClientKind] = ClientKind.allCases, _ script: @escaping @Sendable (ServerConnection) throws -> Void,
+    _ test: (Fixture) async throws -> Void
+) async throws {
+    for kind in kinds {
+        do {
+            try await withServer(over: kind, script, test)
+        } catch {
+            Issue.record(error, "over the \(kind) client")
+        }
+    }
+}
+
+private func withServer(
+    over kind: ClientKind, _ script: @escaping @Sendable (ServerConnection) throws -> Void,
+    _ test: (Fixture) async throws -> Void
 ) async throws {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let server = try ScriptedServer(script)
-    let client = try CurlUpstreamClient(eventLoops: [group.next()], logger: Logger(label: "test"))
+    let client = try kind.client(on: group.next())
     let result: Result<Void, any Error>
     do {
-        try await test(Fixture(client: client, server: server, eventLoop: group.next()))
+        try await test(Fixture(kind: kind, client: client, server: server, eventLoop: group.next()))
         result = .success(())
     } catch {
         result = .failure(error)

@@ -11,7 +11,8 @@ import TurnpikeKit
 struct RequestTests {
     /// Sends one request to a server that answers with `okHello` and returns what the server got.
     private func received(
-        _ method: HTTPMethod, headers: HTTPHeaders = [:], body: RequestBody = .empty, path: String = "/"
+        _ method: HTTPMethod, headers: HTTPHeaders = [:], body: @autoclosure () -> RequestBody = .empty,
+        path: String = "/"
     ) async throws -> ServerConnection.Request {
         let requests = Signal<ServerConnection.Request>()
         var request: ServerConnection.Request?
@@ -19,7 +20,7 @@ struct RequestTests {
             requests.send(try connection.readRequest())
             try connection.write(method == .HEAD ? "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" : okHello)
         }) { upstream in
-            let response = try await upstream.send(method, path, headers: headers, body: body)
+            let response = try await upstream.send(method, path, headers: headers, body: body())
             #expect(response.status == .ok)
             request = try await requests.wait()
         }

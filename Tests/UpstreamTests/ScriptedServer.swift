@@ -207,6 +207,9 @@ final class ServerConnection: Sendable {
         close()
     }
 
+    /// Ends the outgoing stream and goes on reading.
+    func closeOutput() { shutdown(descriptor, Int32(SHUT_WR)) }
+
     func close() {
         if isOpen.exchange(false, ordering: .relaxed) { Glibc.close(descriptor) }
     }

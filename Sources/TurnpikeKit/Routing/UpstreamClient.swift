@@ -1,6 +1,6 @@
 public import NIOHTTP1
 
-/// Sends requests to upstream services. One implementation lives in `Upstream`, over libcurl.
+/// Sends requests to upstream services. The implementation lives in `Upstream`: plain HTTP over SwiftNIO, TLS and proxies over libcurl.
 public protocol UpstreamClient: Sendable {
     /// Sends `request` and returns when the answer's head is there; its body streams.
     ///

@@ -20,18 +20,9 @@ final class CurlTransfer {
         self.transfer = transfer
         self.easy = easy
         self.driver = driver
-        let connection = transfer.request.connection
-        let limits = TransferStateMachine.Limits(
-            firstByte: connection.firstByteTimeout.nanoseconds, idle: connection.idleTimeout.nanoseconds,
-            total: connection.totalTimeout.nanoseconds)
-        let upload: TransferStateMachine.Upload =
-            switch transfer.request.body {
-            case .none: .none
-            case .bytes: .bytes
-            case .stream: .stream
-            }
         machine = TransferStateMachine(
-            limits: limits, upload: upload, isIdempotent: transfer.request.isIdempotent, now: driver.now)
+            limits: .init(transfer.request.connection), upload: transfer.request.body.upload,
+            isIdempotent: transfer.request.isIdempotent, now: driver.now)
     }
 
     /// Prepares the handle; its callbacks hold this object unretained, so the driver keeps it while the handle runs.

@@ -5,44 +5,25 @@ import TurnpikeKit
 /// A request that was checked and can be handed to libcurl: nothing in it can change the meaning of the request line
 /// or add a header.
 struct PreparedRequest: Sendable {
-    enum Body: Sendable {
-        case none
-        case bytes(ByteBuffer)
-        /// The body comes through the transfer's upload; its length, where it is known.
-        case stream(length: Int?)
-    }
-
     var method: String
     var url: String
     /// Lines as `CURLOPT_HTTPHEADER` wants them, each ended by a zero byte.
     var headerLines: [UInt8]
-    var body: Body
+    var body: OutgoingBody
     var connection: UpstreamConnection
 
     /// Throws a ``GatewayError``: `upstream_request_invalid`, or `body_not_allowed` for a streamed body of a HEAD request.
-    init(_ request: UpstreamRequest, body: Body) throws(GatewayError) {
+    init(_ request: UpstreamRequest, body: OutgoingBody) throws(GatewayError) {
         self.method = request.method.rawValue
         self.url = request.url
         self.body = body
         self.connection = request.connection
-        guard !method.isEmpty, allBytes(of: method, are: isTokenByte) else {
-            throw .upstreamRequestInvalid("the method is not a token")
-        }
-        if case .stream = body, method == "HEAD" {
-            // libcurl does not combine the two, and nobody defines what such a body means (RFC 9110, section 9.3.2).
-            throw .badRequest("body_not_allowed", "A HEAD request cannot have a body.")
-        }
+        try RequestRules.check(method: method, body)
         try PreparedRequest.check(url: url)
         self.headerLines = try PreparedRequest.lines(of: request.headers, body)
     }
 
-    /// Methods that may be repeated without harm (RFC 9110, section 9.2.2).
-    var isIdempotent: Bool {
-        switch method {
-        case "GET", "HEAD", "PUT", "DELETE", "OPTIONS": true
-        default: false
-        }
-    }
+    var isIdempotent: Bool { RequestRules.isIdempotent(method) }
 
     private static func check(url: String) throws(GatewayError) {
         guard let schemeLength = schemeLength(url) else {
@@ -54,7 +35,7 @@ struct PreparedRequest: Sendable {
             throw .upstreamRequestInvalid("the URL has no host")
         default: break
         }
-        guard allBytes(of: url, are: { $0 > 32 && $0 != 127 }) else {
+        guard RequestRules.allBytes(of: url, are: { $0 > 32 && $0 != 127 }) else {
             throw .upstreamRequestInvalid("the URL holds a space or a control character")
         }
     }
@@ -63,20 +44,6 @@ struct PreparedRequest: Sendable {
         if url.hasPrefixIgnoringCase("http://") { return 7 }
         if url.hasPrefixIgnoringCase("https://") { return 8 }
         return nil
-    }
-
-    /// Headers that the client makes itself, from the URL and the body, or that belong to one connection.
-    private static func isOwn(_ name: String) -> Bool {
-        switch name.utf8.count {
-        case 2: name.equalsIgnoringCase("te")
-        case 4: name.equalsIgnoringCase("host")
-        case 7: name.equalsIgnoringCase("trailer") || name.equalsIgnoringCase("upgrade")
-        case 10: name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
-        case 14: name.equalsIgnoringCase("content-length")
-        case 16: name.equalsIgnoringCase("proxy-connection")
-        case 17: name.equalsIgnoringCase("transfer-encoding")
-        default: false
-        }
     }
 
     /// Headers that libcurl would add by itself; a line without a value stops it.
@@ -95,14 +62,14 @@ struct PreparedRequest: Sendable {
             }
         }
 
-        func suppress(in lines: inout [UInt8], _ body: Body) {
+        func suppress(in lines: inout [UInt8], _ body: OutgoingBody) {
             if accept { lines.append(contentsOf: "Accept:\0".utf8) }
             if contentType { lines.append(contentsOf: "Content-Type:\0".utf8) }
             // libcurl waits for 100-continue above a megabyte only, and every line costs it some thousand instructions.
             if expect, mayExpect(body) { lines.append(contentsOf: "Expect:\0".utf8) }
         }
 
-        private func mayExpect(_ body: Body) -> Bool {
+        private func mayExpect(_ body: OutgoingBody) -> Bool {
             switch body {
             case .none: false
             case .bytes(let bytes): bytes.readableBytes >= 512 << 10
@@ -111,17 +78,12 @@ struct PreparedRequest: Sendable {
         }
     }
 
-    private static func lines(of headers: HTTPHeaders, _ body: Body) throws(GatewayError) -> [UInt8] {
+    private static func lines(of headers: HTTPHeaders, _ body: OutgoingBody) throws(GatewayError) -> [UInt8] {
         var lines: [UInt8] = []
         lines.reserveCapacity(512)
         var defaults = Defaults()
-        for (name, value) in headers where !isOwn(name) {
-            guard !name.isEmpty, allBytes(of: name, are: isTokenByte) else {
-                throw .upstreamRequestInvalid("a header's name is not a token")
-            }
-            guard allBytes(of: value, are: { $0 != 13 && $0 != 10 && $0 != 0 }) else {
-                throw .upstreamRequestInvalid("the header \(name) holds a line break or a zero byte")
-            }
+        for (name, value) in headers where !RequestRules.isOwn(name) {
+            try RequestRules.check(name: name, value: value)
             append(name, value, to: &lines)
             defaults.note(name)
         }
@@ -132,7 +94,7 @@ struct PreparedRequest: Sendable {
     /// libcurl drops a header whose value is empty after the colon; it sends one that is written `Name;`.
     private static func append(_ name: String, _ value: String, to lines: inout [UInt8]) {
         lines.append(contentsOf: name.utf8)
-        if allBytes(of: value, are: { $0 == 32 || $0 == 9 }) {
+        if RequestRules.allBytes(of: value, are: { $0 == 32 || $0 == 9 }) {
             lines.append(UInt8(ascii: ";"))
         } else {
             lines.append(UInt8(ascii: ":"))
@@ -141,17 +103,4 @@ struct PreparedRequest: Sendable {
         }
         lines.append(0)
     }
-}
-
-/// Whether a byte may stand in a method or a header's name (RFC 9110, section 5.6.2).
-private func isTokenByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 48...57, 65...90, 97...122, UInt8(ascii: "-"): true
-    default: "!#$%&'*+.^_`|~".utf8.contains(byte)
-    }
-}
-
-/// Over the bytes where they lie: a walk over the indices of a string's view costs ten times as much.
-@inline(__always) private func allBytes(of text: String, are isAllowed: (UInt8) -> Bool) -> Bool {
-    text.utf8.withContiguousStorageIfAvailable { $0.allSatisfy(isAllowed) } ?? text.utf8.allSatisfy(isAllowed)
 }

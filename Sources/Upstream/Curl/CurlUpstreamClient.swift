@@ -44,7 +44,7 @@ package final class CurlUpstreamClient: UpstreamClient {
     private func transfer(for request: UpstreamRequest, on shard: CurlShard) throws -> UpstreamTransfer {
         switch try request.body.takeContent() {
         case .bytes(let bytes):
-            let body: PreparedRequest.Body = bytes.readableBytes == 0 ? .none : .bytes(bytes)
+            let body: OutgoingBody = bytes.readableBytes == 0 ? .none : .bytes(bytes)
             return UpstreamTransfer(try PreparedRequest(request, body: body), upload: nil, shard: shard)
         case .stream(let source, let length):
             do {

@@ -89,8 +89,7 @@ final class EasyHandle {
     private func setMethod(_ request: PreparedRequest) {
         let isHead = request.method == "HEAD"
         switch request.body {
-        case .none where ["POST", "PUT", "PATCH"].contains(request.method):
-            // An empty body with `Content-Length: 0`: these methods promise one (RFC 9110, section 8.6).
+        case .none where RequestRules.promisesBody(request.method):
             set(CURLOPT_POST, 1)
             set(CURLOPT_POSTFIELDSIZE_LARGE, offset: 0)
             set(CURLOPT_POSTFIELDS, pointer: UnsafeMutableRawPointer(errorText))

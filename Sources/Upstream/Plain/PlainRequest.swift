@@ -1,0 +1,94 @@
+import NIOCore
+import NIOHTTP1
+import TurnpikeKit
+
+/// A request that was checked and is ready for the wire.
+struct PlainRequest: Sendable {
+    /// Bodies up to this size are copied behind the head, so that both are one write.
+    static let copiedBytes = 16 << 10
+
+    var origin: PlainTarget.Origin
+    var isHEAD: Bool
+    var isIdempotent: Bool
+    /// The head, and a small body.
+    var head: ByteBuffer
+    /// A body that is written as it is, behind the head.
+    var largeBody: ByteBuffer?
+    var upload: TransferStateMachine.Upload
+    /// How a streamed body is framed: its length, or `nil` for chunks.
+    var streamLength: Int?
+    var connection: UpstreamConnection
+
+    /// Throws a ``GatewayError``: `upstream_request_invalid`, or `body_not_allowed` for a streamed body of a HEAD request.
+    init(_ request: UpstreamRequest, to target: PlainTarget, body: OutgoingBody) throws(GatewayError) {
+        let method = request.method.rawValue
+        try RequestRules.check(method: method, body)
+        origin = target.origin
+        isHEAD = method == "HEAD"
+        isIdempotent = RequestRules.isIdempotent(method)
+        upload = body.upload
+        connection = request.connection
+        head = ByteBuffer()
+        if case .stream(let length) = body { streamLength = length }
+        try write(method, request.headers, to: target, body)
+    }
+
+    private mutating func write(
+        _ method: String, _ headers: HTTPHeaders, to target: PlainTarget, _ body: OutgoingBody
+    ) throws(GatewayError) {
+        var small = ByteBuffer()
+        if case .bytes(let bytes) = body {
+            if bytes.readableBytes <= PlainRequest.copiedBytes { small = bytes } else { largeBody = bytes }
+        }
+        head = ByteBufferAllocator().buffer(capacity: 768 + target.requestTarget.utf8.count + small.readableBytes)
+        head.writeString(method)
+        head.writeStaticString(" ")
+        head.writeString(target.requestTarget)
+        head.writeStaticString(" HTTP/1.1\r\n")
+        head.writeField("Host", target.hostField)
+        for (name, value) in headers where !RequestRules.isOwn(name) {
+            try RequestRules.check(name: name, value: value)
+            head.writeField(name, value)
+        }
+        writeFraming(method, body)
+        head.writeStaticString("\r\n")
+        head.writeImmutableBuffer(small)
+    }
+
+    private mutating func writeFraming(_ method: String, _ body: OutgoingBody) {
+        switch body {
+        case .none: if RequestRules.promisesBody(method) { head.writeStaticString("Content-Length: 0\r\n") }
+        case .bytes(let bytes): head.writeField("Content-Length", String(bytes.readableBytes))
+        case .stream(let length?): head.writeField("Content-Length", String(length))
+        case .stream(nil): head.writeStaticString("Transfer-Encoding: chunked\r\n")
+        }
+    }
+}
+
+extension ByteBuffer {
+    /// One write for a whole line: four of them would be a good part of the cost of a head.
+    fileprivate mutating func writeField(_ name: String, _ value: String) {
+        let (nameLength, valueLength) = (name.utf8.count, value.utf8.count)
+        writeWithUnsafeMutableBytes(minimumWritableBytes: nameLength + valueLength + 4) { target in
+            ByteBuffer.copy(name, to: target, at: 0)
+            target[nameLength] = UInt8(ascii: ":")
+            guard valueLength > 0 else {
+                target[nameLength + 1] = 13
+                target[nameLength + 2] = 10
+                return nameLength + 3
+            }
+            target[nameLength + 1] = 32
+            ByteBuffer.copy(value, to: target, at: nameLength + 2)
+            target[nameLength + valueLength + 2] = 13
+            target[nameLength + valueLength + 3] = 10
+            return nameLength + valueLength + 4
+        }
+    }
+
+    private static func copy(_ text: String, to target: UnsafeMutableRawBufferPointer, at offset: Int) {
+        var text = text
+        text.withUTF8 {
+            UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyMemory(from: UnsafeRawBufferPointer($0))
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import NIOCore
+import TurnpikeKit
+
+/// The body of a request on its way out.
+enum OutgoingBody: Sendable {
+    case none
+    case bytes(ByteBuffer)
+    /// Comes piece by piece; its length, where it is known.
+    case stream(length: Int?)
+
+    /// What the time-outs and the rules for repeating have to know.
+    var upload: TransferStateMachine.Upload {
+        switch self {
+        case .none: .none
+        case .bytes: .bytes
+        case .stream: .stream
+        }
+    }
+}
+
+/// What may go into a request, whichever client sends it: nothing that could change the meaning of the request line or
+/// add a header.
+enum RequestRules {
+    /// Throws ``GatewayError``s: `upstream_request_invalid`, or `body_not_allowed` for a streamed body of a HEAD request.
+    static func check(method: String, _ body: OutgoingBody) throws(GatewayError) {
+        guard !method.isEmpty, allBytes(of: method, are: isTokenByte) else {
+            throw .upstreamRequestInvalid("the method is not a token")
+        }
+        if case .stream = body, method == "HEAD" {
+            // libcurl does not combine the two, and nobody defines what such a body means (RFC 9110, section 9.3.2).
+            throw .badRequest("body_not_allowed", "A HEAD request cannot have a body.")
+        }
+    }
+
+    static func check(name: String, value: String) throws(GatewayError) {
+        guard !name.isEmpty, allBytes(of: name, are: isTokenByte) else {
+            throw .upstreamRequestInvalid("a header's name is not a token")
+        }
+        guard allBytes(of: value, are: { $0 != 13 && $0 != 10 && $0 != 0 }) else {
+            throw .upstreamRequestInvalid("the header \(name) holds a line break or a zero byte")
+        }
+    }
+
+    /// Headers that the client makes itself, from the URL and the body, or that belong to one connection.
+    static func isOwn(_ name: String) -> Bool {
+        switch name.utf8.count {
+        case 2: name.equalsIgnoringCase("te")
+        case 4: name.equalsIgnoringCase("host")
+        case 7: name.equalsIgnoringCase("trailer") || name.equalsIgnoringCase("upgrade")
+        case 10: name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
+        case 14: name.equalsIgnoringCase("content-length")
+        case 16: name.equalsIgnoringCase("proxy-connection")
+        case 17: name.equalsIgnoringCase("transfer-encoding")
+        default: false
+        }
+    }
+
+    /// Methods that may be repeated without harm (RFC 9110, section 9.2.2).
+    static func isIdempotent(_ method: String) -> Bool {
+        switch method {
+        case "GET", "HEAD", "PUT", "DELETE", "OPTIONS": true
+        default: false
+        }
+    }
+
+    /// Methods that promise a body: an empty one is announced by `Content-Length: 0` (RFC 9110, section 8.6).
+    static func promisesBody(_ method: String) -> Bool {
+        switch method {
+        case "POST", "PUT", "PATCH": true
+        default: false
+        }
+    }
+
+    /// Whether a byte may stand in a method or a header's name (RFC 9110, section 5.6.2).
+    static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 48...57, 65...90, 97...122, UInt8(ascii: "-"): true
+        default: "!#$%&'*+.^_`|~".utf8.contains(byte)
+        }
+    }
+
+    /// Over the bytes where they lie: a walk over the indices of a string's view costs ten times as much.
+    @inline(__always) static func allBytes(of text: String, are isAllowed: (UInt8) -> Bool) -> Bool {
+        text.utf8.withContiguousStorageIfAvailable { $0.allSatisfy(isAllowed) } ?? text.utf8.allSatisfy(isAllowed)
+    }
+}

@@ -1,3 +1,4 @@
+import NIOCore
 public import Persistence
 
 /// Reads sessions and messages on one connection, inside `ConversationStore.read`.
@@ -6,7 +7,7 @@ public import Persistence
 /// per answer. Two reads in a closure may see different states; `Session.version` tells. Bodies that were superseded
 /// meanwhile are still there, so what an outline named can be loaded until the session is purged.
 public struct ConversationReader {
-    private let connection: any Connection
+    let connection: any Connection
 
     init(_ connection: any Connection) {
         self.connection = connection
@@ -57,20 +58,20 @@ public struct ConversationReader {
     /// - Parameter start: Nothing before this seq is given.
     public func newest(_ limit: Int, of key: SessionKey, from start: Int64 = 0) throws -> [StoredMessage] {
         guard limit > 0 else { return [] }
-        var messages: [StoredMessage] = []
+        var messages: [(message: StoredMessage, references: ByteBuffer?)] = []
         var whole = 0
         try connection.forEach(ConversationSQL.messages(key, in: start..<Int64.max, .newestFirst)) { row in
-            let message = try ConversationSQL.message(row)
-            if let last = messages.last, last.outline.turnID != message.outline.turnID {
+            let found = try ConversationSQL.detached(row)
+            if let last = messages.last, last.message.outline.turnID != found.message.outline.turnID {
                 whole = messages.count
                 if whole >= limit { return .stop }
             }
-            messages.append(message)
+            messages.append(found)
             // Beyond the limit only the newest turn goes on.
             return whole > 0 && messages.count > limit ? .stop : .next
         }
         if whole > 0, messages.count > limit { messages.removeSubrange(whole...) }
-        return messages.reversed()
+        return try attached(messages.reversed(), of: key)
     }
 
     /// The active messages without their bodies.
@@ -84,7 +85,8 @@ public struct ConversationReader {
 
     /// The active messages of a range, oldest first.
     public func messages(of key: SessionKey, in seqs: Range<Int64>) throws -> [StoredMessage] {
-        try connection.rows(ConversationSQL.messages(key, in: seqs, .oldestFirst), ConversationSQL.message)
+        let query = ConversationSQL.messages(key, in: seqs, .oldestFirst)
+        return try attached(connection.rows(query, ConversationSQL.detached), of: key)
     }
 
     /// Messages by their seqs, oldest first, superseded ones too. Seqs that do not exist are left out.
@@ -93,7 +95,8 @@ public struct ConversationReader {
         var messages: [StoredMessage] = []
         for start in stride(from: 0, to: sorted.count, by: 256) {
             let chunk = Array(sorted[start..<min(start + 256, sorted.count)])
-            messages += try connection.rows(ConversationSQL.messages(key, seqs: chunk), ConversationSQL.message)
+            let query = ConversationSQL.messages(key, seqs: chunk)
+            messages += try attached(connection.rows(query, ConversationSQL.detached), of: key)
         }
         return messages
     }
@@ -104,7 +107,15 @@ public struct ConversationReader {
         query.limit = max(0, query.limit)
         query.offset = max(0, query.offset)
         return Page(
-            elements: try connection.rows(ConversationSQL.messages(key, query), ConversationSQL.message),
+            elements: try attached(
+                connection.rows(ConversationSQL.messages(key, query), ConversationSQL.detached), of: key),
             total: try connection.first(ConversationSQL.total(key, query)) { try $0.value(0) } ?? 0)
+    }
+
+    /// The messages as they came, with the media that are stored apart.
+    private func attached(
+        _ rows: [(message: StoredMessage, references: ByteBuffer?)], of key: SessionKey
+    ) throws -> [StoredMessage] {
+        try BlobStore(connection).attach(rows, of: key.owner)
     }
 }

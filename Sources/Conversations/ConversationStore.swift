@@ -113,6 +113,7 @@ public final class ConversationStore: Sendable {
             guard let isActive = try connection.first(lock, { try $0.value(0, as: Bool.self) }) else {
                 return .notFound
             }
+            try BlobStore(connection).release(key)
             for table in ["messages", "turns", "session_systems", "sessions"] {
                 try connection.execute(ConversationSQL.purge(table, key))
             }

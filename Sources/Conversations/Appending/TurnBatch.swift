@@ -28,7 +28,7 @@ struct TurnBatch {
         var batch = TurnBatch(connection, time)
         try batch.lock(turns)
         try batch.findStored(turns)
-        var outcomes = turns.map { batch.plan($0) }
+        var outcomes = try turns.map { try batch.plan($0) }
         try batch.insert()
         try batch.supersede(&outcomes, of: turns)
         try batch.updateSessions()
@@ -58,12 +58,13 @@ struct TurnBatch {
     }
 
     /// The outcome, as if the wish to supersede had found nothing: `supersede` fills in the rest.
-    private mutating func plan(_ turn: TurnDraft) -> AppendOutcome {
+    private mutating func plan(_ turn: TurnDraft) throws -> AppendOutcome {
         guard var session = sessions[turn.key] else { return .sessionDeleted }
         let key = StoredTurnKey(session: turn.key, turn: turn.id)
         if let firstSeq = stored[key] { return .alreadyStored(firstSeq: firstSeq) }
-        if let system = turn.system, system.digest != session.systemDigest { systems[turn.key] = system }
-        let plan = session.append(turn, at: time)
+        let retry = try laterAttempt(of: turn, session)
+        if retry == nil, let system = turn.system, system.digest != session.systemDigest { systems[turn.key] = system }
+        let plan = session.append(turn, overtakenBy: retry, at: time)
         sessions[turn.key] = session
         stored[key] = plan.firstSeq
         planned.append((turn, plan))
@@ -71,6 +72,20 @@ struct TurnBatch {
             StoredTurn(
                 firstSeq: plan.firstSeq, messageCount: turn.messages.count, version: session.version,
                 superseded: plan.isAppendedInstead ? .appendedInstead : .notAsked))
+    }
+
+    /// Where the client's later attempt of a cancelled request begins, if that one is stored already.
+    ///
+    /// Only a cancelled turn can be overtaken: of every other one a client has seen the end.
+    private func laterAttempt(of turn: TurnDraft, _ session: Session) throws -> Int64? {
+        guard turn.status == .cancelled, turn.baseSeq < session.nextSeq else { return nil }
+        let inBatch = planned.last { other in
+            other.draft.key == turn.key && other.draft.baseSeq == turn.baseSeq
+                && other.draft.requestDigest == turn.requestDigest && other.draft.attempt > turn.attempt
+        }
+        if let inBatch { return inBatch.plan.firstSeq }
+        return try connection.first(ConversationSQL.laterAttempt(of: turn)) { try $0.optional(0, as: Int64.self) }
+            ?? nil
     }
 
     private func insert() throws {
@@ -82,7 +97,9 @@ struct TurnBatch {
         for (draft, plan) in planned {
             turns += ConversationSQL.values(draft, plan.firstSeq, at: time)
             for (index, message) in draft.messages.enumerated() {
-                messages += ConversationSQL.values(message, plan.firstSeq + Int64(index), of: draft, at: time)
+                let body = DetachedBody(message.body)
+                try BlobStore(connection).store(body.blobs, of: draft.key)
+                messages += ConversationSQL.values(message, body, plan.firstSeq + Int64(index), of: draft, at: time)
             }
         }
         try connection.execute(ConversationSQL.insertMessages, rows: messages)
@@ -95,9 +112,14 @@ struct TurnBatch {
         for index in turns.indices {
             guard case .stored(var turn) = outcomes[index], let (draft, plan) = wishes.popFirst() else { continue }
             guard let range = plan.superseded else { continue }
-            let count = try connection.execute(ConversationSQL.supersede(draft.key, range))
+            let by = plan.overtakenBy ?? range.upperBound
+            let count = try connection.execute(ConversationSQL.supersede(draft.key, range, by: by))
             sessions[draft.key]?.counters.messages -= Int64(count)
-            if !plan.isAppendedInstead { turn.superseded = .done(fromSeq: range.lowerBound, messages: count) }
+            if let retry = plan.overtakenBy {
+                turn.superseded = .overtaken(byRetryAt: retry)
+            } else if !plan.isAppendedInstead {
+                turn.superseded = .done(fromSeq: range.lowerBound, messages: count)
+            }
             outcomes[index] = .stored(turn)
         }
     }

@@ -7,25 +7,43 @@ struct TurnPlan {
     let superseded: Range<Int64>?
     /// It was asked to supersede, and may not.
     let isAppendedInstead: Bool
+    /// Where the later attempt begins that supersedes this turn, which is then all of `superseded`.
+    var overtakenBy: Int64?
 }
 
 extension Session {
     /// Plans a turn and moves the session's row on, except for the number of superseded messages.
-    mutating func append(_ turn: TurnDraft, at time: Timestamp) -> TurnPlan {
-        let plan = plan(turn)
-        if let superseded = plan.superseded { contextStartSeq = min(contextStartSeq, superseded.lowerBound) }
+    ///
+    /// - Parameter retry: where a later attempt of the same request begins, which is stored already.
+    mutating func append(_ turn: TurnDraft, overtakenBy retry: Int64? = nil, at time: Timestamp) -> TurnPlan {
+        let plan = retry.map { overtaken(turn, by: $0) } ?? plan(turn)
+        if retry == nil { move(to: turn, plan) }
         nextSeq += Int64(turn.messages.count)
         version += 1
-        lastTurn = LastTurn(
-            id: turn.id, firstSeq: plan.firstSeq, baseSeq: turn.baseSeq, requestDigest: turn.requestDigest)
         counters.messages += Int64(turn.messages.count)
         counters.turns += 1
         counters.promptTokens += Int64(turn.promptTokens ?? 0)
         counters.completionTokens += Int64(turn.completionTokens ?? 0)
-        systemDigest = turn.system?.digest ?? systemDigest
         updatedAt = time
         lastMessageAt = time
         return plan
+    }
+
+    /// What later requests find of the newest turn.
+    private mutating func move(to turn: TurnDraft, _ plan: TurnPlan) {
+        if let start = turn.contextStart { contextStartSeq = max(contextStartSeq, start) }
+        if let superseded = plan.superseded { contextStartSeq = min(contextStartSeq, superseded.lowerBound) }
+        lastTurn = LastTurn(
+            id: turn.id, firstSeq: plan.firstSeq, baseSeq: turn.baseSeq, requestDigest: turn.requestDigest,
+            idempotencyKey: turn.idempotencyKey)
+        systemDigest = turn.system?.digest ?? systemDigest
+    }
+
+    /// A turn that is stored as superseded from the beginning: nobody waits for it any more.
+    private func overtaken(_ turn: TurnDraft, by retry: Int64) -> TurnPlan {
+        TurnPlan(
+            firstSeq: nextSeq, superseded: nextSeq..<nextSeq + Int64(turn.messages.count), isAppendedInstead: false,
+            overtakenBy: retry)
     }
 
     private func plan(_ turn: TurnDraft) -> TurnPlan {

@@ -1,8 +1,10 @@
+import NIOCore
 import Persistence
 
 extension ConversationSQL {
     private static let outline = "seq, turn_id, role, digest, digest_version, tokens"
-    private static let message = "\(outline), chapter, citations, superseded_by_seq, created_us, body"
+    private static let message =
+        "\(outline), chapter, citations, superseded_by_seq, created_us, body, token_encoding, is_partial, media"
 
     private static func ofSession(_ key: SessionKey) -> SQL {
         "FROM messages WHERE user_id = \(key.owner) AND session_id = \(key.session)"
@@ -12,6 +14,14 @@ extension ConversationSQL {
         """
         SELECT \(raw: outline) \(sql: ofSession(key)) AND seq >= \(seqs.lowerBound) AND seq < \(seqs.upperBound) \
         AND superseded_by_seq IS NULL ORDER BY seq \(raw: order.sql)
+        """
+    }
+
+    /// What was active before the message with this seq was stored.
+    static func outlines(_ key: SessionKey, before seq: Int64) -> SQL {
+        """
+        SELECT \(raw: outline) \(sql: ofSession(key)) AND seq < \(seq) \
+        AND (superseded_by_seq IS NULL OR superseded_by_seq >= \(seq)) ORDER BY seq
         """
     }
 
@@ -47,9 +57,15 @@ extension ConversationSQL {
             digest: try row.value(3), digestVersion: try row.value(4), tokens: try row.optional(5))
     }
 
-    static func message(_ row: borrowing Row) throws -> StoredMessage {
+    /// The message without its media, and where they belong.
+    static func detached(_ row: borrowing Row) throws -> (message: StoredMessage, references: ByteBuffer?) {
+        (try message(row), try row.optional(13))
+    }
+
+    private static func message(_ row: borrowing Row) throws -> StoredMessage {
         StoredMessage(
-            outline: try outline(row), body: try row.value(10), chapter: try row.optional(6),
+            outline: try outline(row), body: try row.value(10), tokenEncoding: try row.optional(11),
+            isPartial: try row.value(12), chapter: try row.optional(6),
             citations: try row.optional(7), supersededBySeq: try row.optional(8), createdAt: try row.value(9))
     }
 }

@@ -30,15 +30,18 @@ extension ConversationSQL {
         insertInto: "messages",
         [
             "user_id", "session_id", "seq", "turn_id", "role", "digest", "digest_version", "tokens", "created_us",
-            "chapter", "citations", "body",
+            "chapter", "citations", "body", "token_encoding", "is_partial", "media",
         ])
 
-    static func values(_ message: NewMessage, _ seq: Int64, of turn: TurnDraft, at time: Timestamp) -> [SQLValue] {
+    /// - Parameter body: the message's, without the media that lie in `blobs`.
+    static func values(
+        _ message: NewMessage, _ body: DetachedBody, _ seq: Int64, of turn: TurnDraft, at time: Timestamp
+    ) -> [SQLValue] {
         [
             .id(turn.key.owner), .id(turn.key.session), .integer(seq), .id(turn.id), .integer(message.role.rawValue),
             message.digest.sqlValue, message.digestVersion.sqlValue, message.tokens.sqlValue, time.sqlValue,
-            message.chapter.sqlValue,
-            message.citations.sqlValue, .blob(message.body),
+            message.chapter.sqlValue, message.citations.sqlValue, .blob(body.text), message.tokenEncoding.sqlValue,
+            message.isPartial.sqlValue, body.references.sqlValue,
         ]
     }
 
@@ -46,7 +49,7 @@ extension ConversationSQL {
         insertInto: "turns",
         [
             "user_id", "session_id", "turn_id", "first_seq", "message_count", "base_seq", "request_digest", "status",
-            "model", "provider", "prompt_tokens", "completion_tokens", "created_us",
+            "model", "provider", "prompt_tokens", "completion_tokens", "created_us", "attempt",
         ])
 
     static func values(_ turn: TurnDraft, _ firstSeq: Int64, at time: Timestamp) -> [SQLValue] {
@@ -54,13 +57,21 @@ extension ConversationSQL {
             .id(turn.key.owner), .id(turn.key.session), .id(turn.id), .integer(firstSeq),
             .integer(Int64(turn.messages.count)), .integer(turn.baseSeq), turn.requestDigest.sqlValue,
             .text(turn.status.rawValue), .text(turn.model), .text(turn.provider), turn.promptTokens.sqlValue,
-            turn.completionTokens.sqlValue, time.sqlValue,
+            turn.completionTokens.sqlValue, time.sqlValue, turn.attempt.sqlValue,
         ]
     }
 
-    static func supersede(_ key: SessionKey, _ seqs: Range<Int64>) -> SQL {
+    /// The first seq of a later attempt of the same request on the same base, if there is one.
+    static func laterAttempt(of turn: TurnDraft) -> SQL {
         """
-        UPDATE messages SET superseded_by_seq = \(seqs.upperBound) \
+        SELECT MAX(first_seq) FROM turns WHERE user_id = \(turn.key.owner) AND session_id = \(turn.key.session) \
+        AND base_seq = \(turn.baseSeq) AND request_digest = \(turn.requestDigest) AND attempt > \(turn.attempt)
+        """
+    }
+
+    static func supersede(_ key: SessionKey, _ seqs: Range<Int64>, by seq: Int64) -> SQL {
+        """
+        UPDATE messages SET superseded_by_seq = \(seq) \
         WHERE user_id = \(key.owner) AND session_id = \(key.session) AND seq >= \(seqs.lowerBound) \
         AND seq < \(seqs.upperBound) AND superseded_by_seq IS NULL
         """
@@ -69,7 +80,7 @@ extension ConversationSQL {
     static let updateSessions = BulkStatement(
         """
         UPDATE sessions SET next_seq = ?, context_start_seq = ?, version = ?, last_turn_id = ?, last_turn_seq = ?, \
-        last_turn_base = ?, last_turn_digest = ?, message_count = ?, turn_count = ?, prompt_tokens = ?, \
+        last_turn_base = ?, last_turn_digest = ?, last_turn_key = ?, message_count = ?, turn_count = ?, prompt_tokens = ?, \
         completion_tokens = ?, system_digest = ?, updated_us = ?, last_message_at = ? \
         WHERE user_id = ? AND session_id = ?
         """)
@@ -79,7 +90,8 @@ extension ConversationSQL {
             .integer(session.nextSeq), .integer(session.contextStartSeq), .integer(session.version),
             (session.lastTurn?.id).sqlValue, (session.lastTurn?.firstSeq).sqlValue,
             (session.lastTurn?.baseSeq).sqlValue,
-            (session.lastTurn?.requestDigest).sqlValue, .integer(session.counters.messages),
+            (session.lastTurn?.requestDigest).sqlValue, (session.lastTurn?.idempotencyKey).sqlValue,
+            .integer(session.counters.messages),
             .integer(session.counters.turns), .integer(session.counters.promptTokens),
             .integer(session.counters.completionTokens), session.systemDigest.sqlValue, session.updatedAt.sqlValue,
             session.lastMessageAt.sqlValue, .id(session.key.owner), .id(session.key.session),

@@ -8,7 +8,7 @@ enum SessionRow {
         "history_mode",
         "truncation", "metadata", "system_digest", "next_seq", "context_start_seq", "version", "last_turn_id",
         "last_turn_seq", "last_turn_base", "last_turn_digest", "message_count", "turn_count", "prompt_tokens",
-        "completion_tokens", "created_us", "updated_us", "last_message_at",
+        "completion_tokens", "created_us", "updated_us", "last_message_at", "last_turn_key",
     ]
     static let list = columns.joined(separator: ", ")
 
@@ -47,7 +47,8 @@ enum SessionRow {
     private static func lastTurn(_ row: borrowing Row) throws -> LastTurn? {
         guard let id: UniqueID = try row.optional(21) else { return nil }
         return LastTurn(
-            id: id, firstSeq: try row.value(22), baseSeq: try row.value(23), requestDigest: try row.value(24))
+            id: id, firstSeq: try row.value(22), baseSeq: try row.value(23), requestDigest: try row.value(24),
+            idempotencyKey: try row.optional(32))
     }
 
     private static func counters(_ row: borrowing Row) throws -> SessionCounters {
@@ -69,7 +70,7 @@ enum SessionRow {
             settings.provider, settings.model, settings.maxHistory, settings.historyMode, settings.truncation,
             settings.metadata, StoredDigest?.none, 1, 0, 1, UniqueID?.none, Int?.none, Int?.none, StoredDigest?.none, 0,
             0,
-            0, 0, time, time, time,
+            0, 0, time, time, time, StoredDigest?.none,
         ]
         return bindables.map(\.sqlValue)
     }

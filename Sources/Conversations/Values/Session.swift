@@ -54,6 +54,8 @@ public struct LastTurn: Sendable, Equatable {
     public var baseSeq: Int64
     /// What the client sent.
     public var requestDigest: StoredDigest
+    /// The digest of the `Idempotency-Key` that the client sent with it.
+    public var idempotencyKey: StoredDigest?
 }
 
 /// A conversation in an agent's own system: `session: {agent_id, external_conv_id, …}` of a request's body.

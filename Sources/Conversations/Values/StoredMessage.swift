@@ -35,6 +35,10 @@ public struct NewMessage: Sendable, Equatable {
     public var digestVersion: Int
     /// Its tokens, if they were counted.
     public var tokens: Int?
+    /// By which encoding they were counted; other encodings count anew.
+    public var tokenEncoding: Int?
+    /// The model was cut off in the middle of it: its client left, or the upstream broke off.
+    public var isPartial = false
     /// The part of a longer work that the message belongs to; up to 200 characters.
     public var chapter: String?
     /// A JSON array, as it came.
@@ -68,6 +72,10 @@ public struct StoredMessage: Sendable, Equatable {
     public var outline: MessageOutline
     /// The message's JSON as it came.
     public var body: ByteBuffer
+    /// By which encoding `outline.tokens` were counted.
+    public var tokenEncoding: Int?
+    /// The model was cut off in the middle of it.
+    public var isPartial = false
     public var chapter: String?
     public var citations: ByteBuffer?
     /// The seq of the first message of the turn that took its place; nil for an active message.

@@ -24,6 +24,12 @@ public struct TurnDraft: Sendable {
     public var baseSeq: Int64
     /// The digest of what the client sent: recognises a retry.
     public var requestDigest: StoredDigest
+    /// Which attempt of its client it is: 0 for the first, more for a request that was sent again.
+    public var attempt = 0
+    /// The digest of the client's `Idempotency-Key`, by which a later attempt is recognised.
+    public var idempotencyKey: StoredDigest?
+    /// The history that goes upstream begins here from now on; nil leaves what the session has. It only moves forward.
+    public var contextStart: Int64?
     /// Which stored messages it takes the place of.
     public var supersedes = Supersession()
     public var status = TurnStatus.complete
@@ -101,4 +107,7 @@ public enum SupersessionOutcome: Sendable, Equatable {
     case done(fromSeq: Int64, messages: Int)
     /// Something was stored meanwhile that the turn could not know, so it was appended behind it.
     case appendedInstead
+    /// The client had left and sent the request again, and that later attempt, which begins at this seq, is stored
+    /// already: this one was stored as superseded by it.
+    case overtaken(byRetryAt: Int64)
 }

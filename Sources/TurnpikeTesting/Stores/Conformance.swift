@@ -23,7 +23,8 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
 
     /// Everything about `ConversationStore`.
     public static var conversations: [ConformanceCase] {
-        SessionConformance.cases + TurnConformance.cases + HistoryConformance.cases
+        SessionConformance.cases + TurnConformance.cases + HistoryConformance.cases + MediaConformance.cases
+            + BranchConformance.cases
     }
 
     /// Everything about `Database`, `TransactionLane` and `Migrator`.

@@ -1,0 +1,100 @@
+import NIOCore
+import Persistence
+
+/// The media of all messages of a user, each stored once, on one connection inside a transaction.
+struct BlobStore {
+    private let connection: any Connection
+
+    init(_ connection: any Connection) { self.connection = connection }
+
+    /// Stores what is not there yet, and that `session` holds it.
+    func store(_ blobs: [DetachedBody.Blob], of session: SessionKey) throws {
+        for blob in blobs {
+            try connection.execute(ConversationSQL.insert(blob, of: session.owner, connection.dialect))
+            try connection.execute(ConversationSQL.insertUse(of: blob.sha256, session, connection.dialect))
+        }
+    }
+
+    /// The messages with their media put back; what several of them share is read once.
+    func attach(_ rows: [(message: StoredMessage, references: ByteBuffer?)], of owner: UniqueID) throws
+        -> [StoredMessage]
+    {
+        var known: [StoredDigest: ByteBuffer] = [:]
+        return try rows.map { message, references in
+            guard let references else { return message }
+            var message = message
+            message.body = try DetachedBody.attached(message.body, references) { sha256 in
+                if let data = known[sha256] { return data }
+                let query = ConversationSQL.blob(sha256, of: owner)
+                guard let data = try connection.first(query, { try $0.value(0, as: ByteBuffer.self) }) else {
+                    throw DatabaseError(.data, "a message's media are missing")
+                }
+                known[sha256] = data
+                return data
+            }
+            return message
+        }
+    }
+
+    /// Takes a session's hold on its media away, and those along that no other session of the user holds.
+    ///
+    /// The blobs are locked before they are looked up: a turn that stores one of them again has either been committed
+    /// by then and is seen, or waits and inserts it anew.
+    func release(_ session: SessionKey) throws {
+        let held = try connection.rows(ConversationSQL.uses(of: session)) { try $0.value(0, as: StoredDigest.self) }
+        for start in stride(from: 0, to: held.count, by: 64) {
+            let some = Array(held[start..<min(start + 64, held.count)])
+            _ = try connection.rows(ConversationSQL.lock(some, of: session.owner, connection.dialect)) { _ in }
+            for sha256 in some { try connection.execute(ConversationSQL.deleteUse(of: sha256, session)) }
+            try connection.execute(ConversationSQL.deleteUnused(some, of: session.owner))
+        }
+    }
+}
+
+extension ConversationSQL {
+    static func insert(_ blob: DetachedBody.Blob, of owner: UniqueID, _ dialect: Dialect) -> SQL {
+        """
+        INSERT INTO blobs (user_id, sha256, data) VALUES (\(owner), \(blob.sha256), \(blob.data)) \
+        \(raw: dialect.orIgnore("user_id"))
+        """
+    }
+
+    static func insertUse(of sha256: StoredDigest, _ session: SessionKey, _ dialect: Dialect) -> SQL {
+        """
+        INSERT INTO blob_uses (user_id, session_id, sha256) VALUES (\(session.owner), \(session.session), \(sha256)) \
+        \(raw: dialect.orIgnore("user_id"))
+        """
+    }
+
+    static func blob(_ sha256: StoredDigest, of owner: UniqueID) -> SQL {
+        "SELECT data FROM blobs WHERE user_id = \(owner) AND sha256 = \(sha256)"
+    }
+
+    static func uses(of session: SessionKey) -> SQL {
+        """
+        SELECT sha256 FROM blob_uses WHERE user_id = \(session.owner) AND session_id = \(session.session) \
+        ORDER BY sha256
+        """
+    }
+
+    static func lock(_ blobs: [StoredDigest], of owner: UniqueID, _ dialect: Dialect) -> SQL {
+        """
+        SELECT sha256 FROM blobs WHERE user_id = \(owner) AND sha256 IN (\(list: blobs)) ORDER BY sha256 \
+        \(raw: dialect.forUpdate)
+        """
+    }
+
+    static func deleteUse(of sha256: StoredDigest, _ session: SessionKey) -> SQL {
+        """
+        DELETE FROM blob_uses WHERE user_id = \(session.owner) AND session_id = \(session.session) \
+        AND sha256 = \(sha256)
+        """
+    }
+
+    static func deleteUnused(_ blobs: [StoredDigest], of owner: UniqueID) -> SQL {
+        """
+        DELETE FROM blobs WHERE user_id = \(owner) AND sha256 IN (\(list: blobs)) AND NOT EXISTS \
+        (SELECT 1 FROM blob_uses WHERE blob_uses.user_id = blobs.user_id AND blob_uses.sha256 = blobs.sha256)
+        """
+    }
+}

@@ -1,0 +1,124 @@
+import Conversations
+import NIOCore
+import Persistence
+
+/// Branches that were left, and how one becomes the conversation again; and attempts that their retries overtook.
+enum BranchConformance {
+    static var cases: [ConformanceCase] {
+        [
+            ConformanceCase("branches that were left are listed", listing),
+            ConformanceCase("a branch is restored with all that preceded it, and nothing is lost", restoring),
+            ConformanceCase("a branch that does not exist is not restored", unknown),
+            ConformanceCase("a cancelled attempt that comes behind its retry is kept beside it", overtaken),
+            ConformanceCase("the history's beginning moves with the turn that cut it", contextStart),
+        ]
+    }
+
+    private typealias Samples = ConversationSamples
+
+    /// A session that was edited at its second question, then at its first: `a b | c d` → `a b e f` → `g h`.
+    private static func edited(_ samples: ConversationSamples) async throws -> Session {
+        let session = try await samples.store.create(SessionDraft(owner: .generate()))
+        try await samples.append(Samples.turn(session, ["a", "b"]))
+        try await append(["c", "d"], from: nil, session, samples)
+        try await append(["e", "f"], from: session.nextSeq + 2, session, samples)
+        try await append(["g", "h"], from: session.nextSeq, session, samples)
+        return session
+    }
+
+    private static func append(_ texts: [String], from seq: Int64?, _ session: Session, _ samples: ConversationSamples)
+        async throws
+    {
+        let now = try await samples.current(session)
+        try await samples.append(Samples.turn(now, texts, supersedes: Supersession(fromSeq: seq)))
+    }
+
+    @Sendable private static func listing(_ fixture: any DatabaseFixture) async throws {
+        try await Samples.with(fixture) { samples in
+            let session = try await edited(samples)
+            let first = session.nextSeq
+            let page = try await samples.store.read { try $0.branches(of: session.key, limit: 10) }
+            try expectEqual(page.total, 2, "branches")
+            try expectEqual(page.elements.map(\.id), [first + 6, first + 4], "the last one first")
+            try expectEqual(page.elements.map(\.messageCount), [4, 2], "messages")
+            try expectEqual(page.elements.map(\.forkSeq), [nil, first + 1], "forks")
+            try expectEqual(page.elements.map(\.firstSeq), [first, first + 2], "first messages")
+            try expect(page.elements.allSatisfy { $0.leftAt != nil }, "when they were left")
+            let messages = try await samples.store.read {
+                try $0.messages(ofBranch: page.elements[1].id, session.key, limit: 10)
+            }
+            try expectEqual(messages.map(Samples.text), ["c", "d"], "the messages of a branch")
+        }
+    }
+
+    @Sendable private static func restoring(_ fixture: any DatabaseFixture) async throws {
+        try await Samples.with(fixture) { samples in
+            let session = try await edited(samples)
+            let first = session.nextSeq
+            _ = try await samples.store.restore(branch: first + 4, of: session.key)
+            try expectEqual(try await samples.texts(session.key), ["a", "b", "c", "d"], "the oldest branch")
+            let now = try await samples.current(session)
+            try expectEqual(now.counters.messages, 4, "the counter")
+            try expectEqual(now.lastTurn?.requestDigest, Samples.digest("c"), "the newest turn")
+            _ = try await samples.store.restore(branch: first + 6, of: session.key)
+            try expectEqual(try await samples.texts(session.key), ["a", "b", "e", "f"], "the branch after it")
+            let page = try await samples.store.read { try $0.branches(of: session.key, limit: 10) }
+            try expectEqual(page.total, 4, "branches: every one that was left")
+            try await append(["i", "j"], from: nil, session, samples)
+            try expectEqual(try await samples.texts(session.key), ["a", "b", "e", "f", "i", "j"], "it goes on")
+            _ = try await samples.store.restore(branch: first + 8, of: session.key)
+            try expectEqual(try await samples.texts(session.key), ["g", "h"], "what it was before the restoration")
+        }
+    }
+
+    @Sendable private static func unknown(_ fixture: any DatabaseFixture) async throws {
+        try await Samples.with(fixture) { samples in
+            let session = try await edited(samples)
+            let store = samples.store
+            try expectEqual(try await store.restore(branch: 1, of: session.key), .noSuchBranch, "a branch of nothing")
+            let stranger = SessionKey(owner: .generate(), session: session.key.session)
+            try expectEqual(
+                try await store.restore(branch: session.nextSeq + 4, of: stranger), .noSuchSession, "a stranger")
+            try expectEqual(try await samples.texts(session.key), ["g", "h"], "the conversation")
+        }
+    }
+
+    @Sendable private static func overtaken(_ fixture: any DatabaseFixture) async throws {
+        try await Samples.with(fixture) { samples in
+            let session = try await samples.store.create(SessionDraft(owner: .generate()))
+            var retry = Samples.turn(session, ["why?", "because"])
+            retry.attempt = 1
+            retry.supersedes.retriesLastTurn = true
+            let stored = try await samples.append(retry)
+            try await append(["and?", "so"], from: nil, session, samples)
+            var late = Samples.turn(session, ["why?", "bec"])
+            late.status = .cancelled
+            let beside = try await samples.append(late)
+            try expectEqual(beside.superseded, .overtaken(byRetryAt: stored.firstSeq), "the late attempt")
+            try expectEqual(
+                try await samples.texts(session.key), ["why?", "because", "and?", "so"], "the conversation")
+            let now = try await samples.current(session)
+            try expectEqual(now.counters.messages, 4, "the counter")
+            try expectEqual(now.lastTurn?.requestDigest, Samples.digest("and?"), "the newest turn")
+            late.status = .complete
+            let another = TurnDraft(
+                key: late.key, baseSeq: late.baseSeq, requestDigest: late.requestDigest, messages: late.messages)
+            try expectEqual(try await samples.append(another).superseded, .notAsked, "an answer that a client has seen")
+        }
+    }
+
+    @Sendable private static func contextStart(_ fixture: any DatabaseFixture) async throws {
+        try await Samples.with(fixture) { samples in
+            let session = try await samples.store.create(SessionDraft(owner: .generate()))
+            for (start, expected) in [(nil, 0), (5, 5), (3, 5), (nil, 5)] as [(Int64?, Int64)] {
+                var turn = Samples.turn(try await samples.current(session), ["q", "a"])
+                turn.contextStart = start
+                turn.idempotencyKey = Samples.digest("key")
+                try await samples.append(turn)
+                let now = try await samples.current(session)
+                try expectEqual(now.contextStartSeq, expected, "the beginning")
+                try expectEqual(now.lastTurn?.idempotencyKey, Samples.digest("key"), "the key of the newest turn")
+            }
+        }
+    }
+}

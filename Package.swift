@@ -76,6 +76,8 @@ let package = Package(
     targets: [
         // Pure: bytes and values.
         module("OpenAIWire", [nio, crypto]),
+        .target(name: "CTokenTables", exclude: ["tables"]),
+        module("Tokens", ["OpenAIWire", "CTokenTables", nio]),
         module("Persistence", [nio, logging]),
         // Records on local disk, whatever they mean.
         module("Journal", ["Persistence", nio, logging, deque]),
@@ -124,6 +126,7 @@ let package = Package(
             "ServerTests",
             ["Server", "TurnpikeKit", "OpenAIWire", nio, nioPosix, nioHTTP1, nioEmbedded, nioSSL, logging, lifecycle]),
         tests("OpenAIWireTests", ["OpenAIWire", nio]),
+        tests("TokensTests", ["Tokens", "OpenAIWire", nio]),
         pluginTests("Session", ["Conversations", "OpenAIWire", nio]),
         tests(
             "SessionChainTests",

@@ -1,0 +1,107 @@
+public import NIOCore
+
+/// Counts the tokens of text exactly as tiktoken's `encode_ordinary` does.
+///
+/// Text that looks like a special token (`<|endoftext|>`) is ordinary text, as it is for the models when it stands in a
+/// message. What is not valid UTF-8 is counted with U+FFFD in its place, as Python's `decode(errors="replace")` and
+/// Swift's `String` write it. The time is linear in the length of the text, whatever it is; beside the text, a piece
+/// that the splitting rules leave whole, such as a megabyte of letters, takes as many bytes for the time of the call.
+public struct Tokenizer: Sendable {
+    /// The encoding that it counts in.
+    public let encoding: TokenEncoding
+    private let vocabulary: Vocabulary
+
+    /// Costs nothing worth keeping: the tables are part of the program.
+    public init(_ encoding: TokenEncoding) {
+        self.encoding = encoding
+        vocabulary = Vocabulary(encoding)
+    }
+
+    /// How many tokens `text` has.
+    public func count(_ text: String) -> Int {
+        var text = text
+        return text.withUTF8 { countValid($0) }
+    }
+
+    /// How many tokens the readable bytes of `text` have.
+    public func count(_ text: ByteBuffer) -> Int {
+        text.withUnsafeReadableBytes { count(utf8: $0) }
+    }
+
+    /// How many tokens `bytes` have.
+    public func count(utf8 bytes: UnsafeRawBufferPointer) -> Int {
+        bytes.withMemoryRebound(to: UInt8.self) { bytes in
+            if UTF8Validation.isValid(bytes) { return countValid(bytes) }
+            return count(String(decoding: bytes, as: UTF8.self))
+        }
+    }
+
+    /// The ids of the tokens of `text`: for comparing with other implementations.
+    public func ids(_ text: String) -> [Int] {
+        var (text, ids) = (text, [Int]())
+        text.withUTF8 { bytes in
+            guard let base = bytes.baseAddress else { return }
+            forEachPiece(bytes) { ids += self.ids(base + $0, count: $1 - $0) }
+        }
+        return ids
+    }
+}
+
+// MARK: - Pieces
+
+extension Tokenizer {
+    private func countValid(_ text: UnsafeBufferPointer<UInt8>) -> Int {
+        guard let base = text.baseAddress else { return 0 }
+        var tokens = 0
+        forEachPiece(text) { start, end in
+            tokens &+= isToken(base + start, count: end &- start) ? 1 : searched(base + start, count: end &- start)
+        }
+        return tokens
+    }
+
+    @inline(__always)
+    private func forEachPiece(_ text: UnsafeBufferPointer<UInt8>, _ body: (_ start: Int, _ end: Int) -> Void) {
+        guard let base = text.baseAddress else { return }
+        let splitter = Splitter(ScalarReader(base, count: text.count), encoding)
+        var start = 0
+        while start < text.count {
+            let end = splitter.end(of: start)
+            body(start, end)
+            start = end
+        }
+    }
+
+    @inline(__always) private func isToken(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
+        node(bytes, count: count)?.isToken ?? false
+    }
+
+    @inline(__always) private func node(_ bytes: UnsafePointer<UInt8>, count: Int) -> Vocabulary.Node? {
+        var node = Vocabulary.Node.root
+        for offset in 0..<count {
+            guard !node.isLeaf, let next = vocabulary.step(node, bytes[offset]) else { return nil }
+            node = next
+        }
+        return node
+    }
+
+    @inline(never) private func searched(_ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
+        withSearch(bytes, count: count) { $0.run() }
+    }
+
+    private func ids(_ bytes: UnsafePointer<UInt8>, count: Int) -> [Int] {
+        if let node = node(bytes, count: count), node.isToken { return [vocabulary.rank(node)] }
+        return withSearch(bytes, count: count) { search in
+            _ = search.run()
+            return search.ranks()
+        }
+    }
+
+    /// Short pieces find their memory on the stack.
+    @inline(__always) private func withSearch<Result>(
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ body: (PieceSearch) -> Result
+    ) -> Result {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count + 1) { lengths in
+            body(PieceSearch(vocabulary, bytes, count: count, lengths: lengths.baseAddress!))
+        }
+    }
+}

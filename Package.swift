@@ -99,6 +99,7 @@ let package = Package(
         // Features.
         plugin("Activity", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging, lifecycle]),
         plugin("Auth", ["Persistence", nio, nioHTTP1, logging, lifecycle, crypto]),
+        plugin("Retention", ["Conversations", "Persistence", logging, lifecycle]),
         plugin("Session", ["Conversations", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
         plugin("Models", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
         plugin("Capture", ["Conversations", "OpenAIWire", nio, nioHTTP1, logging]),
@@ -116,8 +117,8 @@ let package = Package(
             name: "TurnpikeCLI",
             dependencies: [
                 "TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", "PersistenceSQLite", "Conversations",
-                "Server", "Upstream", "EchoProvider", "ActivityPlugin", "AuthPlugin", "SessionPlugin", "ModelsPlugin",
-                "CapturePlugin", "HistoryPlugin", "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio,
+                "Server", "Upstream", "EchoProvider", "ActivityPlugin", "AuthPlugin", "RetentionPlugin",
+                "SessionPlugin", "ModelsPlugin", "CapturePlugin", "HistoryPlugin", "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio,
                 nioHTTP1, nioPosix,
             ],
             swiftSettings: settings),
@@ -157,6 +158,8 @@ let package = Package(
             [
                 "Persistence", "PersistenceSQLite", "TurnpikeTesting", nioPosix, nioHTTP1, logging, lifecycleTestKit,
             ]),
+        pluginTests(
+            "Retention", ["Conversations", "Persistence", "PersistenceSQLite", "TurnpikeTesting", logging]),
         pluginTests("Models", ["OpenAIWire", nio, nioHTTP1, nioPosix, logging]),
         pluginTests("Router", [nio, nioHTTP1, nioPosix, logging]),
         tests("UpstreamTests", ["Upstream", "TurnpikeKit", nio, nioHTTP1, nioPosix, nioSSL, logging]),

@@ -3,6 +3,7 @@ import AuthPlugin
 import CapturePlugin
 import HistoryPlugin
 import ModelsPlugin
+import RetentionPlugin
 import RouterPlugin
 import SessionPlugin
 import TurnpikeKit
@@ -10,7 +11,8 @@ import TurnpikeKit
 /// The one list of what is built in, in the order of the chain.
 enum BuiltInPlugins {
     static let factories: [PluginFactory] = [
-        ActivityPlugin.factory, AuthPlugin.factory, SessionPlugin.factory, ModelsPlugin.factory, CapturePlugin.factory,
+        ActivityPlugin.factory, RetentionPlugin.factory, AuthPlugin.factory, SessionPlugin.factory,
+        ModelsPlugin.factory, CapturePlugin.factory,
         HistoryPlugin.factory, RouterPlugin.factory,
     ]
 }

@@ -23,13 +23,15 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
 
     /// Everything about `ConversationStore`.
     public static var conversations: [ConformanceCase] {
+
         SessionConformance.cases + TurnConformance.cases + HistoryConformance.cases + MediaConformance.cases
-            + BranchConformance.cases
+            + BranchConformance.cases + ChoreConformance.conversations
     }
 
     /// Everything about `Database`, `TransactionLane` and `Migrator`.
     public static var databases: [ConformanceCase] {
         ValueConformance.cases + AccessConformance.cases + LaneConformance.cases + MigrationConformance.cases
+            + ChoreConformance.cases
     }
 }
 

@@ -9,7 +9,14 @@ enum ActivityMigrations {
                 table(dialect),
                 "CREATE INDEX IF NOT EXISTS activity_by_user ON activity (user_id, created_us, activity_id)",
             ]
-        }
+        },
+        // Done again, it gathers the rows in one partition again, which the retention then splits.
+        Migration("activity", 2, "partitions by time") { dialect in
+            guard dialect == .mariadb else { return [] }
+            return [
+                "ALTER TABLE activity PARTITION BY RANGE (created_us) (PARTITION pmax VALUES LESS THAN MAXVALUE)"
+            ]
+        },
     ]
 
     private static func table(_ dialect: Dialect) -> String {

@@ -1,11 +1,14 @@
+import Logging
 package import Persistence
 import ServiceLifecycle
 package import TurnpikeKit
 
 /// One row per exchange, refused, failed and abandoned ones too, and the endpoints that show a user their own.
 package final class ActivityPlugin: Plugin {
-    package static let factory = PluginFactory(id: "activity", stage: .observe) { setup in
-        ActivityPlugin(database: setup[DatabaseKey.self], clock: setup[ClockKey.self])
+    package static let factory = PluginFactory(id: "activity", stage: .observe, section: "activity") { setup in
+        ActivityPlugin(
+            try ActivityConfiguration(setup.configuration), database: setup[DatabaseKey.self],
+            clock: setup[ClockKey.self])
     }
 
     package let middleware: (any Middleware)?
@@ -13,16 +16,24 @@ package final class ActivityPlugin: Plugin {
     package let migrations = ActivityMigrations.all
 
     let recorder: ActivityRecorder
+    private let database: any Database
+    private let retention: ActivityRetention
 
-    init(database: any Database, clock: GatewayClock) {
+    init(
+        _ configuration: ActivityConfiguration = ActivityConfiguration(), database: any Database, clock: GatewayClock
+    ) {
+        self.database = database
+        retention = ActivityRetention(retention: configuration.retention)
         recorder = ActivityRecorder(database: database, clock: clock)
         middleware = ActivityMiddleware(recorder: recorder)
         routes = ActivityRoutes(log: ActivityLog(database: database), clock: clock).all
     }
 
-    /// Waits for the shutdown, then for the rows that were taken.
+    /// Removes old rows until the shutdown, then waits for the rows that were taken.
     package func run() async throws {
-        try? await gracefulShutdown()
+        await cancelWhenGracefulShutdown {
+            await self.retention.chore().run(on: self.database, logger: Logger(label: "turnpike.activity"))
+        }
         await recorder.drain()
     }
 }

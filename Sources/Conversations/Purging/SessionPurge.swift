@@ -1,0 +1,136 @@
+public import Persistence
+import Synchronization
+
+/// Removes what nobody wants kept: sessions that were deleted a while ago, and sessions that have expired.
+///
+/// A round walks through all sessions by primary key, in slices, so it needs no index that every turn would have to
+/// move. A session that is removed goes in pieces of some hundred messages: a long one never holds the database up.
+/// What is expired is deleted first, as its user would have done, and removed when `purgeAfter` has passed.
+public struct SessionPurge: Sendable {
+    /// What is kept, and for how long.
+    public struct Limits: Sendable, Equatable {
+        /// From a session's deletion to the removal of its rows.
+        public var purgeAfter: Duration = .seconds(30 * 86_400)
+        /// From a session's last message to its deletion; nil: it never expires.
+        public var timeToLive: Duration?
+
+        public init() {}
+    }
+
+    /// Rows that one step reads, or removes.
+    static let slice = 500
+    /// The chore's place among the leases.
+    private static let lease = 2
+
+    /// The chore that does it.
+    public static func chore(_ limits: Limits, every interval: Duration) -> Chore {
+        let walk = SessionWalk()
+        return Chore(lease: lease, name: "purging sessions", interval: interval) { database, now in
+            try await walk.step(limits, database, now)
+        }
+    }
+}
+
+/// Where a round stands. One process has one; another process begins its own round.
+private final class SessionWalk: Sendable {
+    private struct State {
+        var place: SessionKey?
+        var dead: [SessionKey] = []
+    }
+
+    private let state = Mutex(State())
+
+    func step(_ limits: SessionPurge.Limits, _ database: any Database, _ now: Timestamp) async throws -> Chore.Progress
+    {
+        if let key = state.withLock({ $0.dead.last }) {
+            let isGone = try await database.write { try PurgeSQL.removePiece(of: key, $0) }
+            if isGone { state.withLock { _ = $0.dead.popLast() } }
+            return .more
+        }
+        let place = state.withLock { $0.place }
+        let rows = try await database.read { try $0.rows(PurgeSQL.sessions(after: place), ScannedSession.init) }
+        if let timeToLive = limits.timeToLive {
+            let limit = now.advanced(by: .zero - timeToLive)
+            for row in rows where row.deleted == nil && row.lastMessage < limit {
+                try await database.write { try PurgeSQL.expire(row.key, unusedSince: limit, at: now, $0) }
+            }
+        }
+        let limit = now.advanced(by: .zero - limits.purgeAfter)
+        let isEnd = rows.count < SessionPurge.slice
+        let dead = rows.filter { $0.deleted.map { $0 <= limit } ?? false }.map(\.key)
+        state.withLock { state in
+            state.dead = dead
+            state.place = isEnd ? nil : rows.last?.key
+        }
+        return isEnd && dead.isEmpty ? .done : .more
+    }
+}
+
+/// What a round looks at.
+private struct ScannedSession: Sendable {
+    let key: SessionKey
+    let deleted: Timestamp?
+    let lastMessage: Timestamp
+
+    init(_ row: borrowing Row) throws {
+        key = SessionKey(owner: try row.value(0), session: try row.value(1))
+        deleted = try row.optional(2)
+        lastMessage = try row.value(3)
+    }
+}
+
+private enum PurgeSQL {
+    /// The next sessions in the order of the primary key.
+    static func sessions(after place: SessionKey?) -> SQL {
+        var sql: SQL = "SELECT user_id, session_id, deleted_us, last_message_at FROM sessions "
+        if let place {
+            sql += "WHERE user_id > \(place.owner) OR (user_id = \(place.owner) AND session_id > \(place.session)) "
+        }
+        return sql + "ORDER BY user_id, session_id LIMIT \(SessionPurge.slice)"
+    }
+
+    /// Deletes a session unless somebody has used it meanwhile.
+    static func expire(_ key: SessionKey, unusedSince limit: Timestamp, at now: Timestamp, _ connection: any Connection)
+        throws
+    {
+        let deletion = ConversationSQL.delete(key, at: now) + " AND last_message_at < \(limit)"
+        guard try connection.execute(deletion) == 1 else { return }
+        try connection.execute(ConversationSQL.count(-1, of: key.owner, connection.dialect))
+    }
+
+    /// Removes a piece of a deleted session, and at last the session itself. True when nothing is left of it.
+    static func removePiece(of key: SessionKey, _ connection: any Connection) throws -> Bool {
+        let lock = ConversationSQL.lockForPurge(key, connection.dialect)
+        let isActive = try connection.first(lock) { try $0.value(0, as: Bool.self) }
+        // Removed by somebody else, or not deleted after all.
+        guard isActive == false else { return true }
+        for (table, column) in [("messages", "seq"), ("turns", "turn_id")] {
+            guard try removePiece(of: table, by: column, key, connection) else { return false }
+        }
+        for table in ["session_systems", "sessions"] { try connection.execute(ConversationSQL.purge(table, key)) }
+        return true
+    }
+
+    /// True when no row is left. SQLite has no `DELETE … LIMIT`, so the end of the piece is looked up first.
+    private static func removePiece(
+        of table: String, by column: String, _ key: SessionKey, _ connection: any Connection
+    ) throws -> Bool {
+        let end: SQL = """
+            SELECT \(raw: column) FROM \(raw: table) WHERE user_id = \(key.owner) AND session_id = \(key.session) \
+            ORDER BY \(raw: column) LIMIT 1 OFFSET \(SessionPurge.slice)
+            """
+        guard let next = try connection.first(end, { row in try row.boundValue(0) }) else {
+            try connection.execute(ConversationSQL.purge(table, key))
+            return true
+        }
+        try connection.execute(ConversationSQL.purge(table, key) + " AND \(raw: column) < \(next)")
+        return false
+    }
+}
+
+extension Row {
+    /// A column as it would be bound again.
+    fileprivate borrowing func boundValue(_ column: Int) throws -> SQLValue {
+        try kind(column) == .integer ? .integer(integer(column)) : .id(value(column))
+    }
+}

@@ -1,0 +1,87 @@
+public import Logging
+
+/// Background work on the database that one process at a time does, in small steps: removing what is old, for example.
+///
+/// A round consists of steps, until one says that nothing is left; then nobody does it for `interval`. Whatever a step
+/// does it may do twice, and another process may do the same at that moment: a lease makes that rare, not impossible.
+public struct Chore: Sendable {
+    /// What a step has left to do.
+    public enum Progress: Sendable, Equatable {
+        /// The next step comes after `pause`.
+        case more
+        /// The round is over.
+        case done
+    }
+
+    /// Does a bounded piece of the work. `now` is the database's clock, so that a machine whose clock is wrong removes
+    /// nothing too early.
+    public typealias Step = @Sendable (_ database: any Database, _ now: Timestamp) async throws -> Progress
+
+    /// The chore's place among the leases; unique and never changed.
+    public let lease: Int
+    /// For the log.
+    public let name: String
+    /// From the end of a round to the beginning of the next.
+    public let interval: Duration
+    /// Between two steps: the rest of the time belongs to those who wait for an answer.
+    public let pause: Duration
+    let step: Step
+
+    /// - Parameter lease: 2 and up; 1 is the migrator's.
+    public init(
+        lease: Int, name: String, interval: Duration, pause: Duration = .milliseconds(50), step: @escaping Step
+    ) {
+        precondition(lease > 1, "lease 1 belongs to the migrator")
+        self.lease = lease
+        self.name = name
+        self.interval = interval
+        self.pause = pause
+        self.step = step
+    }
+
+    /// Does the chore until the task is cancelled, then gives it free for others.
+    ///
+    /// - Parameter wait: Sleeps; injected, so that tests need not. It throws when the task is cancelled.
+    public func run(
+        on database: any Database, logger: Logger,
+        wait: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+    ) async {
+        let lease = ChoreLease(lease, on: database)
+        var failures = 0
+        while true {
+            let rest: Duration
+            do {
+                rest = try await round(lease, database, wait)
+                failures = 0
+            } catch is CancellationError {
+                break
+            } catch {
+                // An outage is reported by others; this is for what never succeeds.
+                failures += 1
+                logger.log(
+                    level: failures == 3 ? .warning : .debug, "A chore failed; it will be tried again.",
+                    metadata: ["chore": "\(name)", "error": "\(String(reflecting: error))"])
+                rest = min(interval, .seconds(10))
+            }
+            guard (try? await wait(rest)) != nil else { break }
+        }
+        // Not while the database hangs: the shutdown does not wait for it, and a lease expires by itself.
+        if failures == 0 { try? await lease.release() }
+    }
+
+    /// - Returns: After how long to look again.
+    private func round(
+        _ lease: ChoreLease, _ database: any Database, _ wait: @Sendable (Duration) async throws -> Void
+    ) async throws -> Duration {
+        while let now = try await lease.hold(for: ChoreLease.stepLimit) {
+            guard try await step(database, now) == .done else {
+                try await wait(pause)
+                continue
+            }
+            // It is kept until the next round is due, so that of many processes one does one round.
+            _ = try await lease.hold(for: interval)
+            return interval
+        }
+        return min(interval, ChoreLease.stepLimit)
+    }
+}

@@ -107,6 +107,7 @@ private enum PurgeSQL {
         for (table, column) in [("messages", "seq"), ("turns", "turn_id")] {
             guard try removePiece(of: table, by: column, key, connection) else { return false }
         }
+        try BlobStore(connection).release(key)
         for table in ["session_systems", "sessions"] { try connection.execute(ConversationSQL.purge(table, key)) }
         return true
     }

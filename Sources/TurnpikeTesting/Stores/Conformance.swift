@@ -23,7 +23,6 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
 
     /// Everything about `ConversationStore`.
     public static var conversations: [ConformanceCase] {
-
         SessionConformance.cases + TurnConformance.cases + HistoryConformance.cases + MediaConformance.cases
             + BranchConformance.cases + ChoreConformance.conversations
     }

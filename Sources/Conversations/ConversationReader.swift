@@ -1,5 +1,6 @@
 import NIOCore
 public import Persistence
+import TurnpikeKit
 
 /// Reads sessions and messages on one connection, inside `ConversationStore.read`.
 ///
@@ -8,9 +9,25 @@ public import Persistence
 /// meanwhile are still there, so what an outline named can be loaded until the session is purged.
 public struct ConversationReader {
     let connection: any Connection
+    /// What the bodies that are read are counted by, each before it is loaded; `nil` counts nothing.
+    private let bodies: BufferReservation?
 
-    init(_ connection: any Connection) {
+    init(_ connection: any Connection, counting bodies: BufferReservation? = nil) {
         self.connection = connection
+        self.bodies = bodies
+    }
+
+    /// Gives back what was counted so far: for a caller that drops what it has read and reads again.
+    package func startOver() { bodies?.release() }
+
+    private func count(_ row: borrowing Row, _ column: Int) throws {
+        guard let bodies else { return }
+        try bodies.take(row.withBytes(column) { $0.count })
+    }
+
+    private func detached(_ row: borrowing Row) throws -> BlobStore.Detached {
+        try count(row, ConversationSQL.bodyColumn)
+        return try ConversationSQL.detached(row)
     }
 
     // MARK: Sessions
@@ -46,7 +63,8 @@ public struct ConversationReader {
     /// The system and developer messages that were seen last.
     public func system(_ key: SessionKey) throws -> SystemMessages? {
         try connection.first(ConversationSQL.system(key)) { row in
-            SystemMessages(body: try row.value(0), digest: try row.value(1))
+            try count(row, 0)
+            return SystemMessages(body: try row.value(0), digest: try row.value(1))
         }
     }
 
@@ -58,10 +76,10 @@ public struct ConversationReader {
     /// - Parameter start: Nothing before this seq is given.
     public func newest(_ limit: Int, of key: SessionKey, from start: Int64 = 0) throws -> [StoredMessage] {
         guard limit > 0 else { return [] }
-        var messages: [(message: StoredMessage, references: ByteBuffer?)] = []
+        var messages: [BlobStore.Detached] = []
         var whole = 0
         try connection.forEach(ConversationSQL.messages(key, in: start..<Int64.max, .newestFirst)) { row in
-            let found = try ConversationSQL.detached(row)
+            let found = try detached(row)
             if let last = messages.last, last.message.outline.turnID != found.message.outline.turnID {
                 whole = messages.count
                 if whole >= limit { return .stop }
@@ -86,7 +104,7 @@ public struct ConversationReader {
     /// The active messages of a range, oldest first.
     public func messages(of key: SessionKey, in seqs: Range<Int64>) throws -> [StoredMessage] {
         let query = ConversationSQL.messages(key, in: seqs, .oldestFirst)
-        return try attached(connection.rows(query, ConversationSQL.detached), of: key)
+        return try attached(connection.rows(query, detached), of: key)
     }
 
     /// Messages by their seqs, oldest first, superseded ones too. Seqs that do not exist are left out.
@@ -96,26 +114,45 @@ public struct ConversationReader {
         for start in stride(from: 0, to: sorted.count, by: 256) {
             let chunk = Array(sorted[start..<min(start + 256, sorted.count)])
             let query = ConversationSQL.messages(key, seqs: chunk)
-            messages += try attached(connection.rows(query, ConversationSQL.detached), of: key)
+            messages += try attached(connection.rows(query, detached), of: key)
         }
         return messages
     }
 
-    /// A page of messages, for the API.
+    /// A page of messages, for the API: shorter than asked for where it would exceed the query's bytes, but never
+    /// empty for that reason.
     public func messages(of key: SessionKey, _ query: MessageQuery) throws -> Page<StoredMessage> {
         var query = query
         query.limit = max(0, query.limit)
         query.offset = max(0, query.offset)
         return Page(
-            elements: try attached(
-                connection.rows(ConversationSQL.messages(key, query), ConversationSQL.detached), of: key),
+            elements: try elements(of: key, query),
             total: try connection.first(ConversationSQL.total(key, query)) { try $0.value(0) } ?? 0)
     }
 
+    private func elements(of key: SessionKey, _ query: MessageQuery) throws -> [StoredMessage] {
+        var rows: [BlobStore.Detached] = []
+        var bytes = 0
+        try connection.forEach(ConversationSQL.messages(key, query)) { row in
+            bytes += try row.withBytes(ConversationSQL.bodyColumn) { $0.count }
+            if bytes > query.maximumBytes, !rows.isEmpty { return .stop }
+            rows.append(try detached(row))
+            return .next
+        }
+        // Only now their media are known, and other statements may run.
+        var elements: [StoredMessage] = []
+        bytes = 0
+        for row in rows {
+            guard let message = try attached([row], of: key).first else { continue }
+            bytes += message.body.readableBytes
+            if bytes > query.maximumBytes, !elements.isEmpty { break }
+            elements.append(message)
+        }
+        return elements
+    }
+
     /// The messages as they came, with the media that are stored apart.
-    private func attached(
-        _ rows: [(message: StoredMessage, references: ByteBuffer?)], of key: SessionKey
-    ) throws -> [StoredMessage] {
-        try BlobStore(connection).attach(rows, of: key.owner)
+    private func attached(_ rows: [BlobStore.Detached], of key: SessionKey) throws -> [StoredMessage] {
+        try BlobStore(connection, counting: bodies).attach(rows, of: key.owner)
     }
 }

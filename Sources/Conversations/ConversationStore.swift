@@ -1,4 +1,5 @@
 public import Persistence
+package import TurnpikeKit
 
 /// The conversations of all users: sessions, turns, messages.
 ///
@@ -34,6 +35,17 @@ public final class ConversationStore: Sendable {
         _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
         try await database.read { try body(ConversationReader($0)) }
+    }
+
+    /// Reads with the bodies of messages counted by `bodies`, each before it is loaded. What was counted stays so after
+    /// the reading, for as long as the caller keeps the reservation: it goes with the bodies.
+    package func read<Value: Sendable>(
+        counting bodies: BufferReservation, _ body: @escaping @Sendable (ConversationReader) throws -> Value
+    ) async throws -> Value {
+        try await database.read { connection in
+            bodies.release()
+            return try body(ConversationReader(connection, counting: bodies))
+        }
     }
 
     /// A session of `owner`; nil if there is none, if it is deleted, or if it is somebody else's.

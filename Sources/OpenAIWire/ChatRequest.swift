@@ -26,7 +26,7 @@ public struct ChatRequest: Sendable {
 
     /// Reads the request that is the whole of `bytes`.
     public init(scanning bytes: ByteBuffer) throws(WireError) {
-        try self.init(JSONObject(scanning: bytes))
+        try self.init(JSONObject(scanning: bytes, maximumMembers: JSON.maximumRequestMembers))
     }
 
     /// Reads the request whose members have been found already.

@@ -53,6 +53,9 @@ public struct DeltaAccumulator: Sendable {
     /// Whether any text, part of a tool call, or audio has come.
     public private(set) var hasOutput = false
 
+    /// Bytes that are kept now, by the same count as the limit.
+    public var keptBytes: Int { values.keptBytes }
+
     /// - Parameters:
     ///   - limit: the most bytes to keep for all choices together, a fixed cost for each value included.
     ///   - expectedChoices: the request's `n`.

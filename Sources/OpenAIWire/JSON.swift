@@ -8,7 +8,11 @@ public enum JSON {
 
     /// How many members an object, or elements an array, may have where they are collected: it bounds the memory
     /// that a body of many tiny members takes.
-    static let maximumElements = 1 << 18
+    public static let maximumElements = 1 << 18
+
+    /// How many members a request may have at its outermost level. OpenAI's have some forty; every step of the chain
+    /// looks for its own among them.
+    public static let maximumRequestMembers = 4_096
 
     /// Checks that `bytes` are one JSON text by RFC 8259, in valid UTF-8, nested no deeper than `maximumDepth`.
     ///

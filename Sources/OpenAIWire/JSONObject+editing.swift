@@ -19,6 +19,17 @@ extension JSONObject {
         }
     }
 
+    /// The most bytes that `edited(edits)` may have, where no key is repeated.
+    public func longestEdited(_ edits: [JSONEdit]) -> Int {
+        edits.reduce(bytes.readableBytes) { sum, edit in
+            switch edit.action {
+            case .replace(let value), .set(let value), .insert(let value):
+                sum + edit.key.utf8.count + 8 + value.count
+            case .remove: sum
+            }
+        }
+    }
+
     private func fate(of member: Member, _ edits: [JSONEdit], in text: UnsafeRawBufferPointer) -> Fate {
         guard let edit = edits.last(where: { Self.matches(member, $0.key, in: text) }) else { return .kept }
         switch edit.action {

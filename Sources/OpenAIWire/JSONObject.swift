@@ -21,21 +21,23 @@ public struct JSONObject: Sendable {
 
     /// Finds the members of the object that is the whole of `bytes`. The grammar is checked at this level only: what
     /// lies inside nested values is not, see `JSON.validate`.
-    public init(scanning bytes: ByteBuffer) throws(WireError) {
+    ///
+    /// - Parameter maximumMembers: more are refused. Each look at a key passes all of them.
+    public init(scanning bytes: ByteBuffer, maximumMembers: Int = JSON.maximumElements) throws(WireError) {
         self.bytes = bytes
-        members = try bytes.withUnsafeReadableBytes { (text) throws(WireError) in try Self.scan(text) }
+        members = try bytes.withUnsafeReadableBytes { (text) throws(WireError) in
+            try Self.scan(text, maximumMembers)
+        }
     }
 
-    private static func scan(_ text: UnsafeRawBufferPointer) throws(WireError) -> [Member] {
+    private static func scan(_ text: UnsafeRawBufferPointer, _ maximum: Int) throws(WireError) -> [Member] {
         var scanner = JSONScanner(text)
         var members: [Member] = []
         members.reserveCapacity(12)
         var isFirst = true
         try scanner.enterObject()
         while let key = try scanner.nextKey(&isFirst) {
-            guard members.count < JSON.maximumElements else {
-                throw .tooLarge("members in an object", limit: JSON.maximumElements)
-            }
+            guard members.count < maximum else { throw .tooLarge("members in an object", limit: maximum) }
             let start = scanner.position
             let kind = try scanner.skipValue()
             members.append(
@@ -79,6 +81,7 @@ public struct JSONObject: Sendable {
         let range = Int(member.key.lowerBound)..<Int(member.key.upperBound)
         if range.count == key.utf8.count, text.slice(range).equals(key) { return true }
         guard member.keyIsEscaped else { return false }
-        return JSONText.unescaped(text.slice(range))?.withUnsafeBytes { $0.equals(key) } ?? false
+        var key = key
+        return key.withUTF8 { JSONText.unescaped(text.slice(range), equals: UnsafeRawBufferPointer($0)) }
     }
 }

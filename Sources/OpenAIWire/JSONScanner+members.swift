@@ -52,8 +52,8 @@ extension JSONScanner {
     /// Whether a key is `name`, also where it is written with escapes (`"mod\u0065l"`).
     func key(_ key: Range<Int>, is name: StaticString) -> Bool {
         if bytes.equals(name, in: key) { return true }
-        guard key.count > name.utf8CodeUnitCount, bytes.contains(ASCII.backslash, in: key) else { return false }
-        guard let unescaped = JSONText.unescaped(bytes.slice(key)) else { return false }
-        return unescaped.withUnsafeBytes { $0.equals(name, in: 0..<$0.count) }
+        guard key.count > name.utf8CodeUnitCount else { return false }
+        let text = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        return JSONText.unescaped(bytes.slice(key), equals: text)
     }
 }

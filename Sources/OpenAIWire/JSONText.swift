@@ -11,6 +11,29 @@ enum JSONText {
         return unescaped(bytes).map { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// Whether the escaped inside `bytes` of a string stands for the UTF-8 of `text`: found without decoding more than
+    /// the first difference needs, and without memory, because whoever writes a million escaped keys pays for none.
+    static func unescaped(_ bytes: UnsafeRawBufferPointer, equals text: UnsafeRawBufferPointer) -> Bool {
+        // An escape has two to six bytes and stands for one to four.
+        guard bytes.count > text.count, bytes.count <= 6 * text.count else { return false }
+        var (at, matched) = (0, 0)
+        while at < bytes.count {
+            guard bytes[at] == ASCII.backslash else {
+                guard matched < text.count, bytes[at] == text[matched] else { return false }
+                at += 1
+                matched += 1
+                continue
+            }
+            guard let escape = escape(bytes, at: at) else { return false }
+            for byte in UTF8.encode(escape.scalar)! {
+                guard matched < text.count, byte == text[matched] else { return false }
+                matched += 1
+            }
+            at = escape.end
+        }
+        return matched == text.count
+    }
+
     /// The UTF-8 bytes that the escaped inside of a string stands for, or nil where an escape is malformed.
     static func unescaped(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
         var result: [UInt8] = []
@@ -18,32 +41,34 @@ enum JSONText {
         var start = 0
         while let backslash = bytes.first(ASCII.backslash, from: start) {
             result.append(contentsOf: bytes.slice(start..<backslash))
-            guard let end = unescape(bytes, at: backslash, into: &result) else { return nil }
-            start = end
+            guard let escape = escape(bytes, at: backslash) else { return nil }
+            result.append(contentsOf: UTF8.encode(escape.scalar)!)
+            start = escape.end
         }
         result.append(contentsOf: bytes.slice(start..<bytes.count))
         return result
     }
 
-    /// Appends what the escape at `at` stands for and returns the offset behind it.
-    private static func unescape(_ bytes: UnsafeRawBufferPointer, at: Int, into result: inout [UInt8]) -> Int? {
+    /// What the escape at `at` stands for, and the offset behind it.
+    private static func escape(_ bytes: UnsafeRawBufferPointer, at: Int) -> (scalar: Unicode.Scalar, end: Int)? {
         guard at + 1 < bytes.count else { return nil }
+        let byte: UInt8
         switch bytes[at + 1] {
-        case ASCII.quote, ASCII.backslash, UInt8(ascii: "/"): result.append(bytes[at + 1])
-        case UInt8(ascii: "b"): result.append(0x08)
-        case UInt8(ascii: "f"): result.append(0x0C)
-        case UInt8(ascii: "n"): result.append(ASCII.lineFeed)
-        case UInt8(ascii: "r"): result.append(ASCII.carriageReturn)
-        case UInt8(ascii: "t"): result.append(ASCII.tab)
-        case UInt8(ascii: "u"): return unescapeUnicode(bytes, at: at, into: &result)
+        case ASCII.quote, ASCII.backslash, UInt8(ascii: "/"): byte = bytes[at + 1]
+        case UInt8(ascii: "b"): byte = 0x08
+        case UInt8(ascii: "f"): byte = 0x0C
+        case UInt8(ascii: "n"): byte = ASCII.lineFeed
+        case UInt8(ascii: "r"): byte = ASCII.carriageReturn
+        case UInt8(ascii: "t"): byte = ASCII.tab
+        case UInt8(ascii: "u"): return unicodeEscape(bytes, at: at)
         default: return nil
         }
-        return at + 2
+        return (Unicode.Scalar(byte), at + 2)
     }
 
-    private static func unescapeUnicode(
-        _ bytes: UnsafeRawBufferPointer, at: Int, into result: inout [UInt8]
-    ) -> Int? {
+    private static func unicodeEscape(
+        _ bytes: UnsafeRawBufferPointer, at: Int
+    ) -> (scalar: Unicode.Scalar, end: Int)? {
         guard let unit = codeUnit(bytes, at: at) else { return nil }
         var end = at + 6
         var scalar = unit
@@ -51,9 +76,7 @@ enum JSONText {
             scalar = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00)
             end += 6
         }
-        let character = Unicode.Scalar(scalar) ?? Unicode.Scalar(replacement)!
-        result.append(contentsOf: UTF8.encode(character)!)
-        return end
+        return (Unicode.Scalar(scalar) ?? Unicode.Scalar(replacement)!, end)
     }
 
     /// The UTF-16 code unit of the `\uXXXX` at `at`.

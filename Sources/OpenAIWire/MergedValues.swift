@@ -74,6 +74,9 @@ struct MergedValues: Sendable {
         grew = false
     }
 
+    /// Bytes that are kept, a fixed cost for each value included.
+    var keptBytes: Int { limit - remaining }
+
     private mutating func spend(_ count: Int) throws(WireError) {
         guard count <= remaining else { throw .tooLarge("bytes in one answer", limit: limit) }
         remaining -= count

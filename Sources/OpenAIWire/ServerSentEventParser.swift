@@ -66,6 +66,9 @@ public struct ServerSentEventParser: Sendable {
         return rest
     }
 
+    /// Bytes that are kept of an event which is not whole yet.
+    public var unfinishedBytes: Int { begun.readableBytes + chunk.readableBytes }
+
     private mutating func keepBeginning() {
         guard chunk.readableBytes > 0 else { return }
         if begun.readableBytes == 0 { begun = chunk } else { begun.writeImmutableBuffer(chunk) }

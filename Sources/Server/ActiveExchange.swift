@@ -109,7 +109,7 @@ final class ActiveExchange {
     /// A body that is in memory: the transformers see it and end before anything is written, so their failure can
     /// still become an error answer.
     private func answerWhole(_ response: Response, _ bytes: ByteBuffer) async {
-        var pipeline = ResponsePipeline(response.transformers, isEventStream: response.isEventStream)
+        var pipeline = pipeline(of: response)
         guard interruption == nil else { return await giveUp(pipeline) }
         guard !pipeline.isEmpty else { return send(response, bytes) }
         var whole = ByteBuffer()
@@ -127,8 +127,13 @@ final class ActiveExchange {
         send(response, whole)
     }
 
+    private func pipeline(of response: Response) -> ResponsePipeline {
+        ResponsePipeline(
+            response.transformers, isEventStream: response.isEventStream, budget: connection.server.budget)
+    }
+
     private func answerStream(_ response: Response, _ source: any BodySource) async {
-        let pipeline = ResponsePipeline(response.transformers, isEventStream: response.isEventStream)
+        let pipeline = pipeline(of: response)
         guard interruption == nil else {
             source.cancel()
             return await giveUp(pipeline)

@@ -21,6 +21,7 @@ struct Composition {
     private let database: any Database
     private let upstream: SelectingUpstreamClient
     private let builder: WorldBuilder
+    private let budget: BufferBudget
     private let readiness = Readiness(waitingFor: [MigrationService.part])
 
     init(_ configuration: GatewayConfiguration) throws {
@@ -31,6 +32,7 @@ struct Composition {
         logger = Logger(label: "turnpike")
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads == 0 ? System.coreCount : threads)
         database = Self.database(configuration.database, logger: logger)
+        budget = BufferBudget(limit: configuration.server.maxBuffered)
         upstream = try SelectingUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
         builder = Self.builder(database, upstream: upstream, readiness: readiness, logger: logger)
     }
@@ -84,12 +86,11 @@ struct Composition {
 
     /// Nothing but the gateway keeps the first world, so that it can go when it is replaced.
     private func makeGateway() throws -> Gateway {
-        Gateway(world: try builder.build(configuration), clock: .system, logger: logger)
+        Gateway(world: try builder.build(configuration), clock: .system, logger: logger, budget: budget)
     }
 
     private func servers(_ gateway: Gateway, onListening: @escaping @Sendable (String) -> Void) -> [HTTPServer] {
         let settings = configuration.server
-        let budget = BufferBudget(limit: settings.maxBuffered)
         var servers = [
             HTTPServer(
                 configuration: ServerConfiguration(settings), handler: gateway, group: group, budget: budget,

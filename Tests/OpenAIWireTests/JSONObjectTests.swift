@@ -143,6 +143,22 @@ import Testing
         #expect(object.edited([.replace("a", ByteBuffer(string: "1"))]).utf8Text == #"{"a":1}"#)
     }
 
+    @Test(arguments: [
+        (#"mod\u0065l"#, "model"), (#"\u006D\u006f\u0064\u0065\u006C"#, "model"), (#"a\/b"#, "a/b"), (#"\u00e9"#, "é"),
+        (#"\n\t\b\f\r\"\\"#, "\n\t\u{8}\u{c}\r\"\\"), (#"\ud83d\ude00!"#, "😀!"), (#"x\ud83d"#, "x\u{FFFD}"),
+    ])
+    func findsAKeyThatIsWrittenWithEscapes(written: String, key: String) throws {
+        let object = try object(#"{"\#(written)":1}"#)
+        #expect(object[key]?.int == 1)
+        for other in [String(key.dropLast()), key + "x", "x" + key] { #expect(object[other] == nil) }
+        #expect(object.edited([.remove(key)]).utf8Text == "{}")
+    }
+
+    @Test(arguments: [#"model\u00"#, #"mode\x6c"#, #"mode\u006g"#])
+    func aKeyWithABrokenEscapeIsNoOther(written: String) throws {
+        #expect(try object(#"{"\#(written)":1}"#)["model"] == nil)
+    }
+
     @Test func writesAndEscapesObjectsOfOurOwn() throws {
         let json = JSONWriter.object { json in
             json.member("text", "a\"\\\n\u{1}\u{1F}é")

@@ -26,7 +26,8 @@ struct Answer: Sendable {
         case .empty: bytes = ByteBuffer()
         case .stream: preconditionFailure("The scripted upstream answers with bytes.")
         }
-        var pipeline = ResponsePipeline(response.transformers, isEventStream: response.isEventStream)
+        var pipeline = ResponsePipeline(
+            response.transformers, isEventStream: response.isEventStream, budget: exchange.budget)
         var received = ByteBuffer()
         var end = ResponseEnd.complete
         do {

@@ -21,20 +21,25 @@ final class ChainFixture: Sendable {
     private let plugins: [any Plugin]
     private let chain: Chain
     private let flags: any FlagEvaluator
+    let budget: BufferBudget
 
     /// - Parameters:
     ///   - settings: of the plugins, by plugin and key.
     ///   - off: flags that are off.
     ///   - asksForUsage: what the provider says of itself.
+    ///   - buffered: how many bytes all exchanges may hold together.
+    ///   - bodyLimit: how many bytes one body may have.
     init(
-        _ settings: [String: [(String, String)]] = [:], off: Set<String> = [], asksForUsage: Bool = false
+        _ settings: [String: [(String, String)]] = [:], off: Set<String> = [], asksForUsage: Bool = false,
+        buffered: Int = 64 << 20, bodyLimit: Int = 32 << 20
     ) async throws {
+        budget = BufferBudget(limit: buffered)
         database = FaultyDatabase(try await files.open())
         _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
         store = ConversationStore(database: database)
         var resources = Resources()
         resources[ConversationStoreKey.self] = store
-        resources[BodyLimitKey.self] = 32 << 20
+        resources[BodyLimitKey.self] = bodyLimit
         let made = try [SessionPlugin.factory, CapturePlugin.factory, HistoryPlugin.factory].map { factory in
             let section = try ConfigurationSection(settings[factory.id] ?? [])
             return (factory.id, try factory.make(PluginSetup(configuration: section, resources: resources)))
@@ -57,8 +62,9 @@ final class ChainFixture: Sendable {
     /// Sends a request through the chain and receives its answer as a client does.
     func send(_ call: Call) async throws -> Answer {
         let exchange = exchange(call)
-        let request = Request(head: exchange.head, body: RequestBody(ByteBuffer(string: call.body)))
+        let request = Request(head: exchange.head, body: body(call.body))
         exchange[EndpointKey.self] = call.endpoint
+        defer { exchange.finish(Outcome(ending: .completed, status: 200)) }
         return try await Answer(chain.run(request, in: exchange), in: exchange, call)
     }
 
@@ -80,20 +86,40 @@ final class ChainFixture: Sendable {
         let exchange = exchange(call)
         for route in plugins.flatMap(\.routes) where route.method == method {
             guard let parameters = route.match(exchange.head.path) else { continue }
-            let request = Request(head: exchange.head, body: RequestBody(ByteBuffer(string: body)))
+            let request = Request(head: exchange.head, body: self.body(body))
+            defer { exchange.finish(Outcome(ending: .completed, status: 200)) }
             var response = try await route.answer(request, parameters, exchange)
-            return (Int(response.status.code), String(buffer: try await response.collect(upTo: 1 << 20)))
+            return (Int(response.status.code), String(buffer: try await response.collect(upTo: 64 << 20)))
         }
         throw GatewayError(.client, .notFound, code: "no_route", target)
+    }
+
+    private func body(_ text: String) -> RequestBody {
+        RequestBody(source: TextSource(text), declaredLength: text.utf8.count, budget: budget)
     }
 
     private func exchange(_ call: Call) -> Exchange {
         let exchange = Exchange(
             head: RequestHead(method: call.method, target: call.target, headers: call.headers),
-            eventLoop: MultiThreadedEventLoopGroup.singleton.any(), logger: Logger(label: "test"), flags: flags)
+            eventLoop: MultiThreadedEventLoopGroup.singleton.any(), logger: Logger(label: "test"), flags: flags,
+            budget: budget)
         exchange[PrincipalKey.self] = call.user ?? alice
         return exchange
     }
+}
+
+/// A body that arrives at once.
+private final class TextSource: BodySource {
+    private let text: ByteBuffer
+
+    init(_ text: String) { self.text = ByteBuffer(string: text) }
+
+    func start(_ sink: any BodySink) {
+        if text.readableBytes > 0 { sink.receive(text) }
+        sink.end(.complete)
+    }
+    func setPaused(_ isPaused: Bool) {}
+    func cancel() {}
 }
 
 /// A request of a client.

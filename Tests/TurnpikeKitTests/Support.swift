@@ -104,9 +104,12 @@ extension ResponseEnd {
 }
 
 func makeExchange(
-    logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, flags: any FlagEvaluator = NoFlags()
+    logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, flags: any FlagEvaluator = NoFlags(),
+    budget: BufferBudget? = nil
 ) -> Exchange {
-    Exchange(head: RequestHead(method: .GET, target: "/"), eventLoop: EmbeddedEventLoop(), logger: logger, flags: flags)
+    Exchange(
+        head: RequestHead(method: .GET, target: "/"), eventLoop: EmbeddedEventLoop(), logger: logger, flags: flags,
+        budget: budget)
 }
 
 extension GatewayError {

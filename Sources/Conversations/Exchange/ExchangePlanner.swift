@@ -13,6 +13,8 @@ package struct ExchangePlanner: Sendable {
         package var turn: PlannedTurn
         /// The final messages; `nil` where they are the request's own, byte for byte.
         package var messages: [ByteBuffer]?
+        /// The memory of the stored messages among them: keep it as long as they are needed.
+        package var held: BufferReservation?
     }
 
     private let store: ConversationStore
@@ -24,13 +26,18 @@ package struct ExchangePlanner: Sendable {
     ///
     /// - Parameters:
     ///   - maxMessages: the limit on messages of sessions that have none of their own; `nil` injects nothing at all.
-    /// - Throws: `GatewayError` for what the client sent, and where the session is gone; `DatabaseError`.
-    package func plan(_ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, maxMessages: Int?)
-        async throws -> Result
-    {
-        let reading = try reading(request, context, maxMessages: maxMessages)
-        let found = try await store.read { try reading.found($0) }
-        return try result(reading, found, limit: exchange[TurnLimitKey.self])
+    ///   - maxBytes: how large the stored messages may be that are read for one request.
+    /// - Throws: `GatewayError` for what the client sent, where the session is gone, and where its history is too large,
+    ///   by itself or with all else that is held; `DatabaseError`.
+    package func plan(
+        _ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, maxMessages: Int?, maxBytes: Int
+    ) async throws -> Result {
+        let reading = try await BodyWork.run(on: request.bytes.readableBytes) {
+            try self.reading(request, context, maxMessages: maxMessages)
+        }
+        let held = exchange.reservation(limit: .init(bytes: maxBytes, error: .historyTooLarge(limit: maxBytes)))
+        let found = try await store.read(counting: held) { try reading.found($0) }
+        return try result(reading, found, held, limit: exchange[TurnLimitKey.self])
     }
 
     private func reading(_ request: ChatRequest, _ context: SessionContext, maxMessages: Int?) throws -> Reading {
@@ -45,18 +52,24 @@ package struct ExchangePlanner: Sendable {
             attempt: attempt, session: context.session)
     }
 
-    private func result(_ reading: Reading, _ found: SessionHistory.Found, limit: Int?) throws -> Result {
+    private func result(
+        _ reading: Reading, _ found: SessionHistory.Found, _ held: BufferReservation, limit: Int?
+    ) throws -> Result {
         attempts.note(reading.attempt, base: found.plan.baseSeq)
         try Self.check(found.plan, limit: limit)
         let turn = reading.history.turn
         return Result(
-            turn: PlannedTurn(plan: found.plan, requestDigest: turn.digest), messages: Self.messages(turn, found))
+            turn: PlannedTurn(plan: found.plan, requestDigest: turn.digest), messages: Self.messages(turn, found),
+            held: held)
     }
 
     /// The plan where the session's history cannot be read: what follows the last answer in the request is new.
-    package func planBlindly(_ request: ChatRequest, in exchange: Exchange, _ context: SessionContext) throws -> Result
+    package func planBlindly(_ request: ChatRequest, in exchange: Exchange, _ context: SessionContext) async throws
+        -> Result
     {
-        let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
+        let turn = try await BodyWork.run(on: request.bytes.readableBytes) {
+            try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
+        }
         let known = turn.messages.lastIndex { $0.role == .assistant }.map { $0 + 1 } ?? 0
         var plan = HistoryPlan(
             newMessages: Array(turn.messages.dropFirst(known)), base: context.session.nextSeq, reason: .unavailable)

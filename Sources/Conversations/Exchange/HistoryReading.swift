@@ -3,6 +3,9 @@
 /// Planning knows no more of storage than this. Two answers may come from different states of the session, unless the
 /// implementation is a snapshot; `Session.version` tells.
 package protocol HistoryReading {
+    /// What was read until now is dropped, and read again: gives back what it was counted by.
+    func startOver()
+
     /// The session as it is now; nil if it does not exist or was deleted.
     func session(_ key: SessionKey) throws -> Session?
 
@@ -23,6 +26,9 @@ package protocol HistoryReading {
 }
 
 extension HistoryReading {
+    /// For what counts nothing.
+    package func startOver() {}
+
     package func newest(_ limit: Int, of key: SessionKey) throws -> [StoredMessage] {
         try newest(limit, of: key, from: 0)
     }

@@ -1,4 +1,4 @@
-import TurnpikeKit
+package import TurnpikeKit
 
 /// The session that an exchange belongs to, as the steps of the chain share it. Left by `session`.
 package struct SessionContext: Sendable {
@@ -37,6 +37,10 @@ package struct PlannedTurn: Sendable {
 
 /// Left by `history`, or by `capture` where the history is switched off.
 package enum PlannedTurnKey: ExchangeKey { package typealias Value = PlannedTurn }
+
+/// The body that the planned turn's messages lie in. Left beside the plan, so that its bytes stay counted as long as
+/// they are held.
+package enum PlannedBodyKey: ExchangeKey { package typealias Value = RequestBody }
 
 /// How many bytes of new messages a turn may have. Left by `capture`, checked before the request goes upstream.
 package enum TurnLimitKey: ExchangeKey { package typealias Value = Int }

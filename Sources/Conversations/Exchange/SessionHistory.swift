@@ -27,6 +27,7 @@ struct SessionHistory: Sendable {
     func read(_ reader: any HistoryReading, startingWith known: Session) throws -> Found {
         var session = known
         for _ in 0..<Self.maximumReadings {
+            reader.startOver()
             let found = try plan(reader, session)
             guard let after = try reader.session(session.key) else { throw GatewayError.sessionNotFound }
             if after.version == session.version { return found }
@@ -101,6 +102,14 @@ extension HistoryPlan {
 }
 
 extension GatewayError {
+    /// The stored messages that would go in front of a request are more than one request may have.
+    static func historyTooLarge(limit: Int) -> GatewayError {
+        GatewayError(
+            .client, .payloadTooLarge, code: "history_too_large",
+            "The session's history is larger than the \(limit) bytes that can be sent with a request. "
+                + "Lower max_history_messages, or begin a new session.", param: "session_id")
+    }
+
     /// There is no such session for this user: whether somebody else has one is not told.
     package static let sessionNotFound = GatewayError(
         .client, .notFound, code: "session_not_found", "There is no session with this id.", param: "session_id")

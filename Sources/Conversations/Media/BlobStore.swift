@@ -1,11 +1,20 @@
 import NIOCore
 import Persistence
+import TurnpikeKit
 
 /// The media of all messages of a user, each stored once, on one connection inside a transaction.
 struct BlobStore {
-    private let connection: any Connection
+    /// A message as its row has it, and where its media belong.
+    typealias Detached = (message: StoredMessage, references: ByteBuffer?)
 
-    init(_ connection: any Connection) { self.connection = connection }
+    private let connection: any Connection
+    /// What the media that are read are counted by; `nil` counts nothing.
+    private let bodies: BufferReservation?
+
+    init(_ connection: any Connection, counting bodies: BufferReservation? = nil) {
+        self.connection = connection
+        self.bodies = bodies
+    }
 
     /// Stores what is not there yet, and that `session` holds it.
     func store(_ blobs: [DetachedBody.Blob], of session: SessionKey) throws {
@@ -16,24 +25,33 @@ struct BlobStore {
     }
 
     /// The messages with their media put back; what several of them share is read once.
-    func attach(_ rows: [(message: StoredMessage, references: ByteBuffer?)], of owner: UniqueID) throws
-        -> [StoredMessage]
-    {
+    func attach(_ rows: [Detached], of owner: UniqueID) throws -> [StoredMessage] {
         var known: [StoredDigest: ByteBuffer] = [:]
+        // What is read is held beside the messages until all of them have it.
+        let read = bodies?.another()
+        defer { read?.release() }
         return try rows.map { message, references in
             guard let references else { return message }
             var message = message
             message.body = try DetachedBody.attached(message.body, references) { sha256 in
-                if let data = known[sha256] { return data }
-                let query = ConversationSQL.blob(sha256, of: owner)
-                guard let data = try connection.first(query, { try $0.value(0, as: ByteBuffer.self) }) else {
-                    throw DatabaseError(.data, "a message's media are missing")
-                }
+                let data = try known[sha256] ?? blob(sha256, of: owner, counting: read)
+                try bodies?.take(data.readableBytes)
                 known[sha256] = data
                 return data
             }
             return message
         }
+    }
+
+    private func blob(
+        _ sha256: StoredDigest, of owner: UniqueID, counting read: BufferReservation?
+    ) throws -> ByteBuffer {
+        let data = try connection.first(ConversationSQL.blob(sha256, of: owner)) { row in
+            try read?.take(row.withBytes(0) { $0.count })
+            return try row.value(0, as: ByteBuffer.self)
+        }
+        guard let data else { throw DatabaseError(.data, "a message's media are missing") }
+        return data
     }
 
     /// Takes a session's hold on its media away, and those along that no other session of the user holds.

@@ -5,6 +5,8 @@ extension ConversationSQL {
     private static let outline = "seq, turn_id, role, digest, digest_version, tokens"
     private static let message =
         "\(outline), chapter, citations, superseded_by_seq, created_us, body, token_encoding, is_partial, media"
+    /// Where `message` has the body.
+    static let bodyColumn = 10
 
     private static func ofSession(_ key: SessionKey) -> SQL {
         "FROM messages WHERE user_id = \(key.owner) AND session_id = \(key.session)"
@@ -58,13 +60,13 @@ extension ConversationSQL {
     }
 
     /// The message without its media, and where they belong.
-    static func detached(_ row: borrowing Row) throws -> (message: StoredMessage, references: ByteBuffer?) {
+    static func detached(_ row: borrowing Row) throws -> BlobStore.Detached {
         (try message(row), try row.optional(13))
     }
 
     private static func message(_ row: borrowing Row) throws -> StoredMessage {
         StoredMessage(
-            outline: try outline(row), body: try row.value(10), tokenEncoding: try row.optional(11),
+            outline: try outline(row), body: try row.value(bodyColumn), tokenEncoding: try row.optional(11),
             isPartial: try row.value(12), chapter: try row.optional(6),
             citations: try row.optional(7), supersededBySeq: try row.optional(8), createdAt: try row.value(9))
     }

@@ -29,6 +29,8 @@ public struct MessageQuery: Sendable, Equatable {
     public var chapter: String?
     /// Superseded messages too: the branches that were left.
     public var includesSuperseded = false
+    /// How many bytes the bodies of a page may have together; the first message is given whatever its length.
+    public var maximumBytes = 8 << 20
 
     public init(limit: Int = 50, offset: Int = 0) {
         self.limit = limit

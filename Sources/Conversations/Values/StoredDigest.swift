@@ -4,25 +4,33 @@ public import Persistence
 
 /// The digest of a message or of a request: 32 bytes that somebody else computed; here they are stored and compared.
 public struct StoredDigest: Hashable, Sendable {
-    // Four words and not an array: histories hold thousands of them.
-    private let words: SIMD4<UInt64>
+    // Four words and not an array: histories hold thousands of them. Not a SIMD vector either: that wants to lie at a
+    // multiple of 32 bytes, and Swift 6.3's frames of async functions do not: a value with such a one inside them was
+    // written over its neighbour, in release builds as in debug ones.
+    private let first: UInt64
+    private let second: UInt64
+    private let third: UInt64
+    private let fourth: UInt64
 
     /// - Returns: nil if there are not exactly 32 bytes.
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 32 else { return nil }
-        var words = SIMD4<UInt64>()
-        for (index, byte) in bytes.enumerated() { words[index / 8] = words[index / 8] << 8 | UInt64(byte) }
-        self.words = words
+        var rest = bytes.makeIterator()
+        func word() -> UInt64 { (0..<8).reduce(0) { word, _ in word << 8 | UInt64(rest.next() ?? 0) } }
+        (first, second, third, fourth) = (word(), word(), word(), word())
     }
 
     public init(_ digest: MessageDigest) {
-        var words = SIMD4<UInt64>()
-        for (index, byte) in digest.bytes.enumerated() { words[index / 8] = words[index / 8] << 8 | UInt64(byte) }
-        self.words = words
+        guard let made = StoredDigest(bytes: digest.bytes) else {
+            preconditionFailure("A message's digest has 32 bytes.")
+        }
+        self = made
     }
 
     public var bytes: [UInt8] {
-        (0..<32).map { UInt8(truncatingIfNeeded: words[$0 / 8] >> UInt64(56 - ($0 & 7) * 8)) }
+        [first, second, third, fourth].flatMap { word in
+            stride(from: UInt64(56), through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) }
+        }
     }
 }
 

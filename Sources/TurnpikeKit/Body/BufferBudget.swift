@@ -1,6 +1,7 @@
 import Synchronization
 
-/// A bound on the bytes of all request bodies that are held in memory together (`server.max_buffered`).
+/// A bound on the bytes that all exchanges hold in memory together (`server.max_buffered`): collected requests, stored
+/// messages that were read, answers that are being captured.
 package final class BufferBudget: Sendable {
     private let limit: Int
     private let used = Atomic<Int>(0)
@@ -16,7 +17,7 @@ package final class BufferBudget: Sendable {
         guard total > limit else { return nil }
         used.wrappingSubtract(count, ordering: .relaxed)
         return .unavailable(
-            "server_overloaded", "The server is holding as many request bodies as it may. Try again in a moment.",
+            "server_overloaded", "The server holds as many requests and answers as it may. Try again in a moment.",
             detail: "server.max_buffered of \(limit) bytes is used up")
     }
 

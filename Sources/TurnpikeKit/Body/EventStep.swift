@@ -13,19 +13,37 @@ struct EventStep: PipelineStep {
 
     /// One event may carry an image; more than this is no event stream any more.
     private static let maxEventBytes = 32 << 20
+    /// What is kept of an unfinished event without being counted: as much as one read of the network may bring.
+    private static let uncountedBytes = 64 << 10
+    private let budget: BufferBudget?
+    private var reservation: BufferReservation?
 
-    init(_ transformers: [any ResponseTransformer]) { self.transformers = transformers }
+    init(_ transformers: [any ResponseTransformer], budget: BufferBudget?) {
+        self.transformers = transformers
+        self.budget = budget
+    }
 
     mutating func receive(_ chunk: ByteBuffer) throws(GatewayError) -> ByteBuffer? {
         parser.append(chunk)
         var output: ByteBuffer?
         do {
             while let event = try nextEvent() { try emit(event, from: 0, into: &output) }
+            try countUnfinished()
         } catch {
             stranded = output
             throw error
         }
         return output
+    }
+
+    private mutating func countUnfinished() throws(GatewayError) {
+        let bytes = parser.unfinishedBytes
+        guard bytes > Self.uncountedBytes else {
+            reservation = nil
+            return
+        }
+        if reservation == nil { reservation = BufferReservation(budget) }
+        try reservation?.cover(bytes)
     }
 
     mutating func finish(_ end: ResponseEnd) async -> (tail: ByteBuffer?, error: GatewayError?) {

@@ -14,7 +14,9 @@ extension Request {
     /// The body as a JSON object of any endpoint, scanned once for all middlewares that ask. Throws like `chatRequest`.
     public func jsonObject(upTo limit: Int) async throws -> JSONObject {
         try await body.derived(upTo: limit) { bytes in
-            try GatewayError.blamingClient { () throws(WireError) in try JSONObject(scanning: bytes) }
+            try GatewayError.blamingClient { () throws(WireError) in
+                try JSONObject(scanning: bytes, maximumMembers: JSON.maximumRequestMembers)
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
 public import NIOCore
+public import OpenAIWire
 
 /// A request's body: bytes that are there, or a stream from the client that nobody has asked for yet.
 ///
@@ -35,15 +36,34 @@ public struct RequestBody: Sendable {
     ///
     /// Middlewares use it to scan a body once for all of them. A body keeps one value of each type, so use a type of
     /// your own; what `make` throws is thrown to this caller alone.
-    public func derived<Value: Sendable>(upTo limit: Int, _ make: (ByteBuffer) throws -> Value) async throws -> Value {
+    ///
+    /// A large body is worked on away from the event loop.
+    public func derived<Value: Sendable>(
+        upTo limit: Int, _ make: @escaping @Sendable (ByteBuffer) throws -> Value
+    ) async throws -> Value {
         if let known = storage.derived(Value.self) { return known }
         let bytes = try await collect(upTo: limit)
         // Another task of this exchange may have made it in the meantime.
         if let known = storage.derived(Value.self) { return known }
-        let value = try make(bytes)
+        let value = try await BodyWork.run(on: bytes.readableBytes) { try make(bytes) }
         storage.remember(value)
         return value
     }
+
+    /// The body with `edits` applied to `object`, which was scanned from it: counted like this one against
+    /// `server.max_buffered`, for as long as it is kept. Without an effective edit it is this body itself.
+    ///
+    /// Throws a ``GatewayError``: 503 when all that is held together would be too much.
+    public func edited(_ object: JSONObject, _ edits: [JSONEdit]) async throws -> RequestBody {
+        let size = object.longestEdited(edits)
+        let storage = try storage.successor(reserving: size)
+        let bytes = try await BodyWork.run(on: size) { object.edited(edits) }
+        if bytes.sharesMemory(with: object.bytes) { return self }
+        storage.settle(bytes)
+        return RequestBody(storage: storage)
+    }
+
+    private init(storage: RequestBodyStorage) { self.storage = storage }
 
     /// The body for somebody who forwards it: in memory if it was collected, else the stream itself, once.
     ///
@@ -54,5 +74,14 @@ public struct RequestBody: Sendable {
     package enum Content: Sendable {
         case bytes(ByteBuffer)
         case stream(any BodySource, length: Int?)
+    }
+}
+
+extension ByteBuffer {
+    /// Whether both begin at the same place in memory and have the same length.
+    fileprivate func sharesMemory(with other: ByteBuffer) -> Bool {
+        withUnsafeReadableBytes { ours in
+            other.withUnsafeReadableBytes { $0.baseAddress == ours.baseAddress && $0.count == ours.count }
+        }
     }
 }

@@ -12,20 +12,38 @@ final class RequestBodyStorage: Sendable {
         case taken
     }
 
-    let declaredLength: Int?
+    private let framedLength: Int?
     private let budget: BufferBudget?
-    /// What was taken from `budget`.
-    private let reserved = Atomic<Int>(0)
+    /// What was taken from `budget`: for as long as this object lives.
+    private let reservation: BufferReservation
     private let state: Mutex<State>
     private let derivedValues = Mutex<[any Sendable]>([])
 
     init(_ state: consuming State, declaredLength: Int?, budget: BufferBudget?) {
         self.state = Mutex(state)
-        self.declaredLength = declaredLength
+        framedLength = declaredLength
         self.budget = budget
+        reservation = BufferReservation(budget)
     }
 
-    deinit { release() }
+    /// An empty body under the same bound, with room for `count` bytes taken before they are made.
+    func successor(reserving count: Int) throws(GatewayError) -> RequestBodyStorage {
+        let next = RequestBodyStorage(.collected(.success(ByteBuffer())), declaredLength: nil, budget: budget)
+        try next.reservation.take(count)
+        return next
+    }
+
+    /// Makes `bytes` the body of a successor, and gives back the room that they did not need.
+    func settle(_ bytes: ByteBuffer) {
+        reservation.shrink(to: bytes.readableBytes)
+        state.withLock { $0 = .collected(.success(bytes)) }
+    }
+
+    /// The number of bytes, where it is known.
+    var declaredLength: Int? {
+        if let framedLength { return framedLength }
+        return state.withLock { if case .collected(.success(let bytes)) = $0 { bytes.readableBytes } else { nil } }
+    }
 
     func derived<Value: Sendable>(_ type: Value.Type) -> Value? {
         derivedValues.withLock { values in
@@ -73,13 +91,16 @@ final class RequestBodyStorage: Sendable {
 
     private func read(_ source: any BodySource, upTo limit: Int) async -> Result<ByteBuffer, GatewayError> {
         let collector = BodyCollector(source, limit: limit, tooLarge: GatewayError.bodyTooLarge(limit:)) {
-            [self] count in
-            if let refusal = budget?.reserve(count) { return refusal }
-            reserved.wrappingAdd(count, ordering: .relaxed)
-            return nil
+            [reservation] count in
+            do throws(GatewayError) {
+                try reservation.take(count)
+                return nil
+            } catch {
+                return error
+            }
         }
         let result = await collector.collect()
-        if case .failure = result { release() }
+        if case .failure = result { reservation.release() }
         let waiters = state.withLock { state in
             defer { state = .collected(result) }
             if case .reading(let waiters) = state { return waiters }
@@ -104,6 +125,4 @@ final class RequestBodyStorage: Sendable {
             if let settled { continuation.resume(returning: settled) }
         }
     }
-
-    private func release() { budget?.release(reserved.exchange(0, ordering: .relaxed)) }
 }

@@ -45,8 +45,23 @@ public struct Response: Sendable {
     /// transformers' ends have been called then, and the body is empty: the answer cannot be given any more.
     @discardableResult
     public mutating func collect(upTo limit: Int) async throws -> ByteBuffer {
+        try await collect(upTo: limit, counting: nil)
+    }
+
+    /// The same, with what is held counted against `server.max_buffered` until `exchange` is over; throws 503 when all
+    /// that is held together would be too much.
+    @discardableResult
+    public mutating func collect(upTo limit: Int, in exchange: Exchange) async throws -> ByteBuffer {
+        let reservation = exchange.reservation()
+        exchange.keepToEnd(reservation)
+        return try await collect(upTo: limit, counting: reservation)
+    }
+
+    private mutating func collect(upTo limit: Int, counting reservation: BufferReservation?) async throws
+        -> ByteBuffer
+    {
         var pipeline = takePipeline()
-        let raw = await takeBytes(upTo: limit)
+        let raw = await takeBytes(upTo: limit, counting: reservation)
         guard !pipeline.isEmpty else { return try keep(raw.get()) }
         var whole: ByteBuffer?
         var failure: GatewayError?
@@ -77,14 +92,25 @@ public struct Response: Sendable {
         return ResponsePipeline(transformers, isEventStream: isEventStream)
     }
 
-    private mutating func takeBytes(upTo limit: Int) async -> Result<ByteBuffer, GatewayError> {
+    private mutating func takeBytes(upTo limit: Int, counting reservation: BufferReservation?) async -> Result<
+        ByteBuffer, GatewayError
+    > {
         let content = body
         body = .empty
         switch content {
         case .empty: return .success(ByteBuffer())
         case .bytes(let bytes): return .success(bytes)
         case .stream(let source):
-            return await BodyCollector(source, limit: limit, tooLarge: GatewayError.answerTooLarge(limit:)).collect()
+            let collector = BodyCollector(source, limit: limit, tooLarge: GatewayError.answerTooLarge(limit:)) {
+                count in
+                do throws(GatewayError) {
+                    try reservation?.take(count)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            return await collector.collect()
         }
     }
 

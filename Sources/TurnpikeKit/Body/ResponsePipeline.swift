@@ -9,18 +9,19 @@ import OpenAIWire
 package struct ResponsePipeline: Sendable {
     private var steps: [any PipelineStep] = []
 
-    package init(_ transformers: [any ResponseTransformer], isEventStream: Bool) {
+    /// `budget` bounds what is kept of events that are not whole yet, together with all else that is held.
+    package init(_ transformers: [any ResponseTransformer], isEventStream: Bool, budget: BufferBudget? = nil) {
         var neighbours: [any ResponseTransformer] = []
         for transformer in transformers {
             switch (transformer.subscription, isEventStream) {
             case (.events, true): neighbours.append(transformer)
             case (.bytes, _), (.events, false):
-                if !neighbours.isEmpty { steps.append(EventStep(neighbours)) }
+                if !neighbours.isEmpty { steps.append(EventStep(neighbours, budget: budget)) }
                 neighbours = []
                 steps.append(ByteStep(transformer))
             }
         }
-        if !neighbours.isEmpty { steps.append(EventStep(neighbours)) }
+        if !neighbours.isEmpty { steps.append(EventStep(neighbours, budget: budget)) }
     }
 
     package var isEmpty: Bool { steps.isEmpty }

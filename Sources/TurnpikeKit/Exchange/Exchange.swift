@@ -24,6 +24,8 @@ public final class Exchange: Sendable {
 
     /// All of the exchange's work happens on this loop, and nothing may block it.
     package let eventLoop: any EventLoop
+    /// What all exchanges may hold in memory together; `nil` bounds nothing.
+    package let budget: BufferBudget?
     private let baseLogger: Logger
     private let flags: any FlagEvaluator
     private let state = Mutex(State())
@@ -40,7 +42,7 @@ public final class Exchange: Sendable {
 
     package init(
         id: UniqueID = .generate(), head: RequestHead, eventLoop: any EventLoop, clock: GatewayClock = .system,
-        logger: Logger, flags: any FlagEvaluator = NoFlags(), peerAddress: String = ""
+        logger: Logger, flags: any FlagEvaluator = NoFlags(), peerAddress: String = "", budget: BufferBudget? = nil
     ) {
         self.id = id
         self.requestID = id.description(prefix: "req_")
@@ -50,6 +52,7 @@ public final class Exchange: Sendable {
         self.startedMicroseconds = clock.wallMicroseconds()
         self.peerAddress = peerAddress
         self.eventLoop = eventLoop
+        self.budget = budget
         self.baseLogger = logger
         self.flags = flags
     }

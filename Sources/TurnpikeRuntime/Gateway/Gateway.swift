@@ -10,11 +10,14 @@ package import TurnpikeKit
 package final class Gateway: ExchangeHandler {
     private let logger: Logger
     private let clock: GatewayClock
+    private let budget: BufferBudget?
     private let current: Mutex<World>
 
-    package init(world: World, clock: GatewayClock, logger: Logger) {
+    /// `budget` bounds what all exchanges hold together; the servers in front of the gateway share it.
+    package init(world: World, clock: GatewayClock, logger: Logger, budget: BufferBudget? = nil) {
         self.current = Mutex(world)
         self.clock = clock
+        self.budget = budget
         self.logger = logger
     }
 
@@ -28,7 +31,7 @@ package final class Gateway: ExchangeHandler {
         let world = world
         let exchange = Exchange(
             head: head, eventLoop: eventLoop, clock: clock, logger: logger, flags: world.configuration.flags,
-            peerAddress: peerAddress)
+            peerAddress: peerAddress, budget: budget)
         exchange[WorldKey.self] = world
         return exchange
     }

@@ -48,7 +48,8 @@ struct CeilingMiddleware: Middleware {
         let chat = try await request.chatRequest(upTo: bodyLimit)
         let isTooHigh = (chat.object["temperature"]?.double ?? 0) > maximum
         if isTooHigh {
-            request.body = RequestBody(chat.edited([.replace("temperature", ByteBuffer(string: "\(maximum)"))]))
+            request.body = try await request.body.edited(
+                chat.object, [.replace("temperature", ByteBuffer(string: "\(maximum)"))])
         }
         var response = try await next(request)
         if isTooHigh { response.headers.add(name: "x-ceiling", value: "\(maximum)") }

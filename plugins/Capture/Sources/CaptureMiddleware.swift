@@ -27,17 +27,17 @@ struct CaptureMiddleware: Middleware {
         exchange[TurnLimitKey.self] = configuration.maxTurn
         let chat = try await request.chatRequest(upTo: bodyLimit)
         let plansItself = !exchange.isOn("history")
-        if plansItself { try await plan(chat, in: exchange, context) }
+        if plansItself { try await plan(chat, request.body, in: exchange, context) }
         var request = request
         // What is compressed cannot be read on its way.
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
-        let hidesUsage = try UsageAsking.add(to: &request, chat, in: exchange)
+        let hidesUsage = try await UsageAsking.add(to: &request, chat, in: exchange)
         var response = try await next(request)
         if plansItself, let planned = exchange[PlannedTurnKey.self] {
             response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: planned.plan.summary)
         }
         guard (200..<300).contains(response.status.code) else { return response }
-        if exchange[PlannedTurnKey.self] == nil { try await plan(chat, in: exchange, context) }
+        if !exchange.has(PlannedTurnKey.self) { try await plan(chat, request.body, in: exchange, context) }
         let committer = TurnCommitter(store: store, exchange: exchange, key: context.session.key)
         return try await capture(response, chat, hidesUsage: hidesUsage, committer)
     }
@@ -46,7 +46,7 @@ struct CaptureMiddleware: Middleware {
     @inline(never) private func pass(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         var request = request
         let chat = try await request.chatRequest(upTo: bodyLimit)
-        guard try UsageAsking.add(to: &request, chat, in: exchange) else { return try await next(request) }
+        guard try await UsageAsking.add(to: &request, chat, in: exchange) else { return try await next(request) }
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
         var response = try await next(request)
         if response.isEventStream { response.transform(with: UsageHider()) }
@@ -62,15 +62,19 @@ struct CaptureMiddleware: Middleware {
                 with: StreamCapture(
                     committer, limit: configuration.maxAnswer, choices: chat.n, hidesUsage: hidesUsage))
         } else if response.isJSON {
-            let body = try await response.collect(upTo: configuration.maxAnswer)
+            let body = try await response.collect(upTo: configuration.maxAnswer, in: committer.exchange)
             try await committer.commit(body)
         }
         return response
     }
 
     /// The plan of an exchange whose history is switched off: nothing goes in front, but the turn is stored.
-    private func plan(_ chat: ChatRequest, in exchange: Exchange, _ context: SessionContext) async throws {
-        exchange[PlannedTurnKey.self] = try await planner.plan(chat, in: exchange, context, maxMessages: nil).turn
+    private func plan(
+        _ chat: ChatRequest, _ body: RequestBody, in exchange: Exchange, _ context: SessionContext
+    ) async throws {
+        let planned = try await planner.plan(chat, in: exchange, context, maxMessages: nil, maxBytes: bodyLimit)
+        exchange[PlannedTurnKey.self] = planned.turn
+        exchange[PlannedBodyKey.self] = body
     }
 }
 

@@ -8,7 +8,8 @@ import TurnpikeKit
 /// Follows a streamed answer and stores it before its end is released.
 ///
 /// Events pass as they came. From the one on that clients stop at (the last finish reason, an error, `[DONE]`) they are
-/// withheld, at most ``maximumHeldBytes``, until the turn is committed. Keeps at most `limit` bytes of the answer.
+/// withheld, at most ``maximumHeldBytes``, until the turn is committed. Keeps at most `limit` bytes of the answer; what is
+/// kept counts against `server.max_buffered`, twice, because at the end the message is made of it.
 struct StreamCapture: ResponseTransformer {
     /// What may follow a finish reason: a usage chunk, `[DONE]`, comments that keep the connection alive.
     static let maximumHeldBytes = 1 << 20
@@ -24,6 +25,7 @@ struct StreamCapture: ResponseTransformer {
     private var held: [ServerSentEvent] = []
     private var heldBytes = 0
     private var isHolding = false
+    private let reservation: BufferReservation
 
     /// - Parameters:
     ///   - limit: how many bytes of the answer are kept at most.
@@ -33,6 +35,7 @@ struct StreamCapture: ResponseTransformer {
         self.limit = limit
         self.hidesUsage = hidesUsage
         answer = DeltaAccumulator(limit: limit, expectedChoices: choices)
+        reservation = committer.exchange.reservation()
     }
 
     mutating func onEvent(_ event: ServerSentEvent) throws(GatewayError) -> EventAction {
@@ -42,6 +45,7 @@ struct StreamCapture: ResponseTransformer {
             return try release(event, isChanged: false)
         }
         let facts = try take(data)
+        try reservation.cover(2 * answer.keptBytes + heldBytes)
         if facts.finishes || facts.hasError { isHolding = true }
         guard hidesUsage else { return try release(event, isChanged: false) }
         guard let shown = UsageAsking.shown(event, isUsageOnly: facts.isUsageOnly) else { return .withhold }
@@ -50,10 +54,15 @@ struct StreamCapture: ResponseTransformer {
 
     mutating func onEnd(_ end: ResponseEnd) async throws -> ResponseTail {
         if let usage = answer.usage { committer.exchange.note { $0.usage = usage } }
-        if let captured = CapturedAnswer(answer, interruption: end.interruption) {
-            try await committer.commit(captured)
-        }
+        if let captured = try await takeAnswer(end.interruption) { try await committer.commit(captured) }
         return held.isEmpty ? .nothing : .events(held)
+    }
+
+    /// What is to be stored; the pieces that it was made of are gone then.
+    private mutating func takeAnswer(_ interruption: TurnStatus) async throws -> CapturedAnswer? {
+        let whole = answer
+        answer = DeltaAccumulator(limit: 0)
+        return try await BodyWork.run(on: whole.keptBytes) { CapturedAnswer(whole, interruption: interruption) }
     }
 
     /// Adds a chunk to the answer. What is no JSON is no part of it, and passes.
@@ -72,6 +81,7 @@ struct StreamCapture: ResponseTransformer {
     private mutating func release(_ event: ServerSentEvent, isChanged: Bool) throws(GatewayError) -> EventAction {
         guard isHolding else { return isChanged ? .replace([event]) : .pass }
         heldBytes += event.raw.readableBytes + Self.eventCost
+        try reservation.cover(2 * answer.keptBytes + heldBytes)
         guard heldBytes <= Self.maximumHeldBytes else {
             throw GatewayError(
                 .upstream, .badGateway, code: "upstream_protocol_error",
@@ -87,7 +97,8 @@ extension ResponseEnd {
     fileprivate var interruption: TurnStatus {
         switch self {
         case .complete: .upstreamError
-        case .failed(let error): error.code == "answer_too_large" ? .incomplete : .upstreamError
+        case .failed(let error):
+            ["answer_too_large", "server_overloaded"].contains(error.code) ? .incomplete : .upstreamError
         case .clientLeft: .cancelled
         }
     }

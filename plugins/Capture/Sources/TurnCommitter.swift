@@ -23,7 +23,8 @@ struct TurnCommitter: Sendable {
 
     /// Stores the answer that is the whole of `body`, if it is one.
     func commit(_ body: ByteBuffer) async throws {
-        guard let completion = try? ChatCompletion(scanning: body) else {
+        let completion = try? await BodyWork.run(on: body.readableBytes) { try ChatCompletion(scanning: body) }
+        guard let completion else {
             exchange.logger.warning("An answer that is no chat completion was not stored.")
             return
         }
@@ -41,7 +42,10 @@ struct TurnCommitter: Sendable {
         }
         exchange.note { $0.captureStatus = answer.status.rawValue }
         do {
-            var draft = try TurnDraft(id: turnID, planned, in: key, answer: answer.message)
+            let size = planned.plan.newMessages.reduce(answer.message.readableBytes) { $0 + $1.body.readableBytes }
+            var draft = try await BodyWork.run(on: size) { [turnID, key] in
+                try TurnDraft(id: turnID, planned, in: key, answer: answer.message)
+            }
             complete(&draft, answer)
             if try await store.append(draft) == .sessionDeleted { sessionIsGone() }
         } catch {

@@ -5,11 +5,11 @@ import TurnpikeKit
 /// Asks for the usage of a stream whose client did not, where the provider is marked so (`usage_in_stream: ask`).
 enum UsageAsking {
     /// Adds `include_usage` to the request; true if it did, and the answer's usage is then to be hidden again.
-    static func add(to request: inout Request, _ chat: ChatRequest, in exchange: Exchange) throws -> Bool {
+    static func add(to request: inout Request, _ chat: ChatRequest, in exchange: Exchange) async throws -> Bool {
         guard chat.stream, let target = exchange[RoutePlanKey.self]?.targets.first, target.provider.asksForUsage,
             let edit = try GatewayError.blamingClient({ () throws(WireError) in try chat.includingUsage() })
         else { return false }
-        request.body = RequestBody(chat.edited([edit]))
+        request.body = try await request.body.edited(chat.object, [edit])
         return true
     }
 

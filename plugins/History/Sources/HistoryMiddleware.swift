@@ -23,15 +23,25 @@ struct HistoryMiddleware: Middleware {
     ) async throws -> Response {
         guard let context = exchange[SessionContextKey.self] else { return try await next(request) }
         let chat = try await request.chatRequest(upTo: bodyLimit)
+        var request = request
+        let summary = try await plan(&request, chat, in: exchange, context)
+        var response = try await next(request)
+        response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: summary)
+        return response
+    }
+
+    /// Leaves the plan in the exchange and its messages in the request. What was read of the session goes when it has
+    /// been copied there.
+    private func plan(
+        _ request: inout Request, _ chat: ChatRequest, in exchange: Exchange, _ context: SessionContext
+    ) async throws -> String {
         let planned = try await plan(chat, in: exchange, context)
         exchange[PlannedTurnKey.self] = planned.turn
-        var request = request
+        exchange[PlannedBodyKey.self] = request.body
         if let messages = planned.messages {
-            request.body = RequestBody(chat.edited([ChatRequest.settingMessages(messages)]))
+            request.body = try await request.body.edited(chat.object, [ChatRequest.settingMessages(messages)])
         }
-        var response = try await next(request)
-        response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: planned.turn.plan.summary)
-        return response
+        return withExtendedLifetime(planned.held) { planned.turn.plan.summary }
     }
 
     private func plan(_ chat: ChatRequest, in exchange: Exchange, _ context: SessionContext) async throws
@@ -39,7 +49,7 @@ struct HistoryMiddleware: Middleware {
     {
         do {
             return try await planner.plan(
-                chat, in: exchange, context, maxMessages: configuration.maxHistoryMessages)
+                chat, in: exchange, context, maxMessages: configuration.maxHistoryMessages, maxBytes: bodyLimit)
         } catch let error as DatabaseError {
             switch configuration.onFailure {
             case .refuse:
@@ -49,7 +59,7 @@ struct HistoryMiddleware: Middleware {
             case .degrade:
                 exchange.logger.warning(
                     "A request goes on without its history.", metadata: ["error": "\(String(reflecting: error))"])
-                return try planner.planBlindly(chat, in: exchange, context)
+                return try await planner.planBlindly(chat, in: exchange, context)
             }
         }
     }

@@ -113,15 +113,15 @@ extension ModelsMiddleware {
         exchange[RoutePlanKey.self] = RoutePlan(
             requestedModel: id, targets: [RouteTarget(provider: provider, model: nil)])
         guard id == nil, !table.listed.isEmpty else { return try await next(request) }
-        return try await mergedList(request, next: next)
+        return try await mergedList(request, in: exchange, next: next)
     }
 
     /// The provider's list with the configured names added to it; without the provider, just those.
-    private func mergedList(_ request: Request, next: Next) async throws -> Response {
+    private func mergedList(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         var request = request
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
         guard var response = try? await next(request), response.status == .ok,
-            let bytes = try? await response.collect(upTo: ModelObject.maxListBytes),
+            let bytes = try? await response.collect(upTo: ModelObject.maxListBytes, in: exchange),
             let merged = ModelObject.merge(table.listed, into: bytes)
         else { return .json(ModelObject.list(table.listed)) }
         response.body = .bytes(merged)

@@ -70,6 +70,6 @@ struct RouterMiddleware: Middleware {
     {
         guard let model = target.model, model != plan.requestedModel else { return request.body }
         let object = try await request.jsonObject(upTo: bodyLimit)
-        return RequestBody(object.edited([.replace("model", JSONWriter.string(model))]))
+        return try await request.body.edited(object, [.replace("model", JSONWriter.string(model))])
     }
 }

@@ -4,9 +4,9 @@ import TurnpikeKit
 
 extension Request {
     /// Takes what is for Turnpike out of body and query. Where there is nothing of it, nothing changes.
-    mutating func removeSessionFields(of chat: ChatRequest) {
+    mutating func removeSessionFields(of chat: ChatRequest) async throws {
         if ChatRequest.extensionFields.contains(where: { chat.object[$0] != nil }) {
-            body = RequestBody(chat.edited(ChatRequest.removingExtensions))
+            body = try await body.edited(chat.object, ChatRequest.removingExtensions)
         }
         if let target = head.target.removingQueryItem("session_id") { head.target = target }
     }

@@ -16,16 +16,16 @@ struct SessionMiddleware: Middleware {
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         guard exchange[EndpointKey.self] == .chatCompletions else { return try await next(request) }
         let chat = try await request.chatRequest(upTo: bodyLimit)
-        if let request = try withoutSession(request, chat) { return try await next(request) }
+        if let request = try await withoutSession(request, chat) { return try await next(request) }
         return try await handleSession(request, chat, in: exchange, next: next)
     }
 
     /// The request without the fields that are for Turnpike, if it names no session or wants none to be used; else `nil`.
-    @inline(never) private func withoutSession(_ request: Request, _ chat: ChatRequest) throws -> Request? {
+    @inline(never) private func withoutSession(_ request: Request, _ chat: ChatRequest) async throws -> Request? {
         let selection = try SessionSelection(chat.object, request.head)
         guard !selection.namesSession || selection.mode == .off else { return nil }
         var request = request
-        request.removeSessionFields(of: chat)
+        try await request.removeSessionFields(of: chat)
         return request
     }
 
@@ -35,7 +35,7 @@ struct SessionMiddleware: Middleware {
     ) async throws -> Response {
         let selection = try SessionSelection(chat.object, request.head)
         var request = request
-        request.removeSessionFields(of: chat)
+        try await request.removeSessionFields(of: chat)
         guard let principal = exchange[PrincipalKey.self] else {
             throw GatewayError.internalError("session ran before auth")
         }

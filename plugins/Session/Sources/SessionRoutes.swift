@@ -86,10 +86,17 @@ struct SessionRoutes: Sendable {
         let session = try await session(name, exchange)
         let (limit, offset) = try page(request.head)
         let query = MessageQuery(limit: limit, offset: offset)
-        let page = try await store.read { try $0.messages(of: session.key, query) }
-        return .json(
+        let held = exchange.reservation()
+        exchange.keepToEnd(held)
+        let page = try await store.read(counting: held) { try $0.messages(of: session.key, query) }
+        // Each message is shown twice, whole and by its content, and copied once more into the list.
+        let shown = 4 * held.bytes
+        try held.take(shown)
+        let list = try await BodyWork.run(on: shown) {
             SessionObject.list(
-                page.elements.map { SessionObject.json($0, of: session) }, total: page.total, limit, offset))
+                page.elements.map { SessionObject.json($0, of: session) }, total: page.total, limit, offset)
+        }
+        return .json(list)
     }
 
     private func page(_ head: RequestHead) throws -> (limit: Int, offset: Int) {

@@ -91,9 +91,13 @@ let package = Package(
         module("Upstream", ["TurnpikeKit", "CCurl", nio, nioPosix, nioHTTP1, logging, lifecycle]),
         module("Server", ["TurnpikeKit", nio, nioPosix, nioHTTP1, nioSSL, logging, lifecycle, deque]),
         module("PersistenceSQLite", ["Persistence", grdb, sqlite, nio, logging]),
+        .target(name: "CMariaDB", linkerSettings: [.linkedLibrary("mariadb")]),
+        module("PersistenceMariaDB", ["Persistence", "CMariaDB", nio, logging]),
 
         // For tests of ours and of plugin authors: conformance suites, fault injection.
-        module("TurnpikeTesting", ["Persistence", "PersistenceSQLite", "Journal", "Conversations", nio, logging]),
+        module(
+            "TurnpikeTesting",
+            ["Persistence", "PersistenceSQLite", "PersistenceMariaDB", "Journal", "Conversations", nio, logging]),
         module("EchoProvider", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
 
         // Features.
@@ -116,9 +120,10 @@ let package = Package(
         .executableTarget(
             name: "TurnpikeCLI",
             dependencies: [
-                "TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", "PersistenceSQLite", "Conversations",
-                "Server", "Upstream", "EchoProvider", "ActivityPlugin", "AuthPlugin", "RetentionPlugin",
-                "SessionPlugin", "ModelsPlugin", "CapturePlugin", "HistoryPlugin", "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio,
+                "TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", "PersistenceSQLite",
+                "PersistenceMariaDB", "Conversations", "Server", "Upstream", "EchoProvider", "ActivityPlugin",
+                "AuthPlugin", "RetentionPlugin", "SessionPlugin", "ModelsPlugin", "CapturePlugin", "HistoryPlugin",
+                "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio,
                 nioHTTP1, nioPosix,
             ],
             swiftSettings: settings),
@@ -133,9 +138,11 @@ let package = Package(
             "SessionChainTests",
             [
                 "SessionPlugin", "HistoryPlugin", "CapturePlugin", "TurnpikeKit", "Conversations", "OpenAIWire",
-                "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging,
+                "Persistence", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging,
             ]),
-        tests("PersistenceTests", ["Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, logging]),
+        tests(
+            "PersistenceTests",
+            ["Persistence", "PersistenceSQLite", "PersistenceMariaDB", "TurnpikeTesting", nio, logging]),
         tests("JournalTests", ["Journal", "Persistence", "TurnpikeTesting", nio, logging]),
         tests(
             "ConversationsTests",
@@ -150,13 +157,13 @@ let package = Package(
         pluginTests(
             "Activity",
             [
-                "OpenAIWire", "Persistence", "PersistenceSQLite", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging,
+                "OpenAIWire", "Persistence", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging,
                 lifecycleTestKit,
             ]),
         pluginTests(
             "Auth",
             [
-                "Persistence", "PersistenceSQLite", "TurnpikeTesting", nioPosix, nioHTTP1, logging, lifecycleTestKit,
+                "Persistence", "TurnpikeTesting", nioPosix, nioHTTP1, logging, lifecycleTestKit,
             ]),
         pluginTests(
             "Retention", ["Conversations", "Persistence", "PersistenceSQLite", "TurnpikeTesting", logging]),

@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Persistence
+import PersistenceMariaDB
 import PersistenceSQLite
 import Server
 import ServiceLifecycle
@@ -56,6 +57,7 @@ struct Composition {
     static func database(_ address: DatabaseAddress, logger: Logger) -> any Database {
         switch address {
         case .sqlite(let path): SQLiteDatabase(openingOnUse: path, logger: logger)
+        case .mariadb(let address): MariaDBDatabase(address, logger: logger)
         }
     }
 

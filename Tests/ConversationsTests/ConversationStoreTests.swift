@@ -3,10 +3,10 @@ import Persistence
 import Testing
 import TurnpikeTesting
 
-@Suite("Conversations on SQLite") struct ConversationStoreTests {
-    @Test(arguments: ConformanceCase.conversations)
-    func keepsThePromise(_ promise: ConformanceCase) async throws {
-        try await promise.verify(on: SQLiteFixture())
+@Suite("Conversations") struct ConversationStoreTests {
+    @Test(arguments: ConformanceCase.conversations, TestedDatabase.allCases)
+    func keepsThePromise(_ promise: ConformanceCase, _ tested: TestedDatabase) async throws {
+        try await promise.verify(on: tested.fixture())
     }
 
     @Test(arguments: MessageRole.allCases.filter { $0 != .other })

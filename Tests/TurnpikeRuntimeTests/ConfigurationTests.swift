@@ -1,3 +1,4 @@
+import Persistence
 import Testing
 import TurnpikeKit
 
@@ -40,6 +41,19 @@ func mistake(_ text: String) -> String {
         #expect(read.server.allowedOrigins == ["https://a"])
     }
 
+    @Test(arguments: [
+        "mariadb://bob:${PW}@h/t", "mariadb://${USER}:${PW}@h/t", "${ADDRESS}",
+    ])
+    func takesAnyPasswordFromTheEnvironment(_ text: String) throws {
+        let variables = ["USER": "bob", "PW": "p@:/?#%&=", "ADDRESS": "mariadb://bob:p%40%3A%2F%3F%23%25%26%3D@h/t"]
+        let read = try GatewayConfiguration(
+            text: "database: \"\(text)\"\nproviders: { one: { base_url: \"http://h/v1\" } }", file: "t.yaml",
+            environment: ConfigurationEnvironment(variable: { variables[$0] }, readFile: { _ in nil }))
+        let address = ServerAddress(place: .hosts([.init("h")]), user: "bob", password: "p@:/?#%&=", database: "t")
+        #expect(read.database == .mariadb(address))
+        #expect(!"\(read.database)".contains("p@"))
+    }
+
     @Test func takesTheOnlyProviderAsTheDefault() throws {
         #expect(try configuration().providers.fallback?.name == "one")
     }
@@ -58,7 +72,11 @@ func mistake(_ text: String) -> String {
 
     @Test(arguments: [
         ("", "t.yaml:1: database: missing; for example sqlite:data/turnpike.db"),
-        ("database: \"postgres:x\"", "t.yaml:1: database: expected sqlite:PATH; this release knows no other database"),
+        ("database: \"postgres:x\"", "t.yaml:1: database: expected sqlite:PATH or mariadb://USER:PASSWORD@HOST/NAME"),
+        (
+            "database: \"mariadb://u@h\"",
+            "t.yaml:1: database: the name of the database is missing: mariadb://user@host/NAME"
+        ),
         (
             "database: sqlite:t",
             "t.yaml:1: providers: name at least one, such as  openai: { base_url: \"https://api.openai.com/v1\" }"

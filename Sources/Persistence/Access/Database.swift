@@ -22,11 +22,18 @@ public protocol Database: AnyObject, Sendable {
     /// transaction is rolled back and the error passed on.
     func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value
 
+    /// What is wrong with the database although it answers: settings that break the promise that what is committed
+    /// stays. A sentence each, for the operator.
+    var problems: [String] { get }
+
     /// Stops taking work, finishes what was taken (lanes too), and closes the connections. Idempotent.
     func close() async
 }
 
 extension Database {
+    /// None.
+    public var problems: [String] { [] }
+
     /// Reads: runs `body` on a reader thread.
     ///
     /// Each statement sees what was committed before it began. A read that was cut off is tried again.

@@ -12,7 +12,9 @@ package struct ConfigurationEnvironment: Sendable {
     }
 
     /// Replaces every `${NAME}`; a name that is not set is an error, not an empty string.
-    func expand(_ text: String, at location: ConfigurationNode.Location, key: String) throws -> String {
+    func expand(
+        _ text: String, at location: ConfigurationNode.Location, key: String, encode: (String) -> String = { $0 }
+    ) throws -> String {
         guard text.contains("${") else { return text }
         var result = ""
         var rest = text[...]
@@ -25,7 +27,7 @@ package struct ConfigurationEnvironment: Sendable {
             guard let value = variable(name) else {
                 throw ConfigurationError(at: location, key: key, "the environment variable \(name) is not set")
             }
-            result += value
+            result += encode(value)
             rest = rest[rest.index(after: end)...]
         }
         return result + rest

@@ -37,6 +37,18 @@ public final class ConfigurationSection: Sendable {
     public func string(_ key: String) throws -> String? { try scalar(key)?.text }
     public func string(_ key: String, default fallback: String) throws -> String { try string(key) ?? fallback }
 
+    /// A text in which variables stand for themselves: `encode` makes of a variable's value what means that value there,
+    /// such as a password in an address.
+    ///
+    /// A text that is nothing but one variable is that variable's value.
+    package func string(_ key: String, encodingVariables encode: (String) -> String) throws -> String? {
+        guard let node = ask(key) else { return nil }
+        guard case .scalar(let written, _) = node.content else { throw error(key, "expected a single value") }
+        let isOneVariable = written.hasPrefix("${") && written.firstIndex(of: "}") == written.indices.last
+        return try environment.expand(
+            written, at: node.location, key: fullKey(key), encode: isOneVariable ? { $0 } : encode)
+    }
+
     /// A credential: `${NAME}` takes it from the environment, `file:PATH` from a file (less its last line break).
     ///
     /// An empty one is an error: a key that is there but empty must not pass for one.

@@ -1,4 +1,5 @@
 package import Logging
+package import Persistence
 package import TurnpikeKit
 
 /// The whole configuration file, typed. What a plugin reads for itself stays a section.
@@ -52,14 +53,28 @@ package struct LogSettings: Sendable, Equatable {
 /// Where conversations, keys and activity are kept.
 package enum DatabaseAddress: Sendable, Equatable {
     case sqlite(path: String)
+    case mariadb(ServerAddress)
 
     init(_ root: ConfigurationSection) throws {
         guard let address = try root.string("database") else {
             throw root.error("database", "missing; for example sqlite:data/turnpike.db")
         }
-        guard address.hasPrefix("sqlite:"), address.count > "sqlite:".count else {
-            throw root.error("database", "expected sqlite:PATH; this release knows no other database")
+        if address.hasPrefix("sqlite:"), address.count > "sqlite:".count {
+            self = .sqlite(path: String(address.dropFirst("sqlite:".count)))
+        } else if address.hasPrefix("mariadb:") {
+            self = .mariadb(try Self.server(root))
+        } else {
+            throw root.error("database", "expected sqlite:PATH or mariadb://USER:PASSWORD@HOST/NAME")
         }
-        self = .sqlite(path: String(address.dropFirst("sqlite:".count)))
+    }
+
+    /// A variable in it is a user, a password or a name, whatever characters it has.
+    private static func server(_ root: ConfigurationSection) throws -> ServerAddress {
+        let text = try root.string("database", encodingVariables: ServerAddress.percentEncoded)
+        do throws(ServerAddressError) {
+            return try ServerAddress(parsing: text ?? "")
+        } catch {
+            throw root.error("database", error.description)
+        }
     }
 }

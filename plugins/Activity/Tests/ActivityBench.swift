@@ -3,7 +3,6 @@ import NIOHTTP1
 import NIOPosix
 import OpenAIWire
 import Persistence
-import PersistenceSQLite
 import Synchronization
 import Testing
 import TurnpikeKit
@@ -11,12 +10,12 @@ import TurnpikeTesting
 
 @testable import ActivityPlugin
 
-/// A database file of its own with the plugin's table, hand-set clocks, and the plugin over it.
+/// A database of its own with the plugin's table, hand-set clocks, and the plugin over it.
 final class ActivityBench: Sendable {
     static let start: Int64 = 1_800_000_000_000_000
 
-    private let file = SQLiteFixture()
-    let database: SQLiteDatabase
+    private let fixture: any DatabaseFixture
+    let database: any Database
     let time = ManualClock()
     let plugin: ActivityPlugin
     let log: ActivityLog
@@ -24,12 +23,18 @@ final class ActivityBench: Sendable {
         userID: .generate(), userName: "alice", keyID: .generate(), keyName: "laptop", scopes: .chat)
     let bob = Principal(userID: .generate(), userName: "bob", keyID: .generate(), keyName: "ci", scopes: .chat)
 
-    init() async throws {
-        database = try file.openFile()
+    init(on tested: TestedDatabase = .sqlite) async throws {
+        fixture = try tested.fixture()
+        database = try await fixture.open()
         try await Migrator(ActivityMigrations.all, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             .migrate(database)
         plugin = ActivityPlugin(database: database, clock: time.clock)
         log = ActivityLog(database: database)
+    }
+
+    deinit {
+        let database = database
+        Task { await database.close() }
     }
 
     func exchange(

@@ -3,7 +3,6 @@ import NIOCore
 import NIOHTTP1
 import OpenAIWire
 import Persistence
-import PersistenceSQLite
 import ServiceLifecycleTestKit
 import Synchronization
 import Testing
@@ -13,8 +12,9 @@ import TurnpikeTesting
 @testable import ActivityPlugin
 
 @Suite struct ActivityRecordingTests {
-    @Test func keepsWhatIsKnownOfAnExchange() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func keepsWhatIsKnownOfAnExchange(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         let exchange = bench.exchange("/v1/chat/completions?api_key=hidden", as: bench.alice, flags: TwoFlags())
         let session = UniqueID.generate()
         exchange[EndpointKey.self] = .chatCompletions
@@ -63,8 +63,9 @@ import TurnpikeTesting
         #expect(!"\(text) \(row)".contains("hidden"))
     }
 
-    @Test func keepsEveryEnding() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func keepsEveryEnding(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         let error = GatewayError.badRequest("session_conflict", "x")
         let endings: [(Outcome.Ending, ActivityEnding, String?)] = [
             (.completed, .completed, nil), (.refused(error), .refused, "session_conflict"),
@@ -80,8 +81,9 @@ import TurnpikeTesting
         #expect(rows.map(\.errorCode) == endings.map(\.2))
     }
 
-    @Test func keepsWhatWasRefusedBeforeAnybodyKnewWhoAsked() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func keepsWhatWasRefusedBeforeAnybodyKnewWhoAsked(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         try await bench.run(bench.exchange(), Outcome(ending: .refused(.clientLeft), status: 401))
         await bench.plugin.recorder.drain()
         let statuses = try await bench.database.read { connection in
@@ -90,8 +92,9 @@ import TurnpikeTesting
         #expect(statuses == [401])
     }
 
-    @Test func cutsLabelsThatAreLongerThanTheirColumn() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func cutsLabelsThatAreLongerThanTheirColumn(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         let exchange = bench.exchange("/v1/" + String(repeating: "x", count: 5_000), as: bench.alice)
         exchange.note { $0.requestedModel = String(repeating: "é", count: 201) }
         try await bench.run(exchange)
@@ -101,8 +104,9 @@ import TurnpikeTesting
         #expect(row.facts.requestedModel == String(repeating: "é", count: 199) + "…")
     }
 
-    @Test func writesARowOnceWhenItsCommitIsDoneAgain() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func writesARowOnceWhenItsCommitIsDoneAgain(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         let faulty = FaultyDatabase(bench.database)
         faulty.failNextCommit(.happened)
         let recorder = ActivityRecorder(database: faulty, clock: bench.time.clock)
@@ -115,8 +119,9 @@ import TurnpikeTesting
         #expect(recorder.lost == 0)
     }
 
-    @Test func countsAndReportsWhatCannotBeWrittenOncePerPeriod() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func countsAndReportsWhatCannotBeWrittenOncePerPeriod(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         let lines = LogLines()
         let recorder = ActivityRecorder(
             database: bench.database, clock: bench.time.clock, logger: Logger(label: "test") { _ in lines })
@@ -131,8 +136,9 @@ import TurnpikeTesting
         #expect(lines.lost == ["1", "5"])
     }
 
-    @Test func countsARowThatTheDatabaseDoesNotTakeAndGoesOn() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func countsARowThatTheDatabaseDoesNotTakeAndGoesOn(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         let faulty = FaultyDatabase(bench.database)
         faulty.fail(atStep: 0, with: .unavailable)
         let recorder = ActivityRecorder(database: faulty, clock: bench.time.clock)
@@ -142,8 +148,9 @@ import TurnpikeTesting
         #expect(try await bench.rows(of: bench.alice).isEmpty)
     }
 
-    @Test func takesARowOfAnExchangeThatOutlivesItsConfiguration() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func takesARowOfAnExchangeThatOutlivesItsConfiguration(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         try await bench.chat(as: bench.alice)
         await bench.plugin.recorder.drain()
         try await bench.chat(as: bench.alice)
@@ -152,8 +159,9 @@ import TurnpikeTesting
         #expect(try await bench.rows(of: bench.alice).count == 2)
     }
 
-    @Test func writesWhatItHasTakenBeforeItEnds() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func writesWhatItHasTakenBeforeItEnds(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         try await bench.chat(as: bench.alice)
         try await testGracefulShutdown { trigger in
             trigger.triggerGracefulShutdown()
@@ -162,8 +170,9 @@ import TurnpikeTesting
         #expect(try await bench.rows(of: bench.alice).count == 1)
     }
 
-    @Test func opensNothingUntilTheFirstRow() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func opensNothingUntilTheFirstRow(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         var resources = Resources()
         resources[DatabaseKey.self] = bench.database
         resources[ClockKey.self] = bench.time.clock

@@ -2,9 +2,9 @@ import NIOCore
 import NIOHTTP1
 import OpenAIWire
 import Persistence
-import PersistenceSQLite
 import Testing
 import TurnpikeKit
+import TurnpikeTesting
 
 @testable import ActivityPlugin
 
@@ -13,8 +13,9 @@ import TurnpikeKit
         try (answer["data"]?.array() ?? []).compactMap { try $0.object()?["id"]?.string }
     }
 
-    @Test func listsTheNewestFirstAndOnlyOnesOwn() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func listsTheNewestFirstAndOnlyOnesOwn(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         for _ in 0..<3 { try await bench.chat(as: bench.alice) }
         try await bench.chat(as: bench.bob)
         try await bench.run(bench.exchange(), Outcome(ending: .completed, status: 401))
@@ -30,8 +31,9 @@ import TurnpikeKit
         #expect(try ids(await bench.get("/v1/activity", as: bench.bob)).count == 1)
     }
 
-    @Test func pagesThroughRowsOfTheSameMicrosecondWithoutLossOrRepetition() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func pagesThroughRowsOfTheSameMicrosecondWithoutLossOrRepetition(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         for index in 0..<11 {
             try await bench.run(bench.exchange(as: bench.alice))
             if index % 5 == 4 { bench.time.advance(by: 1) }
@@ -51,8 +53,9 @@ import TurnpikeKit
         #expect(Set(seen).count == 11)
     }
 
-    @Test func showsFiftyUnlessAskedAndTwoHundredAtMost() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func showsFiftyUnlessAskedAndTwoHundredAtMost(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         for _ in 0..<201 { try await bench.run(bench.exchange(as: bench.alice)) }
         await bench.plugin.recorder.drain()
         #expect(try ids(await bench.get("/v1/activity", as: bench.alice)).count == 50)
@@ -73,14 +76,16 @@ import TurnpikeKit
         #expect(error?.status == .badRequest)
     }
 
-    @Test func showsNothingWithoutAPrincipal() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func showsNothingWithoutAPrincipal(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         await #expect(throws: GatewayError.self) { _ = try await bench.get("/v1/activity", as: nil) }
         await #expect(throws: GatewayError.self) { _ = try await bench.get("/v1/activity/stats", as: nil) }
     }
 
-    @Test func writesARowAsJSON() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func writesARowAsJSON(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         try await bench.chat(as: bench.alice, tokens: 4)
         await bench.plugin.recorder.drain()
         let answer = try await bench.get("/v1/activity", as: bench.alice)
@@ -94,8 +99,9 @@ import TurnpikeKit
         #expect(row["streamed"]?.bool == false)
     }
 
-    @Test func sumsUpOnesOwnExchangesSinceAMoment() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func sumsUpOnesOwnExchangesSinceAMoment(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         try await bench.chat(as: bench.alice, model: "before", tokens: 100)
         bench.time.advance(by: 3_600_000_000)
         let since = bench.time.clock.wallMicroseconds() / 1_000_000
@@ -119,8 +125,9 @@ import TurnpikeKit
         #expect(day["requests"]?.int == 5)
     }
 
-    @Test func sumsUpNothingToZero() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func sumsUpNothingToZero(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         let answer = try await bench.get("/v1/activity/stats", as: bench.alice)
         #expect(answer["requests"]?.int == 0)
         #expect(answer["total_tokens"]?.int == 0)
@@ -134,8 +141,9 @@ import TurnpikeKit
         }
     }
 
-    @Test func answers503WhenTheLogCannotBeRead() async throws {
-        let bench = try await ActivityBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func answers503WhenTheLogCannotBeRead(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
         await bench.database.close()
         let error = await #expect(throws: GatewayError.self) {
             _ = try await bench.get("/v1/activity", as: bench.alice)

@@ -3,7 +3,6 @@ import Logging
 import NIOHTTP1
 import NIOPosix
 import Persistence
-import PersistenceSQLite
 import Synchronization
 import Testing
 import TurnpikeKit
@@ -11,12 +10,12 @@ import TurnpikeTesting
 
 @testable import AuthPlugin
 
-/// A database file of its own with the plugin's tables, hand-set clocks, and the plugin's parts over it.
+/// A database of its own with the plugin's tables, hand-set clocks, and the plugin's parts over it.
 final class AuthBench: Sendable {
     static let secret = Secret("0123456789abcdef0123456789abcdef")
 
-    let directory: TemporaryDirectory
-    let file: SQLiteDatabase
+    let fixture: any DatabaseFixture
+    let file: any Database
     /// The same database with faults and counted reads in between.
     let database: WatchedDatabase
     let time = ManualClock()
@@ -25,9 +24,12 @@ final class AuthBench: Sendable {
     let verifier: KeyVerifier
     let middleware: AuthMiddleware
 
-    init(_ limits: KeyCacheLimits = KeyCacheLimits(), keys: HashKeySource = AuthBench.hashKeys()) async throws {
-        directory = TemporaryDirectory()
-        file = try AuthBench.open(directory)
+    init(
+        _ limits: KeyCacheLimits = KeyCacheLimits(), keys: HashKeySource = AuthBench.hashKeys(),
+        on tested: TestedDatabase = .sqlite
+    ) async throws {
+        fixture = try tested.fixture()
+        file = try await fixture.open()
         try await Migrator(AuthMigrations.all, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }).migrate(
             file)
         database = WatchedDatabase(file)
@@ -39,9 +41,9 @@ final class AuthBench: Sendable {
         try await poll()
     }
 
-    static func open(_ directory: TemporaryDirectory) throws -> SQLiteDatabase {
-        try SQLiteDatabase(
-            path: directory.path + "/test.db", logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    deinit {
+        let file = file
+        Task { await file.close() }
     }
 
     static func hashKeys(_ id: String = "default", _ secret: Secret = secret, former: [(String, Secret)] = [])
@@ -174,7 +176,7 @@ final class TemporaryDirectory: Sendable {
     }
 
     deinit {
-        for name in ["test.db", "test.db-wal", "test.db-shm", "hash.key", "data/hash.key"] { unlink("\(path)/\(name)") }
+        for name in ["hash.key", "data/hash.key"] { unlink("\(path)/\(name)") }
         rmdir("\(path)/data")
         rmdir(path)
     }

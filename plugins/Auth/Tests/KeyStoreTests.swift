@@ -6,8 +6,9 @@ import TurnpikeTesting
 @testable import AuthPlugin
 
 @Suite struct KeyStoreTests {
-    @Test func storesAHashAndAPrefixAndNotTheKey() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func storesAHashAndAPrefixAndNotTheKey(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         let (_, key) = try await bench.user("alice")
         let secret = key.secret.reveal()
         #expect(secret.utf8.count == APIKey.length)
@@ -22,8 +23,9 @@ import TurnpikeTesting
         #expect(stored[0][1...] == [key.info.prefix, "laptop", "default"])
     }
 
-    @Test func findsAndListsUsersByName() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func findsAndListsUsersByName(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         for name in ["bob", "Alice", "alice"] { _ = try await bench.store.createUser(name) }
         #expect(try await bench.store.listUsers().map(\.name) == ["Alice", "alice", "bob"])
         #expect(try await bench.store.listUsers(after: "Alice", limit: 1).map(\.name) == ["alice"])
@@ -31,18 +33,20 @@ import TurnpikeTesting
         #expect(try await bench.store.findUser(named: "ALICE") == nil)
     }
 
-    @Test func refusesASecondUserOfOneName() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func refusesASecondUserOfOneName(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         _ = try await bench.store.createUser("alice")
         await #expect(throws: KeyStoreError.userExists) { try await bench.store.createUser("alice") }
     }
 
-    @Test(arguments: [
-        "", " alice", "alice ", "a\nb", "a\u{0}b", "a\u{200B}b", "a\u{202E}b", "\u{A0}",
-        String(repeating: "é", count: 65),
-    ])
-    func refusesANameThatCannotBeSeen(_ name: String) async throws {
-        let bench = try await AuthBench()
+    @Test(
+        arguments: [
+            "", " alice", "alice ", "a\nb", "a\u{0}b", "a\u{200B}b", "a\u{202E}b", "\u{A0}",
+            String(repeating: "é", count: 65),
+        ], TestedDatabase.allCases)
+    func refusesANameThatCannotBeSeen(_ name: String, _ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         await #expect(throws: KeyStoreError.invalidName) { try await bench.store.createUser(name) }
         let (user, _) = try await bench.user("alice")
         await #expect(throws: KeyStoreError.invalidName) {
@@ -50,17 +54,19 @@ import TurnpikeTesting
         }
     }
 
-    @Test(arguments: [
-        "a", "Zoë Müller", "alice@example.com", "名前", "'; DROP TABLE users; --", String(repeating: "é", count: 64),
-    ])
-    func takesAnyVisibleName(_ name: String) async throws {
-        let bench = try await AuthBench()
+    @Test(
+        arguments: [
+            "a", "Zoë Müller", "alice@example.com", "名前", "'; DROP TABLE users; --", String(repeating: "é", count: 64),
+        ], TestedDatabase.allCases)
+    func takesAnyVisibleName(_ name: String, _ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         _ = try await bench.user(name)
         #expect(try await bench.store.findUser(named: name)?.name == name)
     }
 
-    @Test func refusesASecondLiveKeyOfOneName() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func refusesASecondLiveKeyOfOneName(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         let (user, key) = try await bench.user("alice")
         await #expect(throws: KeyStoreError.keyNameTaken) {
             _ = try await bench.store.createKey(KeyRequest(userID: user.id, name: "laptop"))
@@ -70,8 +76,9 @@ import TurnpikeTesting
         #expect(try await bench.store.listKeys(of: user.id).map(\.name) == ["laptop", "laptop"])
     }
 
-    @Test func letsTheNameOfAnExpiredKeyBeUsedAgain() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func letsTheNameOfAnExpiredKeyBeUsedAgain(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         let (user, _) = try await bench.user("alice", expires: bench.time.now.advanced(by: .seconds(1)))
         bench.time.advance(by: .seconds(1))
         _ = try await bench.store.createKey(KeyRequest(userID: user.id, name: "laptop"))
@@ -80,8 +87,9 @@ import TurnpikeTesting
         }
     }
 
-    @Test func keepsUsersFromEachOthersKeys() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func keepsUsersFromEachOthersKeys(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         let (alice, key) = try await bench.user("alice")
         let (bob, _) = try await bench.user("bob")
         #expect(try await bench.store.listKeys(of: bob.id).map(\.userID) == [bob.id])
@@ -94,15 +102,17 @@ import TurnpikeTesting
         #expect(try await bench.store.findKey(key.info.id, of: alice.id)?.revoked == nil)
     }
 
-    @Test func refusesKeysForAUserThatIsNotThere() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func refusesKeysForAUserThatIsNotThere(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         await #expect(throws: KeyStoreError.userNotFound) {
             _ = try await bench.store.createKey(KeyRequest(userID: .generate(), name: "laptop"))
         }
     }
 
-    @Test func revokesAKeyForGoodAndKeepsTheMomentOfTheFirstTime() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func revokesAKeyForGoodAndKeepsTheMomentOfTheFirstTime(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         let (user, key) = try await bench.user("alice")
         let first = try await bench.store.revokeKey(key.info.id, of: user.id)
         bench.time.advance(by: .seconds(5))
@@ -114,8 +124,9 @@ import TurnpikeTesting
         }
     }
 
-    @Test func replacesAKeyAndLetsTheOldOneGoOnForTheGracePeriod() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func replacesAKeyAndLetsTheOldOneGoOnForTheGracePeriod(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         let (user, old) = try await bench.user("alice")
         let new = try await bench.store.replaceKey(old.info.id, of: user.id, grace: .seconds(60))
         try await bench.poll()
@@ -132,8 +143,9 @@ import TurnpikeTesting
         }
     }
 
-    @Test func raisesTheGenerationWithEveryChange() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func raisesTheGenerationWithEveryChange(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         let lookup = KeyLookup(database: bench.file, hashKeys: bench.keys)
         let (user, key) = try await bench.user("alice")
         #expect(try await lookup.generation() == 2)
@@ -143,8 +155,9 @@ import TurnpikeTesting
         #expect(try await lookup.generation() == 4)
     }
 
-    @Test func changesNothingWhenAnyStepFails() async throws {
-        let bench = try await AuthBench()
+    @Test(arguments: TestedDatabase.allCases)
+    func changesNothingWhenAnyStepFails(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
         let faulty = FaultyDatabase(bench.file)
         let store = KeyStore(database: faulty, hashKeys: bench.keys, clock: bench.time.clock)
         let lookup = KeyLookup(database: bench.file, hashKeys: bench.keys)

@@ -1,6 +1,5 @@
 import NIOHTTP1
 import Persistence
-import PersistenceSQLite
 import ServiceLifecycleTestKit
 import Testing
 import TurnpikeKit
@@ -14,7 +13,7 @@ import TurnpikeTesting
         let (user, key) = try await bench.user("alice")
         try await bench.poll()
         #expect(try await bench.authenticate(key.secret) != nil)
-        let other = try AuthBench.open(bench.directory)
+        let other = try await bench.fixture.open()
         try await KeyStore(database: other, hashKeys: bench.keys, clock: bench.time.clock)
             .revokeKey(named: "laptop", of: user.id)
         #expect(try await bench.authenticate(key.secret) != nil, "it is cached until the poll")

@@ -1,0 +1,149 @@
+import CMariaDB
+import Glibc
+import Persistence
+
+/// What a connection is for.
+enum ConnectionRole {
+    case reading
+    case writing
+    /// Changes of the schema: no limit of time.
+    case schema
+}
+
+/// Makes connections: the options of libmariadb, the settings of the session, and the judgement of the server.
+struct Connector: Sendable {
+    private static let isLibraryReady = cm_library_init() == 0
+
+    let address: ServerAddress
+    /// Told what each new connection finds.
+    let onReport: @Sendable (ServerReport) -> Void
+
+    /// The servers, as an index counts them; a socket is one.
+    var hostCount: Int {
+        switch address.place {
+        case .socket: 1
+        case .hosts(let hosts): hosts.count
+        }
+    }
+
+    /// Connects to a server and makes the session what all statements expect.
+    func connect(to host: Int, for role: ConnectionRole) throws -> MariaDBConnection {
+        precondition(Self.isLibraryReady, "libmariadb starts")
+        guard let handle = mysql_init(nil) else { throw DatabaseError(.unavailable, "there is no memory") }
+        setOptions(handle, role)
+        guard open(handle, host) else {
+            let failure = MariaDBFailure.ofConnecting(
+                Int(mysql_errno(handle)), detail: String(cString: mysql_error(handle)))
+            mysql_close(handle)
+            throw failure.error
+        }
+        let openForSchema: () throws -> MariaDBConnection = { try connect(to: host, for: .schema) }
+        // From here on the connection closes the handle.
+        let connection = MariaDBConnection(
+            handle, host: host, now: Monotonic.now(), openForSchema: role == .writing ? openForSchema : nil)
+        do {
+            try prepare(connection, role)
+        } catch let error as DatabaseError where error.failure != .refuse {
+            throw DatabaseError(.unavailable, error.reason, code: error.code)
+        }
+        return connection
+    }
+
+    private func open(_ handle: UnsafeMutablePointer<MYSQL>, _ host: Int) -> Bool {
+        let (name, port, socket): (String?, Int, String?) =
+            switch address.place {
+            case .socket(let path): (nil, 0, path)
+            case .hosts(let hosts): (hosts[host].name, hosts[host].port, nil)
+            }
+        return mysql_real_connect(
+            handle, name, address.user, address.password, address.database, UInt32(port), socket, 0) != nil
+    }
+
+    // MARK: Options
+
+    private func setOptions(_ handle: UnsafeMutablePointer<MYSQL>, _ role: ConnectionRole) {
+        set(handle, MYSQL_SET_CHARSET_NAME, "utf8mb4")
+        set(handle, MYSQL_OPT_CONNECT_TIMEOUT, seconds(address.connectTimeout))
+        // The server ends a statement by itself before; these are for a server that says nothing any more.
+        let patience: UInt32 = role == .schema ? 6 * 3_600 : seconds(address.statementTimeout) + 10
+        set(handle, MYSQL_OPT_READ_TIMEOUT, patience)
+        set(handle, MYSQL_OPT_WRITE_TIMEOUT, patience)
+        set(handle, MYSQL_REPORT_DATA_TRUNCATION, my_bool(1))
+        // A server may otherwise ask for any of our files.
+        set(handle, MYSQL_OPT_LOCAL_INFILE, UInt32(0))
+        mysql_options4(handle, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "turnpike")
+        // "localhost" would mean the socket, with TLS or not.
+        let isSocket = if case .socket = address.place { true } else { false }
+        set(handle, MYSQL_OPT_PROTOCOL, (isSocket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP).rawValue)
+        setTLS(handle)
+    }
+
+    /// `SSL_CA` alone falls back to plain text without a word, and `SSL_ENFORCE` alone trusts everybody.
+    private func setTLS(_ handle: UnsafeMutablePointer<MYSQL>) {
+        guard address.tls != .off else { return }
+        set(handle, MYSQL_OPT_SSL_ENFORCE, my_bool(1))
+        set(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, my_bool(address.tls == .verify ? 1 : 0))
+        if let ca = address.ca { set(handle, MYSQL_OPT_SSL_CA, ca) }
+    }
+
+    private func set<Value: BitwiseCopyable>(
+        _ handle: UnsafeMutablePointer<MYSQL>, _ option: mysql_option, _ value: Value
+    ) {
+        withUnsafeBytes(of: value) { _ = mysql_options(handle, option, $0.baseAddress) }
+    }
+
+    private func set(_ handle: UnsafeMutablePointer<MYSQL>, _ option: mysql_option, _ text: String) {
+        mysql_options(handle, option, text)
+    }
+
+    private func seconds(_ duration: Duration) -> UInt32 { UInt32(clamping: max(1, duration.components.seconds)) }
+
+    // MARK: Session
+
+    private func prepare(_ connection: MariaDBConnection, _ role: ConnectionRole) throws {
+        guard address.tls == .off || connection.isEncrypted else {
+            throw DatabaseError(.refuse, "the connection is not encrypted")
+        }
+        let report = try report(connection)
+        if let refusal = report.refusal { throw refusal }
+        connection.packetLimit = report.packetLimit
+        try connection.executeText("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        try connection.executeText("SET SESSION " + settings(role).joined(separator: ", "))
+        // What was committed on another node is seen by every statement from then on.
+        if report.isClusterNode { try connection.executeText("SET SESSION wsrep_sync_wait = 1") }
+        onReport(report)
+    }
+
+    private func settings(_ role: ConnectionRole) -> [String] {
+        let limit = Int(seconds(address.statementTimeout))
+        return [
+            "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
+            "time_zone = '+00:00'", "collation_connection = 'utf8mb4_nopad_bin'",
+            "autocommit = \(role == .writing ? 0 : 1)", "innodb_lock_wait_timeout = \(min(5, limit))",
+            "lock_wait_timeout = \(limit)", "max_statement_time = \(role == .schema ? 0 : limit)",
+        ]
+    }
+
+    private func report(_ connection: MariaDBConnection) throws -> ServerReport {
+        var values: [String: String] = [:]
+        func read(_ what: String, _ names: [String]) throws {
+            let list = names.map { "'\($0)'" }.joined(separator: ",")
+            try connection.query("SHOW GLOBAL \(what) WHERE Variable_name IN (\(list))") { row in
+                if row.count == 2 { values[row[0].lowercased()] = row[1] }
+            }
+        }
+        try read("VARIABLES", ServerReport.variables)
+        if ServerReport(values: values).isClusterNode { try read("STATUS", ServerReport.clusterStatus) }
+        return ServerReport(values: values)
+    }
+}
+
+/// The clock of back-offs and ages: it does not jump.
+enum Monotonic {
+    /// Nanoseconds.
+    static func now() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}

@@ -1,0 +1,95 @@
+public import Logging
+public import Persistence
+internal import Synchronization
+
+/// MariaDB over libmariadb: a server, or the nodes of a Galera cluster.
+///
+/// - Nothing is connected until it is needed: Turnpike starts without its database, and goes on without a restart when
+///   the server comes back.
+/// - Calls block threads of the database's own: readers, writers, and two shards per lane. More writers would meet each
+///   other more often than they would help.
+/// - Statements are prepared once per connection, rows are streamed, batches are bound as arrays.
+/// - Of several hosts the first that can be used gets all connections.
+public final class MariaDBDatabase: Database {
+    public var dialect: Dialect { .mariadb }
+    /// The threads on which accesses run.
+    public let threads: DatabaseThreads
+
+    private let pool: ConnectionPool
+    private let diagnosis: ServerDiagnosis
+
+    /// Opens nothing yet.
+    public init(_ address: ServerAddress, logger: Logger) {
+        let diagnosis = ServerDiagnosis(address, logger: logger)
+        self.diagnosis = diagnosis
+        pool = ConnectionPool(Connector(address: address) { diagnosis.note($0) })
+        threads = DatabaseThreads("mariadb", readers: address.readers, writers: 2, shards: 2)
+    }
+
+    /// Settings of the server that break the promise, or soon will; empty before the first connection.
+    public var problems: [String] { diagnosis.problems }
+
+    /// Runs `body` on a connection of the readers, each statement in a transaction of its own.
+    public func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
+        let connection = try pool.take(.reading)
+        defer { pool.give(connection, .reading) }
+        do {
+            return try body(connection)
+        } catch {
+            // Nothing to undo, but a failure that was remembered is forgotten.
+            connection.rollBack()
+            throw error
+        }
+    }
+
+    /// Runs `body` in a transaction.
+    public func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
+        let connection = try pool.take(.writing)
+        defer { pool.give(connection, .writing) }
+        do {
+            let value = try body(connection)
+            try connection.commit()
+            return value
+        } catch {
+            connection.rollBack()
+            throw error
+        }
+    }
+
+    /// Finishes what was taken and closes the connections.
+    public func close() async {
+        await threads.close()
+        pool.close()
+    }
+}
+
+/// What the servers' settings were found to be; a change is logged once.
+private final class ServerDiagnosis: Sendable {
+    private let found = Mutex<[String]>([])
+    private let logger: Logger
+
+    init(_ address: ServerAddress, logger: Logger) {
+        self.logger = logger
+        if case .hosts(let hosts) = address.place, address.tls == .off, !hosts.allSatisfy(\.isLoopback) {
+            logger.warning("The connection to the database is not encrypted (tls=off).")
+        }
+    }
+
+    var problems: [String] { found.withLock { $0 } }
+
+    func note(_ report: ServerReport) {
+        let problems = report.problems
+        let isNew = found.withLock { found in
+            defer { found = problems }
+            return found != problems
+        }
+        guard isNew else { return }
+        for problem in problems {
+            logger.warning("The database server is not set up safely.", metadata: ["problem": "\(problem)"])
+        }
+    }
+}
+
+extension ServerAddress.Host {
+    fileprivate var isLoopback: Bool { name == "localhost" || name.hasPrefix("127.") || name == "::1" }
+}

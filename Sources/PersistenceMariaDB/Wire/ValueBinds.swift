@@ -1,0 +1,123 @@
+import CMariaDB
+import NIOCore
+import Persistence
+
+/// Binds the values of one execution of a statement.
+///
+/// Text and bytes from `pieceSize` on are not copied and not part of the statement's packet: they are sent in pieces
+/// before it, which also keeps a packet below what the server takes.
+final class ValueBinds {
+    static let pieceSize = 1 << 20
+
+    private let memory = RawMemory()
+    private var binds: [MYSQL_BIND] = []
+
+    /// Binds all values; the caller executes next.
+    ///
+    /// - Throws: `DatabaseError` of class `data` for values that the server does not take; a `StatementFailure`.
+    func bind(_ values: ArraySlice<SQLValue>, to statement: Statement, limit: Int) throws {
+        precondition(values.count == statement.parameterCount, "a statement has one value per place")
+        try Self.check(values, limit: limit)
+        guard !values.isEmpty else { return }
+        reserve(values)
+        for (place, value) in values.enumerated() { set(value, at: place) }
+        try binds.withUnsafeMutableBufferPointer { try statement.bind($0) }
+        for (place, value) in values.enumerated() where Self.isLong(value) {
+            try sendInPieces(value, at: place, of: statement)
+        }
+    }
+
+    /// Refuses what could not be sent, or not be read again: a row is one packet.
+    private static func check(_ values: ArraySlice<SQLValue>, limit: Int) throws {
+        let total = values.reduce(0) { $0 + $1.byteCount }
+        guard total + 16 * values.count + 1_024 <= limit else {
+            throw DatabaseError(.data, "\(total) bytes of values are more than max_allowed_packet (\(limit)) allows")
+        }
+    }
+
+    private static func isLong(_ value: SQLValue) -> Bool {
+        switch value {
+        case .text, .blob: value.byteCount >= pieceSize
+        case .null, .integer, .double, .id: false
+        }
+    }
+
+    private func reserve(_ values: ArraySlice<SQLValue>) {
+        memory.reset(reserving: values.reduce(0) { $0 + (Self.isLong($1) ? 0 : $1.byteCount + 16) })
+        if binds.count < values.count {
+            binds += repeatElement(MYSQL_BIND(), count: values.count - binds.count)
+        }
+    }
+
+    private func set(_ value: SQLValue, at place: Int) {
+        cm_clear(&binds[place])
+        switch value {
+        case .null:
+            binds[place].buffer_type = MYSQL_TYPE_NULL
+        case .integer(let integer):
+            let slot = memory.take(1, of: Int64.self)
+            slot.pointee = integer
+            setBuffer(slot, count: 8, MYSQL_TYPE_LONGLONG, at: place)
+        case .double(let double):
+            let slot = memory.take(1, of: Double.self)
+            slot.pointee = double
+            setBuffer(slot, count: 8, MYSQL_TYPE_DOUBLE, at: place)
+        case .text, .blob, .id:
+            let count = Self.isLong(value) ? 0 : value.byteCount
+            let bytes = memory.take(count, of: UInt8.self)
+            if count > 0 { value.copyBytes(to: bytes) }
+            setBuffer(bytes, count: count, value.wireType, at: place)
+        }
+    }
+
+    private func setBuffer(_ buffer: UnsafeMutableRawPointer, count: Int, _ type: enum_field_types, at place: Int) {
+        binds[place].buffer = buffer
+        binds[place].buffer_length = UInt(count)
+        binds[place].buffer_type = type
+    }
+
+    private func sendInPieces(_ value: SQLValue, at place: Int, of statement: Statement) throws {
+        try value.withBytes { bytes in
+            for start in stride(from: 0, to: bytes.count, by: Self.pieceSize) {
+                let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + Self.pieceSize, bytes.count)])
+                try statement.sendLongData(piece, to: place)
+            }
+        }
+    }
+}
+
+extension SQLValue {
+    /// How the value is sent.
+    var wireType: enum_field_types {
+        switch self {
+        case .null: MYSQL_TYPE_NULL
+        case .integer: MYSQL_TYPE_LONGLONG
+        case .double: MYSQL_TYPE_DOUBLE
+        case .text: MYSQL_TYPE_STRING
+        case .blob, .id: MYSQL_TYPE_BLOB
+        }
+    }
+
+    /// The bytes of text, a blob or an identifier; of others none.
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        switch self {
+        case .text(var text):
+            return try text.withUTF8 { try body(UnsafeRawBufferPointer($0)) }
+        case .blob(let buffer):
+            return try buffer.withUnsafeReadableBytes(body)
+        case .id(let id):
+            let halves = (id.high.bigEndian, id.low.bigEndian)
+            return try withUnsafeBytes(of: halves, body)
+        case .null, .integer, .double:
+            return try body(UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+    }
+
+    /// Copies them; there is room for `byteCount`.
+    func copyBytes(to target: UnsafeMutablePointer<UInt8>) {
+        withBytes { bytes in
+            guard let start = bytes.baseAddress else { return }
+            UnsafeMutableRawPointer(target).copyMemory(from: start, byteCount: bytes.count)
+        }
+    }
+}

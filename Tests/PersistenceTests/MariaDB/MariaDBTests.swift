@@ -1,0 +1,11 @@
+import Persistence
+import PersistenceMariaDB
+import Testing
+import TurnpikeTesting
+
+@Suite("MariaDB") struct MariaDBTests {
+    @Test(arguments: ConformanceCase.databases)
+    func keepsThePromise(_ promise: ConformanceCase) async throws {
+        try await promise.verify(on: MariaDBFixture())
+    }
+}

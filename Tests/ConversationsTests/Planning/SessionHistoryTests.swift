@@ -15,13 +15,18 @@ import TurnpikeTesting
             planner: TurnPlanner(mode: .auto, maxHistoryMessages: limit), turn: turn, repetition: .none, injects: true)
     }
 
-    private func add(_ text: String, to session: Session, _ store: ConversationStore) async throws {
-        let turn = try turn(.user(text))
+    /// A value of this size in an async function's frame is more than the compiler counts on, so it is made here.
+    private func draft(_ said: Said, after now: Session, answer: String) throws -> TurnDraft {
+        let turn = try turn(said)
+        let planned = PlannedTurn(
+            plan: HistoryPlan(newMessages: turn.messages, base: now.nextSeq), requestDigest: turn.digest)
+        return try TurnDraft(id: .generate(), planned, in: now.key, answer: Said.assistant(answer).body)
+    }
+
+    private func add(_ said: Said, answer: String = "ok", to session: Session, _ store: ConversationStore) async throws
+    {
         let now = try #require(try await store.read { try $0.session(session.key) })
-        let plan = HistoryPlan(newMessages: turn.messages, base: now.nextSeq)
-        let planned = PlannedTurn(plan: plan, requestDigest: turn.digest)
-        _ = try await store.append(
-            TurnDraft(id: .generate(), planned, in: session.key, answer: Said.assistant("ok").body))
+        _ = try await store.append(draft(said, after: now, answer: answer))
     }
 
     @Test func aPlanIsMadeOnTheSessionAsItIsAndNotAsItWas() async throws {
@@ -30,7 +35,7 @@ import TurnpikeTesting
         _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
         let store = ConversationStore(database: database)
         let known = try await store.create(SessionDraft(owner: .generate()))
-        for text in ["one", "two"] { try await add(text, to: known, store) }
+        for text in ["one", "two"] { try await add(.user(text), to: known, store) }
         let windows = [try turn(.user("new")), try turn(.user("two"), .assistant("ok"), .user("new"))]
         for turn in windows {
             let history = history(turn)
@@ -51,15 +56,8 @@ import TurnpikeTesting
         _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
         let store = ConversationStore(database: database)
         let session = try await store.create(SessionDraft(owner: .generate()))
-        try await add("go", to: session, store)
-        for _ in 1...3 {
-            let turn = try turn(.tool("r"))
-            let now = try #require(try await store.read { try $0.session(session.key) })
-            let planned = PlannedTurn(
-                plan: HistoryPlan(newMessages: turn.messages, base: now.nextSeq), requestDigest: turn.digest)
-            _ = try await store.append(
-                TurnDraft(id: .generate(), planned, in: session.key, answer: Said.assistant("call").body))
-        }
+        try await add(.user("go"), to: session, store)
+        for _ in 1...3 { try await add(.tool("r"), answer: "call", to: session, store) }
         let history = history(try turn(.tool("r")), limit: 2)
         let found = try await store.read { try history.read($0, startingWith: session) }
         #expect(found.injected.count == 8)

@@ -139,8 +139,10 @@ final class ActiveExchange {
             return await giveUp(pipeline)
         }
         answer = StreamedAnswer(response, isReworked: !pipeline.isEmpty)
+        let limits = connection.server.configuration
         let relay = AnswerRelay(
-            source, through: pipeline, isHeadUrgent: pipeline.isEmpty || response.isEventStream, in: self)
+            source, through: pipeline, isEventStream: response.isEventStream,
+            drainLimits: (limits.timeouts.afterDone, limits.limits.drainedBodyBytes), in: self)
         stage = .relaying(relay)
         let end = await relay.run(on: executor.eventLoop)
         stage = .ending

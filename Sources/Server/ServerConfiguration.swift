@@ -51,6 +51,9 @@ package struct ServerConfiguration: Sendable {
         /// After an answer to a request that was not read to its end: the client gets this long to read the answer
         /// before the close resets the connection (RFC 9112, section 9.6).
         package var linger: TimeAmount = .seconds(2)
+        /// For the upstream to end an event stream behind its `[DONE]`, so that its connection can be used again. The
+        /// client does not wait for it.
+        package var afterDone: TimeAmount = .seconds(1)
         /// From the shutdown's begin to the moment when running exchanges are broken off (`server.drain_timeout`).
         package var drain: TimeAmount = .seconds(30)
         /// How long exchanges that were broken off may take to store what they have.

@@ -26,6 +26,7 @@ final class ScriptedSource: BodySource {
         self.initialEnd = ending
     }
 
+    var isCancelled: Bool { state.withLock { $0.isCancelled } }
     var isPaused: Bool { state.withLock { $0.isPaused } }
 
     func start(_ sink: any BodySink) {

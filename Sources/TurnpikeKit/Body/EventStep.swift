@@ -8,6 +8,7 @@ struct EventStep: PipelineStep {
     private var parser = ServerSentEventParser(maxEventBytes: EventStep.maxEventBytes)
     /// Which transformer has thrown: nothing passes it any more.
     private var brokenIndex: Int?
+    private(set) var isDone = false
     /// What was let through of a chunk before a transformer failed at a later event of it.
     private var stranded: ByteBuffer?
 
@@ -27,7 +28,10 @@ struct EventStep: PipelineStep {
         parser.append(chunk)
         var output: ByteBuffer?
         do {
-            while let event = try nextEvent() { try emit(event, from: 0, into: &output) }
+            while let event = try nextEvent() {
+                isDone = isDone || event.isDone
+                try emit(event, from: 0, into: &output)
+            }
             try countUnfinished()
         } catch {
             stranded = output

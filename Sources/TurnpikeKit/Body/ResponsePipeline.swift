@@ -26,6 +26,9 @@ package struct ResponsePipeline: Sendable {
 
     package var isEmpty: Bool { steps.isEmpty }
 
+    /// Whether the event that ends a stream, `[DONE]`, has come: nothing that counts follows it.
+    package var isDone: Bool { steps.contains { $0.isDone } }
+
     /// Passes a chunk through; `nil` when nothing of it goes on now.
     ///
     /// After it has thrown, only `finish` may follow; what the transformers let through before the failure comes there.
@@ -69,6 +72,8 @@ package struct ResponsePipeline: Sendable {
 
 /// A part of the pipeline with one view of the body. A value behind an existential, so that it works in place.
 protocol PipelineStep: Sendable {
+    /// Whether `[DONE]` has come.
+    var isDone: Bool { get }
     /// What goes on of `chunk` now. After it has thrown, it lets nothing through any more.
     mutating func receive(_ chunk: ByteBuffer) throws(GatewayError) -> ByteBuffer?
     /// Ends the transformers, once, and gives what is left to go on.
@@ -77,6 +82,7 @@ protocol PipelineStep: Sendable {
 
 /// One transformer that sees bytes.
 private struct ByteStep: PipelineStep {
+    let isDone = false
     private var transformer: any ResponseTransformer
     private var isBroken = false
 

@@ -28,6 +28,9 @@ public final class ConversationStore: Sendable {
         }
     }
 
+    /// How many turns and new sessions wait to be written, for metrics.
+    package var pending: (turns: Int, sessions: Int) { (turns.pending, creations.pending) }
+
     // MARK: Reading
 
     /// Reads on a database thread: everything that one step of an exchange needs, in one closure.

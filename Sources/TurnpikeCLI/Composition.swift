@@ -24,6 +24,8 @@ struct Composition {
     private let builder: WorldBuilder
     private let budget: BufferBudget
     private let readiness = Readiness(waitingFor: [MigrationService.part])
+    private let metrics = MetricRegistry()
+    private let requests = RequestMetrics()
 
     init(_ configuration: GatewayConfiguration) throws {
         ProcessLog.apply(configuration.log)
@@ -35,7 +37,10 @@ struct Composition {
         database = Self.database(configuration.database, logger: logger)
         budget = BufferBudget(limit: configuration.server.maxBuffered)
         upstream = try SelectingUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
-        builder = Self.builder(database, upstream: upstream, readiness: readiness, logger: logger)
+        builder = Self.builder(database, upstream: upstream, readiness: readiness, metrics: metrics, logger: logger)
+        requests.register(in: metrics)
+        ProcessMetrics.register(in: metrics)
+        Self.register(readiness, in: metrics)
     }
 
     /// Throws what is wrong with a configuration. Opens nothing and writes nothing.
@@ -49,7 +54,8 @@ struct Composition {
     private static func unopenedWorld(_ configuration: GatewayConfiguration) throws -> World {
         let logger = Logger(label: "turnpike") { _ in SwiftLogNoOpLogHandler() }
         return try builder(
-            UnopenedDatabase(), upstream: UnconnectedUpstream(), readiness: Readiness(waitingFor: []), logger: logger
+            UnopenedDatabase(), upstream: UnconnectedUpstream(), readiness: Readiness(waitingFor: []),
+            metrics: MetricRegistry(), logger: logger
         ).build(configuration)
     }
 
@@ -88,7 +94,8 @@ struct Composition {
 
     /// Nothing but the gateway keeps the first world, so that it can go when it is replaced.
     private func makeGateway() throws -> Gateway {
-        Gateway(world: try builder.build(configuration), clock: .system, logger: logger, budget: budget)
+        Gateway(
+            world: try builder.build(configuration), clock: .system, logger: logger, budget: budget, metrics: requests)
     }
 
     private func servers(_ gateway: Gateway, onListening: @escaping @Sendable (String) -> Void) -> [HTTPServer] {
@@ -105,14 +112,17 @@ struct Composition {
             configuration.tls = nil
             servers.append(
                 HTTPServer(
-                    configuration: configuration, handler: AdministrationHandler(gateway), group: group,
+                    configuration: configuration,
+                    handler: AdministrationHandler(gateway, routes: [MetricsRoute.make(metrics)]), group: group,
                     budget: budget, logger: logger))
         }
+        Self.register(servers, budget, in: metrics)
         return servers
     }
 
     private static func builder(
-        _ database: any Database, upstream: any UpstreamClient, readiness: Readiness, logger: Logger
+        _ database: any Database, upstream: any UpstreamClient, readiness: Readiness, metrics: MetricRegistry,
+        logger: Logger
     )
         -> WorldBuilder
     {
@@ -120,7 +130,10 @@ struct Composition {
         resources[DatabaseKey.self] = database
         resources[ClockKey.self] = .system
         resources[UpstreamClientKey.self] = upstream
-        resources[ConversationStoreKey.self] = ConversationStore(database: database)
+        let store = ConversationStore(database: database)
+        resources[ConversationStoreKey.self] = store
+        resources[MetricRegistryKey.self] = metrics
+        register(store, in: metrics)
         return WorldBuilder(
             factories: BuiltInPlugins.factories, resources: resources, ownRoutes: HealthRoutes.all(readiness))
     }

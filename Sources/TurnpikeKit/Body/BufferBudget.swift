@@ -3,7 +3,8 @@ import Synchronization
 /// A bound on the bytes that all exchanges hold in memory together (`server.max_buffered`): collected requests, stored
 /// messages that were read, answers that are being captured.
 package final class BufferBudget: Sendable {
-    private let limit: Int
+    /// Bytes that may be held.
+    package let limit: Int
     private let used = Atomic<Int>(0)
 
     package init(limit: Int) { self.limit = limit }

@@ -55,6 +55,8 @@ public struct PluginSetup: Sendable {
     public let configuration: ConfigurationSection
     /// What outlives a reload of the configuration.
     public let inheritance: Inheritance
+    /// Where the plugin's numbers are registered.
+    public let metrics: MetricRegistry
     private let resources: Resources
 
     package init(
@@ -63,6 +65,7 @@ public struct PluginSetup: Sendable {
         self.configuration = configuration
         self.resources = resources
         self.inheritance = inheritance
+        metrics = resources.find(MetricRegistryKey.self) ?? MetricRegistry()
     }
 
     /// Something that the host provides, such as the database. A missing one is an error of the composition root.
@@ -80,9 +83,12 @@ package struct Resources: Sendable {
 
     package init() {}
 
+    /// What is provided, if it is.
+    package func find<Key: ResourceKey>(_ key: Key.Type) -> Key.Value? { values[ObjectIdentifier(key)] as? Key.Value }
+
     package subscript<Key: ResourceKey>(key: Key.Type) -> Key.Value {
         get {
-            guard let value = values[ObjectIdentifier(key)] as? Key.Value else {
+            guard let value = find(key) else {
                 preconditionFailure("The composition root provides no \(key).")
             }
             return value

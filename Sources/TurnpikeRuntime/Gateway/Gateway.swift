@@ -12,10 +12,15 @@ package final class Gateway: ExchangeHandler {
     private let clock: GatewayClock
     private let budget: BufferBudget?
     private let current: Mutex<World>
+    private let metrics: RequestMetrics
 
     /// `budget` bounds what all exchanges hold together; the servers in front of the gateway share it.
-    package init(world: World, clock: GatewayClock, logger: Logger, budget: BufferBudget? = nil) {
+    package init(
+        world: World, clock: GatewayClock, logger: Logger, budget: BufferBudget? = nil,
+        metrics: RequestMetrics = RequestMetrics()
+    ) {
         self.current = Mutex(world)
+        self.metrics = metrics
         self.clock = clock
         self.budget = budget
         self.logger = logger
@@ -28,11 +33,17 @@ package final class Gateway: ExchangeHandler {
     package func replaceWorld(with world: World) { current.withLock { $0 = world } }
 
     package func begin(_ head: RequestHead, peerAddress: String, on eventLoop: any EventLoop) -> Exchange {
+        begin(head, peerAddress: peerAddress, on: eventLoop, isCounted: true)
+    }
+
+    /// - Parameter isCounted: Whether the exchange is one of clients, of which metrics are kept.
+    func begin(_ head: RequestHead, peerAddress: String, on eventLoop: any EventLoop, isCounted: Bool) -> Exchange {
         let world = world
         let exchange = Exchange(
             head: head, eventLoop: eventLoop, clock: clock, logger: logger, flags: world.configuration.flags,
             peerAddress: peerAddress, budget: budget)
         exchange[WorldKey.self] = world
+        if isCounted { metrics.begin(exchange) }
         return exchange
     }
 

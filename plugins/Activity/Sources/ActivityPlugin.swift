@@ -6,9 +6,11 @@ package import TurnpikeKit
 /// One row per exchange, refused, failed and abandoned ones too, and the endpoints that show a user their own.
 package final class ActivityPlugin: Plugin {
     package static let factory = PluginFactory(id: "activity", stage: .observe, section: "activity") { setup in
-        ActivityPlugin(
+        let plugin = ActivityPlugin(
             try ActivityConfiguration(setup.configuration), database: setup[DatabaseKey.self],
             clock: setup[ClockKey.self])
+        plugin.recorder.register(in: setup.metrics)
+        return plugin
     }
 
     package let middleware: (any Middleware)?

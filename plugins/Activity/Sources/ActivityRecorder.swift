@@ -29,6 +29,16 @@ final class ActivityRecorder: Sendable {
     /// How many rows wait to be written.
     var pending: Int { lane.withLock { $0 }?.pending ?? 0 }
 
+    /// Registers what is counted here.
+    func register(in metrics: MetricRegistry) {
+        metrics.register("turnpike_activity_pending", .gauge, "Activity rows that wait to be written.") {
+            Double(self.pending)
+        }
+        metrics.register("turnpike_activity_lost_total", .counter, "Activity rows that could not be written.") {
+            Double(self.lost)
+        }
+    }
+
     /// Hands over a row. Never blocks, never throws.
     func record(_ row: ActivityRow) {
         do throws(DatabaseError) {

@@ -9,11 +9,14 @@ import TurnpikeKit
 /// meanwhile are still there, so what an outline named can be loaded until the session is purged.
 public struct ConversationReader {
     let connection: any Connection
+    /// The moment of the reading: what has expired by then is gone.
+    let now: Timestamp
     /// What the bodies that are read are counted by, each before it is loaded; `nil` counts nothing.
     private let bodies: BufferReservation?
 
-    init(_ connection: any Connection, counting bodies: BufferReservation? = nil) {
+    init(_ connection: any Connection, now: Timestamp, counting bodies: BufferReservation? = nil) {
         self.connection = connection
+        self.now = now
         self.bodies = bodies
     }
 
@@ -25,7 +28,7 @@ public struct ConversationReader {
         try bodies.take(row.withBytes(column) { $0.count })
     }
 
-    private func detached(_ row: borrowing Row) throws -> BlobStore.Detached {
+    func detached(_ row: borrowing Row) throws -> BlobStore.Detached {
         try count(row, ConversationSQL.bodyColumn)
         return try ConversationSQL.detached(row)
     }
@@ -36,28 +39,21 @@ public struct ConversationReader {
     public func session(_ reference: SessionReference, of owner: UniqueID) throws -> Session? {
         if let id = reference.id, let session = try session(SessionKey(owner: owner, session: id)) { return session }
         guard !reference.text.isEmpty else { return nil }
-        return try connection.first(
-            ConversationSQL.session(owner: owner, externalID: reference.text), SessionRow.session)
+        return try unexpired(
+            connection.first(ConversationSQL.session(owner: owner, externalID: reference.text), SessionRow.session))
     }
 
     public func session(_ key: SessionKey) throws -> Session? {
-        try connection.first(ConversationSQL.session(key), SessionRow.session)
+        try unexpired(connection.first(ConversationSQL.session(key), SessionRow.session))
+    }
+
+    private func unexpired(_ session: Session?) -> Session? {
+        session.flatMap { $0.isExpired(at: now) ? nil : $0 }
     }
 
     /// The session that the external ids of a draft name.
     public func session(named draft: SessionDraft) throws -> Session? {
-        try SessionCreation.find(draft, connection)
-    }
-
-    /// Sessions of `owner`, newest turn first. The total is a counter unless the list is filtered.
-    public func sessions(
-        of owner: UniqueID, _ filter: SessionFilter = SessionFilter(), limit: Int, offset: Int = 0
-    ) throws -> Page<Session> {
-        let list = ConversationSQL.list(of: owner, filter, limit: max(0, limit), offset: max(0, offset))
-        let total = filter.isEmpty ? ConversationSQL.total(of: owner) : ConversationSQL.total(of: owner, filter)
-        return Page(
-            elements: try connection.rows(list, SessionRow.session),
-            total: try connection.first(total) { try $0.value(0) } ?? 0)
+        try unexpired(SessionCreation.find(draft, connection))
     }
 
     /// The system and developer messages that were seen last.
@@ -119,40 +115,8 @@ public struct ConversationReader {
         return messages
     }
 
-    /// A page of messages, for the API: shorter than asked for where it would exceed the query's bytes, but never
-    /// empty for that reason.
-    public func messages(of key: SessionKey, _ query: MessageQuery) throws -> Page<StoredMessage> {
-        var query = query
-        query.limit = max(0, query.limit)
-        query.offset = max(0, query.offset)
-        return Page(
-            elements: try elements(of: key, query),
-            total: try connection.first(ConversationSQL.total(key, query)) { try $0.value(0) } ?? 0)
-    }
-
-    private func elements(of key: SessionKey, _ query: MessageQuery) throws -> [StoredMessage] {
-        var rows: [BlobStore.Detached] = []
-        var bytes = 0
-        try connection.forEach(ConversationSQL.messages(key, query)) { row in
-            bytes += try row.withBytes(ConversationSQL.bodyColumn) { $0.count }
-            if bytes > query.maximumBytes, !rows.isEmpty { return .stop }
-            rows.append(try detached(row))
-            return .next
-        }
-        // Only now their media are known, and other statements may run.
-        var elements: [StoredMessage] = []
-        bytes = 0
-        for row in rows {
-            guard let message = try attached([row], of: key).first else { continue }
-            bytes += message.body.readableBytes
-            if bytes > query.maximumBytes, !elements.isEmpty { break }
-            elements.append(message)
-        }
-        return elements
-    }
-
     /// The messages as they came, with the media that are stored apart.
-    private func attached(_ rows: [BlobStore.Detached], of key: SessionKey) throws -> [StoredMessage] {
+    func attached(_ rows: [BlobStore.Detached], of key: SessionKey) throws -> [StoredMessage] {
         try BlobStore(connection, counting: bodies).attach(rows, of: key.owner)
     }
 }

@@ -11,12 +11,12 @@ package import TurnpikeKit
 /// spooled and committed one. Its lanes end with the database.
 public final class ConversationStore: Sendable {
     /// The tables, for the migrator.
-    public static var migrations: [Migration] { ConversationMigrations.all }
+    public static var migrations: [Migration] { ConversationMigrations.all + SessionMigrations.all }
 
     let database: any Database
     let now: @Sendable () -> Timestamp
     private let turns: TransactionLane<TurnDraft, AppendOutcome>
-    private let creations: TransactionLane<SessionDraft, FoundSession>
+    private let creations: TransactionLane<SessionDraft, SessionCreation.Outcome>
 
     /// - Parameter now: The clock of the rows' times.
     public init(database: any Database, now: @escaping @Sendable () -> Timestamp = Timestamp.now) {
@@ -37,7 +37,7 @@ public final class ConversationStore: Sendable {
     public func read<Value: Sendable>(
         _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
-        try await database.read { try body(ConversationReader($0)) }
+        try await database.read { [now] in try body(ConversationReader($0, now: now())) }
     }
 
     /// Reads with the bodies of messages counted by `bodies`, each before it is loaded. What was counted stays so after
@@ -45,9 +45,9 @@ public final class ConversationStore: Sendable {
     package func read<Value: Sendable>(
         counting bodies: BufferReservation, _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
-        try await database.read { connection in
+        try await database.read { [now] connection in
             bodies.release()
-            return try body(ConversationReader(connection, counting: bodies))
+            return try body(ConversationReader(connection, now: now(), counting: bodies))
         }
     }
 
@@ -85,23 +85,35 @@ public final class ConversationStore: Sendable {
                 return FoundSession(session, for: draft)
             }
         }
-        return try await creations.write(draft)
+        switch try await creations.write(draft) {
+        case .done(let session): return session
+        case .tooMany(let limit): throw ConversationError.tooManySessions(limit: limit)
+        }
     }
 
     /// Changes what the API may change.
     ///
-    /// - Parameter change: Gets the settings as they are; it may run several times.
+    /// - Parameters:
+    ///   - system: What becomes of the stored system messages.
+    ///   - change: Gets the settings as they are; it may run several times.
     /// - Returns: The session as it is now; nil if it does not exist.
     public func update(
-        _ key: SessionKey, _ change: @escaping @Sendable (inout SessionSettings) throws -> Void
+        _ key: SessionKey, system: SystemChange = .keep,
+        _ change: @escaping @Sendable (inout SessionSettings) throws -> Void
     ) async throws -> Session? {
         try await database.write { [now] connection in
+            let time = now()
             let lock = ConversationSQL.lock([key], connection.dialect)
-            guard let session = try connection.first(lock, SessionRow.session) else { return nil }
+            let found = try connection.first(lock, SessionRow.session)
+            guard let session = found, !session.isExpired(at: time) else { return nil }
             var settings = session.settings
             try change(&settings)
             try settings.validate()
-            try connection.execute(ConversationSQL.update(key, settings, at: now()))
+            try connection.execute(ConversationSQL.update(key, settings, at: time))
+            if let update = ConversationSQL.change(system, of: key) { try connection.execute(update) }
+            if case .set(let messages) = system {
+                try connection.execute(ConversationSQL.setSystem(key, messages, connection.dialect))
+            }
             return try connection.first(ConversationSQL.session(key), SessionRow.session)
         }
     }
@@ -114,27 +126,12 @@ public final class ConversationStore: Sendable {
 
     /// Deletes a session: it is gone for chats and lists, its external ids are free, its rows stay until `purge`.
     public func delete(_ key: SessionKey) async throws -> DeletionOutcome {
-        try await database.write { [now] connection in
-            guard try connection.execute(ConversationSQL.delete(key, at: now())) == 1 else { return .notFound }
-            try connection.execute(ConversationSQL.count(-1, of: key.owner, connection.dialect))
-            return .deleted
-        }
+        try await database.write { [now] in try SessionRemoval.delete(key, $0, at: now()) }
     }
 
     /// Removes a session, deleted or not, with everything that belongs to it.
     public func purge(_ key: SessionKey) async throws -> DeletionOutcome {
-        try await database.write { connection in
-            let lock = ConversationSQL.lockForPurge(key, connection.dialect)
-            guard let isActive = try connection.first(lock, { try $0.value(0, as: Bool.self) }) else {
-                return .notFound
-            }
-            try BlobStore(connection).release(key)
-            for table in ["messages", "turns", "session_systems", "sessions"] {
-                try connection.execute(ConversationSQL.purge(table, key))
-            }
-            if isActive { try connection.execute(ConversationSQL.count(-1, of: key.owner, connection.dialect)) }
-            return .deleted
-        }
+        try await database.write { try SessionRemoval.purge(key, $0) }
     }
 }
 

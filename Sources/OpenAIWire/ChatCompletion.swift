@@ -24,6 +24,8 @@ public struct ChatCompletion: Sendable {
     public let systemFingerprint: String?
     /// The tokens that the upstream reports.
     public let usage: Usage?
+    /// The sources that some providers name beside their answers: a JSON array.
+    public let citations: ByteBuffer?
     /// The answers, in the order of the body.
     public let choices: [Choice]
     /// The error, where the body is one: some upstreams send errors with status 200.
@@ -37,6 +39,7 @@ public struct ChatCompletion: Sendable {
         model = object["model"]?.string
         systemFingerprint = object["system_fingerprint"]?.string
         usage = object["usage"].flatMap(Usage.init)
+        citations = object["citations"].flatMap { $0.kind == .array ? $0.bytes : nil }
         error = object.nonNull("error") == nil ? nil : ErrorEnvelope(parsing: bytes)
         var choices: [Choice] = []
         for (position, element) in (try object["choices"]?.array() ?? []).enumerated() {

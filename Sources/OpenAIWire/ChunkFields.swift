@@ -5,6 +5,8 @@ struct ChunkFields {
     var systemFingerprint: Range<Int>?
     /// The usage object.
     var usage: Range<Int>?
+    /// The list of sources that some providers name beside their answers.
+    var citations: Range<Int>?
     /// Where the list of choices begins.
     var choices: Int?
     var hasError = false
@@ -19,6 +21,7 @@ struct ChunkFields {
             let kind = try scanner.skipValue()
             switch kind {
             case .array where scanner.key(key, is: "choices"): choices = start
+            case .array where scanner.key(key, is: "citations"): citations = start..<scanner.position
             case .string: noteString(key, scanner, start)
             case .object where scanner.key(key, is: "usage"): usage = start..<scanner.position
             case .null: continue

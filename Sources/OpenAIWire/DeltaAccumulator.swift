@@ -48,6 +48,8 @@ public struct DeltaAccumulator: Sendable {
     public private(set) var usage: Usage?
     /// The `usage` object as it came.
     public private(set) var usageJSON: ByteBuffer?
+    /// The sources that some providers name beside their answers: a JSON array, at most `maximumCitations` bytes.
+    public private(set) var citations: ByteBuffer?
     /// The error that the upstream sent in the stream.
     public private(set) var error: ErrorEnvelope?
     /// Whether any text, part of a tool call, or audio has come.
@@ -55,6 +57,8 @@ public struct DeltaAccumulator: Sendable {
 
     /// Bytes that are kept now, by the same count as the limit.
     public var keptBytes: Int { values.keptBytes }
+    /// Larger lists of sources are not kept.
+    private static let maximumCitations = 1 << 18
 
     /// - Parameters:
     ///   - limit: the most bytes to keep for all choices together, a fixed cost for each value included.
@@ -96,6 +100,9 @@ public struct DeltaAccumulator: Sendable {
         }
         facts.hasOutput = values.grew
         hasOutput = hasOutput || values.grew
+        if let range = chunk.citations, (3...Self.maximumCitations).contains(range.count) {
+            citations = ByteBuffer(bytes: data.span(range).readableBytesView)
+        }
         if let range = chunk.usage {
             noteUsage(data.span(range))
             facts.hasUsage = true

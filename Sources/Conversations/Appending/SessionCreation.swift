@@ -3,21 +3,62 @@ public import Persistence
 
 /// Makes sessions that do not exist yet, inside one transaction for all that are asked for at once.
 enum SessionCreation {
+    /// What became of a draft.
+    enum Outcome: Sendable {
+        case done(FoundSession)
+        /// The user has as many sessions as the draft allows.
+        case tooMany(limit: Int)
+    }
+
     static func findOrCreate(
         _ drafts: [SessionDraft], _ connection: any Connection, at time: Timestamp
-    ) throws -> [FoundSession] {
-        try drafts.map { draft in
-            if let session = try find(draft, connection) { return FoundSession(session, for: draft) }
-            let inserted = try connection.execute(ConversationSQL.insert(draft, at: time, connection.dialect))
-            if inserted == 1 {
-                try connection.execute(ConversationSQL.count(1, of: draft.key.owner, connection.dialect))
-            }
-            let made = try connection.first(ConversationSQL.session(draft.key), SessionRow.session)
-            guard let session = try made ?? find(draft, connection) else {
-                throw DatabaseError(.retryTransaction, "a session was made and deleted meanwhile")
-            }
-            return FoundSession(session, for: draft)
+    ) throws -> [Outcome] {
+        try drafts.map { try findOrCreate($0, connection, at: time) }
+    }
+
+    private static func findOrCreate(
+        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp
+    ) throws -> Outcome {
+        if let session = try findUnexpired(draft, connection, at: time) {
+            return .done(FoundSession(session, for: draft))
         }
+        if let limit = draft.maximumSessions, try isFull(draft.key.owner, limit, connection, at: time) {
+            return .tooMany(limit: limit)
+        }
+        let inserted = try connection.execute(ConversationSQL.insert(draft, at: time, connection.dialect))
+        if inserted == 1 {
+            let isGroup = draft.conversation?.isGroup ?? false
+            try connection.execute(ConversationSQL.count(1, of: draft.key.owner, isGroup: isGroup, connection.dialect))
+            if let system = draft.system {
+                try connection.execute(ConversationSQL.setSystem(draft.key, system, connection.dialect))
+            }
+        }
+        let made = try connection.first(ConversationSQL.session(draft.key), SessionRow.session)
+        guard let session = try made ?? find(draft, connection) else {
+            throw DatabaseError(.retryTransaction, "a session was made and deleted meanwhile")
+        }
+        return .done(FoundSession(session, for: draft))
+    }
+
+    /// An expired session gives its names free before a new one takes them.
+    private static func findUnexpired(
+        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp
+    ) throws -> Session? {
+        while let session = try find(draft, connection) {
+            guard session.isExpired(at: time) else { return session }
+            _ = try SessionRemoval.delete(session.key, connection, at: time)
+        }
+        return nil
+    }
+
+    /// Under the lock of the user's counter, so that callers who come at once do not pass together.
+    private static func isFull(
+        _ owner: UniqueID, _ limit: Int, _ connection: any Connection, at time: Timestamp
+    ) throws -> Bool {
+        let count = ConversationSQL.lockTotal(of: owner, connection.dialect)
+        guard try connection.first(count, { try $0.value(0, as: Int.self) }) ?? 0 >= limit else { return false }
+        try SessionRemoval.expire(owner, connection, at: time)
+        return try connection.first(count) { try $0.value(0, as: Int.self) } ?? 0 >= limit
     }
 
     /// The session that a draft's external ids name.
@@ -27,9 +68,9 @@ enum SessionCreation {
             let query = ConversationSQL.session(owner: owner, externalID: externalID)
             if let session = try connection.first(query, SessionRow.session) { return session }
         }
-        guard let conversation = draft.conversation else { return nil }
+        guard let conversation = draft.conversation, let name = conversation.externalID else { return nil }
         return try connection.first(
-            ConversationSQL.session(owner: owner, agentID: conversation.agentID, conversation: conversation.externalID),
+            ConversationSQL.session(owner: owner, agentID: conversation.agentID, conversation: name),
             SessionRow.session)
     }
 }

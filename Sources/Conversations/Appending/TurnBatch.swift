@@ -125,6 +125,12 @@ struct TurnBatch {
     }
 
     private func updateSessions() throws {
+        for (draft, _) in planned {
+            // What the session was begun with: once, by the first answer in it.
+            guard let settings = sessions[draft.key]?.settings, !draft.model.isEmpty else { continue }
+            guard settings.model == nil || (settings.provider == nil && !draft.provider.isEmpty) else { continue }
+            try connection.execute(ConversationSQL.fillModel(draft))
+        }
         for (key, system) in systems.sorted(by: { $0.key < $1.key }) {
             try connection.execute(ConversationSQL.setSystem(key, system, connection.dialect))
         }

@@ -26,6 +26,7 @@ extension Session {
         counters.completionTokens += Int64(turn.completionTokens ?? 0)
         updatedAt = time
         lastMessageAt = time
+        expiresAt = settings.expiry(after: time)
         return plan
     }
 

@@ -3,10 +3,6 @@ import Persistence
 /// A message lies in a branch if a turn behind it superseded it. (An attempt that its own retry overtook lies behind
 /// that retry, and is no branch.)
 extension ConversationSQL {
-    private static func ofSession(_ key: SessionKey) -> SQL {
-        "FROM messages WHERE user_id = \(key.owner) AND session_id = \(key.session)"
-    }
-
     static func branches(_ key: SessionKey, limit: Int, offset: Int) -> SQL {
         """
         SELECT superseded_by_seq, MIN(seq), MAX(seq), COUNT(*), MAX(created_us) \(sql: ofSession(key)) \

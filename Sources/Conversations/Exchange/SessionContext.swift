@@ -10,13 +10,19 @@ package struct SessionContext: Sendable {
     package var isRetry: Bool
     /// The header of that name. A request that comes with the same one as an earlier attempt repeats it.
     package var idempotencyKey: String?
+    /// The part of a longer work that the new messages belong to.
+    package var chapter: String?
 
-    package init(session: Session, mode: HistoryMode, isRetry: Bool = false, idempotencyKey: String? = nil) {
+    package init(
+        session: Session, mode: HistoryMode, isRetry: Bool = false, idempotencyKey: String? = nil,
+        chapter: String? = nil
+    ) {
         precondition(mode != .off, "An exchange that leaves its session alone has no context.")
         self.session = session
         self.mode = mode
         self.isRetry = isRetry
         self.idempotencyKey = idempotencyKey
+        self.chapter = chapter
     }
 }
 

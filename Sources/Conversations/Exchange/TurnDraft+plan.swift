@@ -13,7 +13,10 @@ extension TurnDraft {
         var messages = plan.newMessages.map { NewMessage(role: $0.role, body: $0.body, digest: $0.digest) }
         let digest = StoredDigest(try MessageDigest(messageJSON: answer))
         messages.append(NewMessage(role: .assistant, body: answer, digest: digest))
-        for index in messages.indices { messages[index].digestVersion = Int(MessageDigest.version) }
+        for index in messages.indices {
+            messages[index].digestVersion = Int(MessageDigest.version)
+            messages[index].citations = Citations.of(messages[index].body)
+        }
         self.init(id: id, key: key, baseSeq: plan.baseSeq, requestDigest: planned.requestDigest, messages: messages)
         supersedes = Supersession(fromSeq: plan.supersededFrom, retriesLastTurn: plan.isRetry)
         system = plan.instructionsToStore.map(SystemMessages.init(messages:))
@@ -22,7 +25,7 @@ extension TurnDraft {
 
 extension SystemMessages {
     /// The leading instructions of a request, each as it came.
-    init(messages: [ByteBuffer]) {
+    package init(messages: [ByteBuffer]) {
         let body = JSONArray.joining(messages)
         guard let digest = StoredDigest(bytes: Array(SHA256.hash(data: Array(body.readableBytesView)))) else {
             preconditionFailure("SHA-256 has as many bytes as a digest.")

@@ -49,11 +49,8 @@ private final class SessionWalk: Sendable {
         }
         let place = state.withLock { $0.place }
         let rows = try await database.read { try $0.rows(PurgeSQL.sessions(after: place), ScannedSession.init) }
-        if let timeToLive = limits.timeToLive {
-            let limit = now.advanced(by: .zero - timeToLive)
-            for row in rows where row.deleted == nil && row.lastMessage < limit {
-                try await database.write { try PurgeSQL.expire(row.key, unusedSince: limit, at: now, $0) }
-            }
+        for row in rows where row.isExpired(limits, at: now) {
+            try await database.write { try PurgeSQL.expire(row.key, limits, at: now, $0) }
         }
         let limit = now.advanced(by: .zero - limits.purgeAfter)
         let isEnd = rows.count < SessionPurge.slice
@@ -71,18 +68,30 @@ private struct ScannedSession: Sendable {
     let key: SessionKey
     let deleted: Timestamp?
     let lastMessage: Timestamp
+    /// From when on it is gone by its own time to live, which goes before the configured one.
+    let expiry: Timestamp?
+
+    /// Whether its time is over and it was not deleted yet.
+    func isExpired(_ limits: SessionPurge.Limits, at now: Timestamp) -> Bool {
+        guard deleted == nil else { return false }
+        if let expiry { return expiry <= now }
+        return limits.timeToLive.map { lastMessage.advanced(by: $0) < now } ?? false
+    }
 
     init(_ row: borrowing Row) throws {
         key = SessionKey(owner: try row.value(0), session: try row.value(1))
         deleted = try row.optional(2)
         lastMessage = try row.value(3)
+        expiry = try row.optional(4)
     }
 }
 
 private enum PurgeSQL {
+    private static let columns = "user_id, session_id, deleted_us, last_message_at, expires_us"
+
     /// The next sessions in the order of the primary key.
     static func sessions(after place: SessionKey?) -> SQL {
-        var sql: SQL = "SELECT user_id, session_id, deleted_us, last_message_at FROM sessions "
+        var sql: SQL = "SELECT \(raw: columns) FROM sessions "
         if let place {
             sql += "WHERE user_id > \(place.owner) OR (user_id = \(place.owner) AND session_id > \(place.session)) "
         }
@@ -90,17 +99,20 @@ private enum PurgeSQL {
     }
 
     /// Deletes a session unless somebody has used it meanwhile.
-    static func expire(_ key: SessionKey, unusedSince limit: Timestamp, at now: Timestamp, _ connection: any Connection)
-        throws
-    {
-        let deletion = ConversationSQL.delete(key, at: now) + " AND last_message_at < \(limit)"
-        guard try connection.execute(deletion) == 1 else { return }
-        try connection.execute(ConversationSQL.count(-1, of: key.owner, connection.dialect))
+    static func expire(
+        _ key: SessionKey, _ limits: SessionPurge.Limits, at now: Timestamp, _ connection: any Connection
+    ) throws {
+        let row: SQL = """
+            SELECT \(raw: columns) FROM sessions WHERE user_id = \(key.owner) AND session_id = \(key.session) \
+            \(raw: connection.dialect.forUpdate)
+            """
+        guard try connection.first(row, ScannedSession.init)?.isExpired(limits, at: now) == true else { return }
+        _ = try SessionRemoval.delete(key, connection, at: now)
     }
 
     /// Removes a piece of a deleted session, and at last the session itself. True when nothing is left of it.
     static func removePiece(of key: SessionKey, _ connection: any Connection) throws -> Bool {
-        let lock = ConversationSQL.lockForPurge(key, connection.dialect)
+        let lock = ConversationSQL.lockForRemoval(key, connection.dialect)
         let isActive = try connection.first(lock) { try $0.value(0, as: Bool.self) }
         // Removed by somebody else, or not deleted after all.
         guard isActive == false else { return true }
@@ -108,7 +120,9 @@ private enum PurgeSQL {
             guard try removePiece(of: table, by: column, key, connection) else { return false }
         }
         try BlobStore(connection).release(key)
-        for table in ["session_systems", "sessions"] { try connection.execute(ConversationSQL.purge(table, key)) }
+        for table in SessionRemoval.tables where table != "messages" && table != "turns" {
+            try connection.execute(ConversationSQL.purge(table, key))
+        }
         return true
     }
 

@@ -4,11 +4,12 @@ import Persistence
 extension ConversationSQL {
     private static let outline = "seq, turn_id, role, digest, digest_version, tokens"
     private static let message =
-        "\(outline), chapter, citations, superseded_by_seq, created_us, body, token_encoding, is_partial, media"
+        "\(outline), chapter, citations, superseded_by_seq, created_us, body, token_encoding, is_partial, media, model, "
+        + "status, metadata"
     /// Where `message` has the body.
     static let bodyColumn = 10
 
-    private static func ofSession(_ key: SessionKey) -> SQL {
+    static func ofSession(_ key: SessionKey) -> SQL {
         "FROM messages WHERE user_id = \(key.owner) AND session_id = \(key.session)"
     }
 
@@ -39,12 +40,17 @@ extension ConversationSQL {
     }
 
     static func messages(_ key: SessionKey, _ query: MessageQuery) -> SQL {
-        "SELECT \(raw: message) \(sql: ofSession(key))" + condition(query)
-            + " ORDER BY seq \(raw: query.order.sql) LIMIT \(query.limit) OFFSET \(query.offset)"
+        var sql: SQL = "SELECT \(raw: message) \(sql: ofSession(key))"
+        sql += condition(query)
+        if let seq = query.after { sql += query.order == .oldestFirst ? " AND seq > \(seq)" : " AND seq < \(seq)" }
+        return sql + " ORDER BY seq \(raw: query.order.sql) LIMIT \(query.limit) OFFSET \(query.offset)"
     }
 
+    /// Counted by the session's row, except where a chapter is asked for.
     static func total(_ key: SessionKey, _ query: MessageQuery) -> SQL {
-        "SELECT COUNT(*) \(sql: ofSession(key))" + condition(query)
+        guard query.chapter == nil else { return "SELECT COUNT(*) \(sql: ofSession(key))" + condition(query) }
+        let column = query.includesSuperseded ? "next_seq - 1" : "message_count"
+        return "SELECT \(raw: column) FROM sessions WHERE user_id = \(key.owner) AND session_id = \(key.session)"
     }
 
     private static func condition(_ query: MessageQuery) -> SQL {
@@ -67,7 +73,8 @@ extension ConversationSQL {
     private static func message(_ row: borrowing Row) throws -> StoredMessage {
         StoredMessage(
             outline: try outline(row), body: try row.value(bodyColumn), tokenEncoding: try row.optional(11),
-            isPartial: try row.value(12), chapter: try row.optional(6),
-            citations: try row.optional(7), supersededBySeq: try row.optional(8), createdAt: try row.value(9))
+            isPartial: try row.value(12), chapter: try row.optional(6), citations: try row.optional(7),
+            model: try row.optional(14), status: try row.optional(15), metadata: try row.optional(16),
+            supersededBySeq: try row.optional(8), createdAt: try row.value(9))
     }
 }

@@ -30,18 +30,22 @@ extension ConversationSQL {
         insertInto: "messages",
         [
             "user_id", "session_id", "seq", "turn_id", "role", "digest", "digest_version", "tokens", "created_us",
-            "chapter", "citations", "body", "token_encoding", "is_partial", "media",
+            "chapter", "citations", "body", "token_encoding", "is_partial", "media", "model", "status", "metadata",
         ])
 
     /// - Parameter body: the message's, without the media that lie in `blobs`.
     static func values(
         _ message: NewMessage, _ body: DetachedBody, _ seq: Int64, of turn: TurnDraft, at time: Timestamp
     ) -> [SQLValue] {
-        [
+        // Who answered, and how that ended, is said of the answers alone.
+        let isAnswer = message.role == .assistant
+        return [
             .id(turn.key.owner), .id(turn.key.session), .integer(seq), .id(turn.id), .integer(message.role.rawValue),
-            message.digest.sqlValue, message.digestVersion.sqlValue, message.tokens.sqlValue, time.sqlValue,
-            message.chapter.sqlValue, message.citations.sqlValue, .blob(body.text), message.tokenEncoding.sqlValue,
-            message.isPartial.sqlValue, body.references.sqlValue,
+            message.digest.sqlValue, message.digestVersion.sqlValue, message.tokens.sqlValue,
+            (message.createdAt ?? time).sqlValue, message.chapter.sqlValue, message.citations.sqlValue,
+            .blob(body.text), message.tokenEncoding.sqlValue, message.isPartial.sqlValue, body.references.sqlValue,
+            (isAnswer ? message.model ?? turn.modelName : nil).sqlValue,
+            (isAnswer ? message.status ?? turn.status : nil)?.rawValue.sqlValue ?? .null, message.metadata.sqlValue,
         ]
     }
 
@@ -80,8 +84,9 @@ extension ConversationSQL {
     static let updateSessions = BulkStatement(
         """
         UPDATE sessions SET next_seq = ?, context_start_seq = ?, version = ?, last_turn_id = ?, last_turn_seq = ?, \
-        last_turn_base = ?, last_turn_digest = ?, last_turn_key = ?, message_count = ?, turn_count = ?, prompt_tokens = ?, \
-        completion_tokens = ?, system_digest = ?, updated_us = ?, last_message_at = ? \
+        last_turn_base = ?, last_turn_digest = ?, last_turn_key = ?, message_count = ?, turn_count = ?, \
+        prompt_tokens = ?, completion_tokens = ?, system_digest = ?, updated_us = ?, last_message_at = ?, \
+        expires_us = ? \
         WHERE user_id = ? AND session_id = ?
         """)
 
@@ -94,7 +99,8 @@ extension ConversationSQL {
             .integer(session.counters.messages),
             .integer(session.counters.turns), .integer(session.counters.promptTokens),
             .integer(session.counters.completionTokens), session.systemDigest.sqlValue, session.updatedAt.sqlValue,
-            session.lastMessageAt.sqlValue, .id(session.key.owner), .id(session.key.session),
+            session.lastMessageAt.sqlValue, session.expiresAt.sqlValue, .id(session.key.owner),
+            .id(session.key.session),
         ]
     }
 

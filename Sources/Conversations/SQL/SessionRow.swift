@@ -8,27 +8,30 @@ enum SessionRow {
         "history_mode",
         "truncation", "metadata", "system_digest", "next_seq", "context_start_seq", "version", "last_turn_id",
         "last_turn_seq", "last_turn_base", "last_turn_digest", "message_count", "turn_count", "prompt_tokens",
-        "completion_tokens", "created_us", "updated_us", "last_message_at", "last_turn_key",
+        "completion_tokens", "created_us", "updated_us", "last_message_at", "last_turn_key", "metadata_tags",
+        "rag_document_ids", "ttl_seconds", "expires_us", "deleted_us",
     ]
     static let list = columns.joined(separator: ", ")
 
     static func session(_ row: borrowing Row) throws -> Session {
-        Session(
+        var session = Session(
             key: SessionKey(owner: try row.value(0), session: try row.value(1)), externalID: try row.optional(2),
             conversation: try conversation(row), settings: try settings(row), systemDigest: try row.optional(17),
             nextSeq: try row.value(18), contextStartSeq: try row.value(19), version: try row.value(20),
             lastTurn: try lastTurn(row), counters: try counters(row), createdAt: try row.value(29),
             updatedAt: try row.value(30), lastMessageAt: try row.value(31))
+        session.expiresAt = try row.optional(36)
+        session.deletedAt = try row.optional(37)
+        return session
     }
 
     private static func conversation(_ row: borrowing Row) throws -> AgentConversation? {
-        guard let externalID: String = try row.optional(4) else { return nil }
-        var conversation = AgentConversation(agentID: try row.value(3), externalID: externalID)
+        var conversation = AgentConversation(agentID: try row.value(3), externalID: try row.optional(4))
         conversation.isGroup = try row.value(5)
         conversation.groupName = try row.optional(6)
         conversation.participantID = try row.optional(7)
         conversation.peerAgentID = try row.optional(8)
-        return conversation
+        return conversation.isEmpty ? nil : conversation
     }
 
     private static func settings(_ row: borrowing Row) throws -> SessionSettings {
@@ -41,6 +44,9 @@ enum SessionRow {
         settings.historyMode = try row.optional(14)
         settings.truncation = try row.optional(15)
         settings.metadata = try row.optional(16)
+        settings.tags = try StoredList.read(row, 33)
+        settings.ragDocumentIDs = try StoredList.read(row, 34)
+        settings.ttlSeconds = try row.optional(35)
         return settings
     }
 
@@ -68,9 +74,10 @@ enum SessionRow {
             draft.conversation?.externalID, draft.conversation?.isGroup ?? false, draft.conversation?.groupName,
             draft.conversation?.participantID, draft.conversation?.peerAgentID, settings.title, settings.sourceChannel,
             settings.provider, settings.model, settings.maxHistory, settings.historyMode, settings.truncation,
-            settings.metadata, StoredDigest?.none, 1, 0, 1, UniqueID?.none, Int?.none, Int?.none, StoredDigest?.none, 0,
+            settings.metadata, draft.system?.digest, 1, 0, 1, UniqueID?.none, Int?.none, Int?.none, StoredDigest?.none,
             0,
-            0, 0, time, time, time, StoredDigest?.none,
+            0, 0, 0, time, time, time, StoredDigest?.none, settings.tags.stored, settings.ragDocumentIDs.stored,
+            settings.ttlSeconds, settings.expiry(after: time), Timestamp?.none,
         ]
         return bindables.map(\.sqlValue)
     }

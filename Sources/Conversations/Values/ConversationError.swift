@@ -4,11 +4,14 @@ public enum ConversationError: Error, Sendable, Equatable, CustomStringConvertib
     case invalid(String)
     /// The user has a session with this external id already.
     case alreadyExists
+    /// The user has as many sessions as it may have.
+    case tooManySessions(limit: Int)
 
     public var description: String {
         switch self {
         case .invalid(let reason): reason
         case .alreadyExists: "a session with this id exists"
+        case .tooManySessions(let limit): "the user has \(limit) sessions already"
         }
     }
 }

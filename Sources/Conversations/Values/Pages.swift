@@ -1,14 +1,61 @@
+public import Persistence
+
 /// Which sessions a list shows.
 public struct SessionFilter: Sendable, Equatable {
     public var agentID: String?
     public var sourceChannel: String?
+    /// One of the session's tags.
+    public var tag: String?
+    /// Text in the title, in upper or lower case.
+    public var title: String?
+    /// Group sessions too.
+    public var includesGroups: Bool
+    /// Deleted sessions, and no others.
+    public var isDeleted = false
 
-    public init(agentID: String? = nil, sourceChannel: String? = nil) {
+    public init(agentID: String? = nil, sourceChannel: String? = nil, includesGroups: Bool = true) {
         self.agentID = agentID
         self.sourceChannel = sourceChannel
+        self.includesGroups = includesGroups
     }
 
-    var isEmpty: Bool { agentID == nil && sourceChannel == nil }
+    /// Whether counters know how many there are.
+    var isCounted: Bool { agentID == nil && sourceChannel == nil && tag == nil && title == nil && !isDeleted }
+
+    /// Whether the database alone can decide.
+    var isPlain: Bool { tag == nil && title == nil }
+}
+
+/// A place in a list of sessions: right behind this one.
+public struct SessionCursor: Sendable, Equatable {
+    public var lastMessageAt: Timestamp
+    public var session: UniqueID
+
+    public init(lastMessageAt: Timestamp, session: UniqueID) {
+        self.lastMessageAt = lastMessageAt
+        self.session = session
+    }
+
+    /// Behind `session`.
+    public init(_ session: Session) {
+        self.init(lastMessageAt: session.lastMessageAt, session: session.key.session)
+    }
+}
+
+/// A page of a list of sessions.
+public struct SessionQuery: Sendable, Equatable {
+    public var filter: SessionFilter
+    public var limit: Int
+    public var offset: Int
+    /// Only what comes behind this place.
+    public var after: SessionCursor?
+
+    public init(_ filter: SessionFilter = SessionFilter(), limit: Int, offset: Int = 0, after: SessionCursor? = nil) {
+        self.filter = filter
+        self.limit = max(0, limit)
+        self.offset = max(0, offset)
+        self.after = after
+    }
 }
 
 /// A part of a list.
@@ -16,6 +63,13 @@ public struct Page<Element: Sendable>: Sendable {
     public var elements: [Element]
     /// How many the whole list has.
     public var total: Int
+    /// Whether it is shorter than asked for because more would have been too many bytes.
+    public var isCut = false
+
+    public init(elements: [Element], total: Int) {
+        self.elements = elements
+        self.total = total
+    }
 }
 
 extension Page: Equatable where Element: Equatable {}
@@ -31,6 +85,8 @@ public struct MessageQuery: Sendable, Equatable {
     public var includesSuperseded = false
     /// How many bytes the bodies of a page may have together; the first message is given whatever its length.
     public var maximumBytes = 8 << 20
+    /// Only what comes behind this seq, in the given order.
+    public var after: Int64?
 
     public init(limit: Int = 50, offset: Int = 0) {
         self.limit = limit

@@ -30,6 +30,13 @@ public struct Session: Sendable, Equatable {
     public var updatedAt: Timestamp
     /// When the newest turn was stored; before the first one, when the session was made. Lists are ordered by it.
     public var lastMessageAt: Timestamp
+    /// From when on the session is gone, as if it had been deleted; nil: never.
+    public var expiresAt: Timestamp?
+    /// When it was deleted; nil for every session that is not asked for as a deleted one.
+    public var deletedAt: Timestamp?
+
+    /// Whether it is gone at that moment.
+    func isExpired(at time: Timestamp) -> Bool { expiresAt.map { $0 <= time } ?? false }
 }
 
 /// What was counted, so that nobody has to scan.
@@ -62,16 +69,22 @@ public struct LastTurn: Sendable, Equatable {
 public struct AgentConversation: Sendable, Equatable {
     /// Up to 128 bytes.
     public var agentID: String
-    /// Up to 255 bytes. With the agent it names the session within its user.
-    public var externalID: String
+    /// Up to 255 bytes. With the agent it names the session within its user; nil: only the rest is known.
+    public var externalID: String?
     public var isGroup = false
     public var groupName: String?
     public var participantID: String?
     public var peerAgentID: String?
 
-    public init(agentID: String, externalID: String) {
+    public init(agentID: String, externalID: String?) {
         self.agentID = agentID
         self.externalID = externalID
+    }
+
+    /// Whether nothing is known.
+    public var isEmpty: Bool {
+        agentID.isEmpty && externalID == nil && !isGroup && groupName == nil && participantID == nil
+            && peerAgentID == nil
     }
 }
 
@@ -91,6 +104,17 @@ public struct SessionSettings: Sendable, Equatable {
     public var truncation: String?
     /// A JSON object of the client's, as it came.
     public var metadata: ByteBuffer?
+    /// `metadata_tags`: what lists can be filtered by.
+    public var tags: [String] = []
+    /// The documents that the conversation is about, in an application's own words.
+    public var ragDocumentIDs: [String] = []
+    /// How long after its last change the session expires; nil: never.
+    public var ttlSeconds: Int?
 
     public init() {}
+
+    /// When a session that is changed at `time` expires.
+    func expiry(after time: Timestamp) -> Timestamp? {
+        ttlSeconds.map { time.advanced(by: .seconds($0)) }
+    }
 }

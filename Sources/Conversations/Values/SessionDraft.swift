@@ -9,6 +9,10 @@ public struct SessionDraft: Sendable, Equatable {
     public var externalID: String?
     public var conversation: AgentConversation?
     public var settings = SessionSettings()
+    /// The system messages it begins with.
+    public var system: SystemMessages?
+    /// How many sessions its user may have with this one; nil: any number.
+    public var maximumSessions: Int?
 
     public init(owner: UniqueID, externalID: String? = nil, conversation: AgentConversation? = nil) {
         key = SessionKey(owner: owner, session: .generate())
@@ -26,11 +30,14 @@ public struct SessionDraft: Sendable, Equatable {
         try Limit.check(conversation.groupName, 255, "group_name")
         try Limit.check(conversation.participantID, 255, "participant_id")
         try Limit.check(conversation.peerAgentID, 128, "peer_agent_id")
-        if conversation.externalID.isEmpty { throw ConversationError.invalid("external_conv_id is empty") }
+        if conversation.externalID == "" { throw ConversationError.invalid("external_conv_id is empty") }
     }
 }
 
 extension SessionSettings {
+    /// A hundred years, in seconds.
+    public static let maximumTTL = 3_155_760_000
+
     func validate() throws {
         if title.unicodeScalars.count > 200 {
             throw ConversationError.invalid("the title has more than 200 characters")
@@ -40,6 +47,11 @@ extension SessionSettings {
         try Limit.check(model, 255, "the model's name")
         try Limit.check(historyMode, 16, "history_mode")
         try Limit.check(truncation, 16, "truncation")
+        try Limit.check(tags, "metadata_tags")
+        try Limit.check(ragDocumentIDs, "rag_document_ids")
+        if let ttlSeconds, !(1...Self.maximumTTL).contains(ttlSeconds) {
+            throw ConversationError.invalid("the time to live is from 1 to \(Self.maximumTTL) seconds")
+        }
         if let maxHistory, maxHistory < 0 { throw ConversationError.invalid("max_history_messages is negative") }
         if let metadata, metadata.readableBytes > 1 << 20 {
             throw ConversationError.invalid("the metadata exceed 1 MB")
@@ -52,6 +64,11 @@ private enum Limit {
     static func check(_ text: String?, _ bytes: Int, _ what: String) throws {
         guard let text, text.utf8.count > bytes else { return }
         throw ConversationError.invalid("\(what) has more than \(bytes) bytes")
+    }
+
+    static func check(_ list: [String], _ what: String) throws {
+        if list.count > 1_000 { throw ConversationError.invalid("\(what) has more than 1000 elements") }
+        for text in list { try check(text, 255, "an element of \(what)") }
     }
 }
 

@@ -43,6 +43,14 @@ public struct NewMessage: Sendable, Equatable {
     public var chapter: String?
     /// A JSON array, as it came.
     public var citations: ByteBuffer?
+    /// Who answered, where it is not the turn's model.
+    public var model: String?
+    /// How the answer ended, where it is not the turn's status.
+    public var status: TurnStatus?
+    /// A JSON object of the client's, as it came.
+    public var metadata: ByteBuffer?
+    /// When it was said, where it is older than its storing: in conversations that were brought from elsewhere.
+    public var createdAt: Timestamp?
 
     public init(
         role: MessageRole, body: ByteBuffer, digest: StoredDigest, digestVersion: Int = 1, tokens: Int? = nil
@@ -78,6 +86,11 @@ public struct StoredMessage: Sendable, Equatable {
     public var isPartial = false
     public var chapter: String?
     public var citations: ByteBuffer?
+    /// The model that answered; nil for what the client said.
+    public var model: String?
+    /// How the answer ended, as `TurnStatus` writes it; nil for what the client said.
+    public var status: String?
+    public var metadata: ByteBuffer?
     /// The seq of the first message of the turn that took its place; nil for an active message.
     public var supersededBySeq: Int64?
     public var createdAt: Timestamp

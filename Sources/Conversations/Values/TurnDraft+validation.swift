@@ -6,5 +6,8 @@ extension TurnDraft {
         for message in messages where (message.chapter?.unicodeScalars.count ?? 0) > 200 {
             throw ConversationError.invalid("a chapter has more than 200 characters")
         }
+        for message in messages where (message.model?.utf8.count ?? 0) > 255 {
+            throw ConversationError.invalid("the model's name has more than 255 bytes")
+        }
     }
 }

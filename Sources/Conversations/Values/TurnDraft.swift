@@ -53,6 +53,11 @@ public struct TurnDraft: Sendable {
     }
 }
 
+extension TurnDraft {
+    /// The model's name, where there is one.
+    var modelName: String? { model.isEmpty ? nil : model }
+}
+
 /// The leading system and developer messages of a session: the latest seen are kept.
 public struct SystemMessages: Sendable, Equatable {
     /// A JSON array of the messages as they came.
@@ -63,6 +68,13 @@ public struct SystemMessages: Sendable, Equatable {
         self.body = body
         self.digest = digest
     }
+}
+
+/// What becomes of a session's stored system messages.
+public enum SystemChange: Sendable, Equatable {
+    case keep
+    case clear
+    case set(SystemMessages)
 }
 
 /// Which stored messages a turn takes the place of. Both wishes are checked under the session's lock; nothing that

@@ -28,6 +28,17 @@ public enum Dialect: Sendable, Hashable, CaseIterable {
     /// The column type of every integer: counters, sequence numbers, microseconds.
     public var integer: String { self == .sqlite ? "INTEGER" : "BIGINT" }
 
+    /// `ALTER TABLE table ADD COLUMN …`, idempotent as a migration's statement must be: SQLite does a whole migration in
+    /// one transaction, MariaDB commits at each statement.
+    public func addColumn(_ column: String, to table: String) -> String {
+        "ALTER TABLE \(table) ADD COLUMN \(self == .sqlite ? "" : "IF NOT EXISTS ")\(column)"
+    }
+
+    /// `DROP INDEX`, idempotent.
+    public func dropIndex(_ index: String, of table: String) -> String {
+        "DROP INDEX IF EXISTS \(index)" + (self == .sqlite ? "" : " ON \(table)")
+    }
+
     /// Locks the selected rows until the transaction ends. A SQLite transaction that writes excludes all others anyway.
     public var forUpdate: String { self == .sqlite ? "" : "FOR UPDATE" }
 

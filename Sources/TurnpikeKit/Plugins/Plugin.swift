@@ -12,12 +12,18 @@ public protocol Plugin: Service {
     var routes: [Route] { get }
     /// The plugin's tables. The host applies them when the database first answers.
     var migrations: [Migration] { get }
+    /// Endpoints that the plugin's middleware answers, for the API document. Those of `routes` describe themselves.
+    var endpoints: [DescribedEndpoint] { get }
+    /// The schemas that the descriptions of its endpoints name.
+    var schemas: [RouteSchema] { get }
 }
 
 extension Plugin {
     public var middleware: (any Middleware)? { nil }
     public var routes: [Route] { [] }
     public var migrations: [Migration] { [] }
+    public var endpoints: [DescribedEndpoint] { [] }
+    public var schemas: [RouteSchema] { [] }
     public func run() async throws { try await gracefulShutdown() }
 }
 

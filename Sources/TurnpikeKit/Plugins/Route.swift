@@ -14,6 +14,8 @@ public struct Route: Sendable {
     /// The path's segments; `{name}` matches one segment and is handed on decoded. A trailing slash is ignored.
     public let path: String
     public let access: Access
+    /// What the API document says about it.
+    public internal(set) var description: RouteDescription?
     public let answer: @Sendable (Request, RouteParameters, Exchange) async throws -> Response
 
     public init(

@@ -10,12 +10,20 @@ package enum HealthRoutes {
         [
             Route(.GET, "/healthz", access: .anyone) { _, _, _ in
                 .json(JSONWriter.object { $0.member("status", "ok") })
-            },
+            }.described(
+                RouteDescription(
+                    "healthz", "Whether the process answers.", answers: [RouteAnswer(200, "Health", "It does.")])),
             Route(.GET, "/readyz", access: .anyone) { _, _, _ in
                 let missing = readiness.missing
                 return .json(
                     status(missing, readiness.reports), status: missing.isEmpty ? .ok : .serviceUnavailable)
-            },
+            }.described(
+                RouteDescription(
+                    "readyz", "Whether the process can do its work.",
+                    answers: [
+                        RouteAnswer(200, "Readiness", "It can."),
+                        RouteAnswer(503, "Readiness", "It waits for something, such as the database."),
+                    ])),
         ]
     }
 

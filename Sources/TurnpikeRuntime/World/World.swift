@@ -10,17 +10,20 @@ package final class World: Sendable {
     let publicRoutes: RouteTable
     /// What the next world's plugins get from this one's.
     let inheritance: Inheritance
+    /// What `/openapi.json` says.
+    package let document: OpenAPIDocument
     private let onEnd = Mutex<(@Sendable () -> Void)?>(nil)
 
     init(
         configuration: GatewayConfiguration, plugins: [(id: String, plugin: any Plugin)], chain: Chain,
-        publicRoutes: RouteTable, inheritance: Inheritance
+        publicRoutes: RouteTable, inheritance: Inheritance, document: OpenAPIDocument
     ) {
         self.configuration = configuration
         self.plugins = plugins
         self.chain = chain
         self.publicRoutes = publicRoutes
         self.inheritance = inheritance
+        self.document = document
     }
 
     /// Runs when nobody refers to this world any more: it was replaced, and its last exchange is over.

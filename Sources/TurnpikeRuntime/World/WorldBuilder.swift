@@ -34,7 +34,9 @@ package struct WorldBuilder: Sendable {
         try checkFlags(configuration)
         if let unknown = configuration.root.unknownKeys().first { throw unknown }
 
-        let routes = ownRoutes + plugins.flatMap { $0.plugin.routes }
+        let answered = ownRoutes + plugins.flatMap { $0.plugin.routes }
+        let document = OpenAPIDocument(routes: answered, plugins: plugins.map(\.plugin))
+        let routes = answered + [document.route]
         let dispatcher = Dispatcher(
             routes: RouteTable(routes.filter { $0.access != .anyone }), bodyLimit: configuration.server.maxBody)
         var links: [Chain.Link] = []
@@ -50,7 +52,8 @@ package struct WorldBuilder: Sendable {
         }
         return World(
             configuration: configuration, plugins: plugins.map { ($0.id, $0.plugin) }, chain: Chain(links),
-            publicRoutes: RouteTable(routes.filter { $0.access == .anyone }), inheritance: inheritance)
+            publicRoutes: RouteTable(routes.filter { $0.access == .anyone }), inheritance: inheritance,
+            document: document)
     }
 
     /// A flag on something that cannot be switched would be a lie: authentication, limits, the router.

@@ -16,6 +16,7 @@ package final class ActivityPlugin: Plugin {
     package let middleware: (any Middleware)?
     package let routes: [Route]
     package let migrations = ActivityMigrations.all
+    package var schemas: [RouteSchema] { ActivityDescriptions.schemas }
 
     let recorder: ActivityRecorder
     private let database: any Database

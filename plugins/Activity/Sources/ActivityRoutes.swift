@@ -15,8 +15,10 @@ struct ActivityRoutes: Sendable {
 
     var all: [Route] {
         [
-            Route(.GET, "/v1/activity") { request, _, exchange in try await list(request, exchange) },
-            Route(.GET, "/v1/activity/stats") { request, _, exchange in try await statistics(request, exchange) },
+            Route(.GET, "/v1/activity") { request, _, exchange in try await list(request, exchange) }
+                .described(ActivityDescriptions.list),
+            Route(.GET, "/v1/activity/stats") { request, _, exchange in try await statistics(request, exchange) }
+                .described(ActivityDescriptions.statistics),
         ]
     }
 

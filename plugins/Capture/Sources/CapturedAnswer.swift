@@ -8,6 +8,8 @@ struct CapturedAnswer: Sendable {
     var message: ByteBuffer
     var status: TurnStatus
     var usage: Usage?
+    /// Sources that some providers name beside the message: a JSON array.
+    var citations: ByteBuffer?
 }
 
 extension CapturedAnswer {
@@ -17,7 +19,8 @@ extension CapturedAnswer {
             let bytes = choice.message, let message = Self.withRole(bytes)
         else { return nil }
         self.init(
-            message: message, status: TurnStatus(finishReason: choice.finishReason), usage: completion.usage)
+            message: message, status: TurnStatus(finishReason: choice.finishReason), usage: completion.usage,
+            citations: completion.citations)
     }
 
     /// What came as a stream that has ended: `nil` where nothing of it was said.
@@ -28,7 +31,7 @@ extension CapturedAnswer {
             return nil
         }
         let status = isWhole ? TurnStatus(finishReason: reason) : interruption ?? .upstreamError
-        self.init(message: message, status: status, usage: answer.usage)
+        self.init(message: message, status: status, usage: answer.usage, citations: answer.citations)
     }
 
     /// Upstreams may leave the role out, a stored message needs it.

@@ -62,6 +62,12 @@ struct TurnCommitter: Sendable {
         draft.provider = Self.shortened(facts.provider ?? "", to: 128)
         draft.promptTokens = answer.usage?.prompt
         draft.completionTokens = answer.usage?.completion
+        if let chapter = exchange[SessionContextKey.self]?.chapter {
+            for index in draft.messages.indices { draft.messages[index].chapter = chapter }
+        }
+        if let citations = answer.citations, let last = draft.messages.indices.last {
+            draft.messages[last].citations = draft.messages[last].citations ?? citations
+        }
     }
 
     /// The answer is the client's all the same.

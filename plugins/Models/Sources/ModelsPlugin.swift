@@ -11,6 +11,8 @@ public struct ModelsPlugin: Plugin {
     }
 
     public let middleware: (any Middleware)?
+    public var endpoints: [DescribedEndpoint] { ModelDescriptions.endpoints }
+    public var schemas: [RouteSchema] { ModelDescriptions.schemas }
 
     init(_ middleware: ModelsMiddleware) { self.middleware = middleware }
 }

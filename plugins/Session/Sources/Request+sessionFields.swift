@@ -4,10 +4,12 @@ import TurnpikeKit
 
 extension Request {
     /// Takes what is for Turnpike out of body and query. Where there is nothing of it, nothing changes.
-    mutating func removeSessionFields(of chat: ChatRequest) async throws {
-        if ChatRequest.extensionFields.contains(where: { chat.object[$0] != nil }) {
-            body = try await body.edited(chat.object, ChatRequest.removingExtensions)
-        }
+    ///
+    /// - Parameter removesChapter: `chapter` too, which is Turnpike's where a session is named.
+    mutating func removeSessionFields(of chat: ChatRequest, removesChapter: Bool) async throws {
+        let fields = ChatRequest.extensionFields + (removesChapter ? ["chapter"] : [])
+        let found = fields.filter { chat.object[$0] != nil }
+        if !found.isEmpty { body = try await body.edited(chat.object, found.map(JSONEdit.remove)) }
         if let target = head.target.removingQueryItem("session_id") { head.target = target }
     }
 }

@@ -25,7 +25,7 @@ struct SessionMiddleware: Middleware {
         let selection = try SessionSelection(chat.object, request.head)
         guard !selection.namesSession || selection.mode == .off else { return nil }
         var request = request
-        try await request.removeSessionFields(of: chat)
+        try await request.removeSessionFields(of: chat, removesChapter: selection.namesSession)
         return request
     }
 
@@ -35,16 +35,16 @@ struct SessionMiddleware: Middleware {
     ) async throws -> Response {
         let selection = try SessionSelection(chat.object, request.head)
         var request = request
-        try await request.removeSessionFields(of: chat)
+        try await request.removeSessionFields(of: chat, removesChapter: true)
         guard let principal = exchange[PrincipalKey.self] else {
             throw GatewayError.internalError("session ran before auth")
         }
-        let session = try await session(selection, of: principal.userID)
+        let session = try await session(selection, chat, of: principal)
         let mode = selection.mode ?? session.settings.historyMode.flatMap(HistoryMode.init) ?? configuration.historyMode
         guard mode != .off else { return try await next(request) }
         exchange[SessionContextKey.self] = SessionContext(
             session: session, mode: mode, isRetry: request.head.isRetry,
-            idempotencyKey: request.head.headers.first(name: "idempotency-key"))
+            idempotencyKey: request.head.headers.first(name: "idempotency-key"), chapter: selection.chapter)
         exchange.note { $0.sessionID = session.key.session }
         var response = try await next(request)
         response.headers.replaceOrAdd(name: "x-session-id", value: session.printedID)
@@ -55,18 +55,46 @@ struct SessionMiddleware: Middleware {
 // MARK: - Finding and making
 
 extension SessionMiddleware {
-    private func session(_ selection: SessionSelection, of owner: UniqueID) async throws -> Session {
-        guard let name = selection.name else {
-            return try await findOrCreate(selection.draft(owner: owner))
+    private func session(
+        _ selection: SessionSelection, _ chat: ChatRequest, of principal: Principal
+    ) async throws -> Session {
+        let session = try await found(selection, chat, of: principal)
+        try await configuration.limits(of: principal.userName).check(session, adding: 1, store)
+        guard session.settings.title.isEmpty, session.nextSeq == 1, let title = title(selection, chat) else {
+            return session
         }
-        if let session = try await store.session(name.reference, of: owner) {
+        // Made by the API without a title, and this is the first that is said in it.
+        let titled = try await store.update(session.key) { if $0.title.isEmpty { $0.title = title } }
+        return titled ?? session
+    }
+
+    private func found(
+        _ selection: SessionSelection, _ chat: ChatRequest, of principal: Principal
+    ) async throws -> Session {
+        guard let name = selection.name else {
+            return try await findOrCreate(draft(selection, chat, of: principal))
+        }
+        if let session = try await store.session(name.reference, of: principal.userID) {
             try selection.check(session)
             return session
         }
         let policy = name.isExplicit ? configuration.unknownInBody : configuration.unknownInHeader
         // An id with the server's prefix was made here: it is somebody else's, or deleted.
         guard policy == .create, !name.text.hasPrefix(Session.idPrefix) else { throw GatewayError.sessionNotFound }
-        return try await findOrCreate(selection.draft(owner: owner))
+        return try await findOrCreate(draft(selection, chat, of: principal))
+    }
+
+    private func draft(_ selection: SessionSelection, _ chat: ChatRequest, of principal: Principal) -> SessionDraft {
+        var draft = selection.draft(owner: principal.userID)
+        if draft.settings.title.isEmpty, let title = title(selection, chat) { draft.settings.title = title }
+        configuration.limits(of: principal.userName).apply(to: &draft)
+        return draft
+    }
+
+    /// The first words of the first message, where sessions are called by them.
+    private func title(_ selection: SessionSelection, _ chat: ChatRequest) -> String? {
+        guard configuration.title == .firstMessage || selection.conversation != nil else { return nil }
+        return FirstWords.title(of: chat)
     }
 
     private func findOrCreate(_ draft: SessionDraft) async throws -> Session {
@@ -101,6 +129,9 @@ extension GatewayError {
     init(_ error: ConversationError) {
         switch error {
         case .invalid(let reason): self = .badRequest("invalid_value", "Invalid session: \(reason).")
+        case .tooManySessions(let limit):
+            self = .limitReached(
+                "session_limit_reached", "You have \(limit) sessions, and may have no more. Delete some of them.")
         case .alreadyExists:
             self.init(.client, .conflict, code: "session_exists", "A session with this id exists already.", param: "id")
         }

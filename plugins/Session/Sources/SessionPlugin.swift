@@ -2,7 +2,7 @@ import Conversations
 public import Persistence
 public import TurnpikeKit
 
-/// Finds or makes the session that a chat request belongs to, and answers the sessions API.
+/// Finds or makes the session that a chat request belongs to, and answers the sessions API in all its dialects.
 public struct SessionPlugin: Plugin {
     /// Reads `plugins.session`.
     public static let factory = PluginFactory(id: "session", stage: .resolve) { setup in
@@ -15,9 +15,18 @@ public struct SessionPlugin: Plugin {
     public let routes: [Route]
     /// The tables of all conversations.
     public var migrations: [Migration] { ConversationStore.migrations }
+    public var schemas: [RouteSchema] { SessionSchemas.all }
 
     init(store: ConversationStore, configuration: SessionConfiguration, bodyLimit: Int) {
         middleware = SessionMiddleware(store: store, configuration: configuration, bodyLimit: bodyLimit)
-        routes = SessionRoutes(store: store, bodyLimit: bodyLimit).all
+        let own =
+            SessionRoutes(store: store, configuration: configuration, bodyLimit: bodyLimit).all
+            + FeedbackRoutes(store: store, configuration: configuration, bodyLimit: bodyLimit).all
+            + SearchRoutes(store: store, configuration: configuration, bodyLimit: bodyLimit).all
+            + TransferRoutes(store: store, configuration: configuration, bodyLimit: bodyLimit).all
+        let dialects: [any SessionDialect] = [ChatSessionsDialect(), NamedSessionsDialect()]
+        routes =
+            own + dialects.flatMap { DialectRoutes(store, configuration, bodyLimit: bodyLimit, $0).all }
+            + HistoryDialect(store: store, configuration: configuration).all
     }
 }

@@ -26,6 +26,8 @@ struct SessionSelection: Sendable, Equatable {
     var title: String?
     var sourceChannel: String?
     var mode: HistoryMode?
+    /// The part of a longer work that the new messages belong to.
+    var chapter: String?
 
     var namesSession: Bool { name != nil || conversation != nil }
 
@@ -47,6 +49,7 @@ struct SessionSelection: Sendable, Equatable {
         name = names.first
         if let object = try Self.object(body, "session") { try read(object) }
         mode = try Self.mode(body, head)
+        if namesSession { chapter = try Self.chapter(body) }
     }
 
     private mutating func read(_ object: JSONObject) throws(GatewayError) {
@@ -89,6 +92,14 @@ extension SessionSelection {
             throw .badRequest("invalid_value", "The history mode is one of \(known).", param: "history_mode")
         }
         return mode
+    }
+
+    private static func chapter(_ body: JSONObject) throws(GatewayError) -> String? {
+        guard let chapter = try string(body, "chapter") else { return nil }
+        guard !chapter.isEmpty, chapter.unicodeScalars.count <= 200 else {
+            throw .badRequest("invalid_value", "A chapter has 1 to 200 characters.", param: "chapter")
+        }
+        return chapter
     }
 
     static func string(_ object: JSONObject, _ key: String, as param: String? = nil) throws(GatewayError) -> String? {

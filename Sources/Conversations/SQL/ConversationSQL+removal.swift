@@ -1,0 +1,80 @@
+import Persistence
+
+/// Deleting, restoring, expiring and purging.
+extension ConversationSQL {
+    /// The client's ids are given free: they name nothing from now on, or something new.
+    static func delete(_ key: SessionKey, at time: Timestamp) -> SQL {
+        """
+        UPDATE sessions SET deleted_us = \(time), former_external_id = external_id, \
+        former_conv_id = external_conv_id, external_id = NULL, external_conv_id = NULL, version = version + 1 \
+        WHERE user_id = \(key.owner) AND session_id = \(key.session) AND deleted_us IS NULL
+        """
+    }
+
+    /// A session's row, deleted or not, locked: whether it is active, a group, and the names it had.
+    static func lockForRemoval(_ key: SessionKey, _ dialect: Dialect) -> SQL {
+        """
+        SELECT CASE WHEN deleted_us IS NULL THEN 1 ELSE 0 END, is_group, former_external_id, agent_id, former_conv_id \
+        FROM sessions WHERE user_id = \(key.owner) AND session_id = \(key.session) \(raw: dialect.forUpdate)
+        """
+    }
+
+    static func restore(_ key: SessionKey, _ names: FormerNames, at time: Timestamp) -> SQL {
+        """
+        UPDATE sessions SET deleted_us = NULL, external_id = \(names.externalID), \
+        external_conv_id = \(names.conversation), former_external_id = NULL, former_conv_id = NULL, \
+        expires_us = CASE WHEN ttl_seconds IS NULL THEN NULL ELSE \(time) + ttl_seconds * 1000000 END, \
+        version = version + 1, updated_us = \(time) \
+        WHERE user_id = \(key.owner) AND session_id = \(key.session) AND deleted_us IS NOT NULL
+        """
+    }
+
+    /// Sessions of a user whose time is over and that were not deleted yet.
+    static func expired(of owner: UniqueID, at time: Timestamp, limit: Int) -> SQL {
+        """
+        SELECT session_id FROM sessions WHERE user_id = \(owner) AND deleted_us IS NULL AND expires_us <= \(time) \
+        ORDER BY session_id LIMIT \(limit)
+        """
+    }
+
+    static func purge(_ table: String, _ key: SessionKey) -> SQL {
+        "DELETE FROM \(raw: table) WHERE user_id = \(key.owner) AND session_id = \(key.session)"
+    }
+
+    /// Any sessions of a user, deleted or not.
+    static func some(of owner: UniqueID, limit: Int) -> SQL {
+        "SELECT session_id FROM sessions WHERE user_id = \(owner) ORDER BY session_id LIMIT \(limit)"
+    }
+
+    static func forget(_ owner: UniqueID, in table: String) -> SQL {
+        "DELETE FROM \(raw: table) WHERE user_id = \(owner)"
+    }
+
+    /// Sets or clears the digest of the stored system messages; nil where they stay.
+    static func change(_ system: SystemChange, of key: SessionKey) -> SQL? {
+        let digest: StoredDigest?
+        switch system {
+        case .keep: return nil
+        case .clear: digest = nil
+        case .set(let messages): digest = messages.digest
+        }
+        return """
+            UPDATE sessions SET system_digest = \(digest) WHERE user_id = \(key.owner) AND session_id = \(key.session)
+            """
+    }
+
+    static func fillModel(_ turn: TurnDraft) -> SQL {
+        """
+        UPDATE sessions SET model = COALESCE(model, \(turn.model)), \
+        provider = COALESCE(provider, \(turn.provider.isEmpty ? nil : turn.provider)) \
+        WHERE user_id = \(turn.key.owner) AND session_id = \(turn.key.session)
+        """
+    }
+}
+
+/// The names that a deleted session had.
+struct FormerNames {
+    var externalID: String?
+    var agentID: String
+    var conversation: String?
+}

@@ -1,0 +1,142 @@
+import TurnpikeKit
+
+/// Feedback and sums in the API document.
+enum FeedbackDescriptions {
+    static func set(_ verb: String, _ suffix: String) -> RouteDescription {
+        RouteDescription(
+            verb + "Feedback" + suffix, "Says what you think; what you said before is replaced.",
+            body: "FeedbackFields",
+            answers: [RouteAnswer(verb == "give" ? 201 : 200, "Feedback", "As it is stored.")])
+    }
+
+    static func get(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "getFeedback" + suffix, "What you said about it.", answers: [RouteAnswer(200, "Feedback", "The feedback.")])
+    }
+
+    static func remove(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "removeFeedback" + suffix, "Takes it back.", answers: [RouteAnswer(204, nil, "It is gone.")])
+    }
+
+    static func list(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "listFeedback" + suffix, "What you said about a session and the messages in it.",
+            parameters: [SessionDescriptions.limit, SessionDescriptions.offset],
+            answers: [RouteAnswer(200, "FeedbackList", "A page of feedback.")])
+    }
+
+    static func statistics(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "feedbackStatistics" + suffix, "What your feedback adds up to.",
+            answers: [RouteAnswer(200, "FeedbackStatistics", "The sums.")])
+    }
+
+    static func sessionStatistics(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "sessionStatistics" + suffix, "What you have in sessions.",
+            answers: [RouteAnswer(200, "SessionStatistics", "The sums.")])
+    }
+}
+
+/// Search in the API document.
+enum SearchDescriptions {
+    private static let answers = [RouteAnswer(200, "SearchResult", "What was found, and where to go on.")]
+
+    static func post(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "search" + suffix, "Looks through your titles and messages, newest first.", body: "SearchFields",
+            answers: answers)
+    }
+
+    static func get(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "searchByQuery" + suffix, "Looks through your titles and messages, newest first.",
+            parameters: [
+                RouteParameter(
+                    "query", #"{"type":"string","minLength":1,"maxLength":250}"#, "What to look for; also “q”."),
+                RouteParameter("limit", #"{"type":"integer","minimum":1,"maximum":100}"#, "Most hits (default 20)."),
+                RouteParameter("cursor", #"{"type":"string"}"#, "The next_cursor of an earlier page."),
+            ], answers: answers)
+    }
+}
+
+/// Export and import in the API document.
+enum TransferDescriptions {
+    private static let format = RouteParameter(
+        "format", #"{"type":"string","enum":["json","markdown"]}"#, "JSON (the default), or Markdown for people.")
+    private static let export = [
+        RouteAnswer(
+            200, "Export", "The export, streamed.", contentTypes: ["application/json", "text/markdown"])
+    ]
+
+    static func exportOne(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "exportSession" + suffix, "One session with all its messages.", parameters: [format], answers: export)
+    }
+
+    static func exportAll(_ suffix: String) -> RouteDescription {
+        RouteDescription("exportSessions" + suffix, "All your sessions.", parameters: [format], answers: export)
+    }
+
+    static func importAll(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "importSessions" + suffix, "Stores what an export holds as new sessions.", body: "ImportFields",
+            answers: [RouteAnswer(201, "Import", "What was stored.")])
+    }
+}
+
+/// The dialects of other systems in the API document.
+enum DialectDescriptions {
+    static func create(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "create" + suffix, "Makes a session.", body: "SessionFields",
+            answers: [
+                RouteAnswer(201, suffix, "The session."), RouteAnswer(409, "Error", "A session with this id exists."),
+            ])
+    }
+
+    static func list(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "list\(suffix)s", "Your sessions, newest activity first; X-Total-Count says how many there are.",
+            parameters: [SessionDescriptions.limit, SessionDescriptions.offset] + SessionDescriptions.filters,
+            answers: [RouteAnswer(200, suffix + "s", "A page of sessions.")])
+    }
+
+    static func get(_ suffix: String) -> RouteDescription {
+        RouteDescription("get" + suffix, "A session.", answers: [RouteAnswer(200, suffix, "The session.")])
+    }
+
+    static func change(_ verb: String, _ suffix: String) -> RouteDescription {
+        RouteDescription(
+            verb + suffix, "Changes the fields that the body names.", body: "SessionFields",
+            answers: [RouteAnswer(200, suffix, "The session as it is now.")])
+    }
+
+    static func delete(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "delete" + suffix, "Removes a session and its messages for good.",
+            answers: [RouteAnswer(204, nil, "It is gone.")])
+    }
+
+    static func messages(_ suffix: String, _ name: String) -> RouteDescription {
+        RouteDescription(
+            (name == "history" ? "history" : "messages") + "Of" + suffix, "The messages of a session, oldest first.",
+            parameters: [SessionDescriptions.limit, SessionDescriptions.offset] + SessionDescriptions.messageParameters,
+            answers: [RouteAnswer(200, suffix + "Messages", "A page of messages.")])
+    }
+
+    static func append(_ suffix: String) -> RouteDescription {
+        RouteDescription(
+            "appendTo" + suffix, "Stores a message that was said elsewhere.", body: "NewMessage",
+            answers: [RouteAnswer(201, suffix + "Message", "As it is stored.")])
+    }
+
+    static let history = RouteDescription(
+        "history", "What was said in a session, or in a chapter of it.",
+        parameters: [
+            RouteParameter("session_id", #"{"type":"string","minLength":1}"#, "The session.", isRequired: true),
+            SessionDescriptions.limit, SessionDescriptions.offset,
+        ] + SessionDescriptions.messageParameters,
+        answers: [RouteAnswer(200, "History", "A page of messages.")])
+}

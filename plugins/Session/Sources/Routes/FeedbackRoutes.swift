@@ -1,0 +1,126 @@
+import Conversations
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import Persistence
+import TurnpikeKit
+
+/// What a user thinks of a session or a message in it, and what all of that adds up to.
+struct FeedbackRoutes: Sendable {
+    let store: ConversationStore
+    let configuration: SessionConfiguration
+    let bodyLimit: Int
+
+    var all: [Route] {
+        SessionRoutes.bases.flatMap { base in
+            let suffix = base == "/chat" ? "Alias" : ""
+            let session = base + "/sessions/{id}"
+            return feedback(session + "/feedback", "Session" + suffix)
+                + feedback(session + "/messages/{message_id}/feedback", "Message" + suffix) + sums(base, suffix)
+        }
+    }
+
+    private func feedback(_ path: String, _ suffix: String) -> [Route] {
+        [
+            Route(.POST, path) { request, place, exchange in try await set(place, request, exchange) }
+                .described(FeedbackDescriptions.set("give", suffix)),
+            Route(.PUT, path) { request, place, exchange in try await set(place, request, exchange) }
+                .described(FeedbackDescriptions.set("replace", suffix)),
+            Route(.GET, path) { _, place, exchange in try await get(place, exchange) }
+                .described(FeedbackDescriptions.get(suffix)),
+            Route(.DELETE, path) { _, place, exchange in
+                let key = try await session(place, exchange).key
+                guard try await store.removeFeedback(of: key, seq: try seq(place)) == .deleted else {
+                    throw GatewayError.feedbackNotFound
+                }
+                return Response(status: .noContent)
+            }.described(FeedbackDescriptions.remove(suffix)),
+        ]
+    }
+
+    private func sums(_ base: String, _ suffix: String) -> [Route] {
+        [
+            Route(.GET, base + "/stats") { _, _, exchange in
+                let owner = try OwnedSessions(store, configuration, exchange).owner
+                return .json(FeedbackObject.statistics(try await store.read { try $0.statistics(of: owner) }))
+            }.described(FeedbackDescriptions.sessionStatistics(suffix)),
+            Route(.GET, base + "/feedback/stats") { _, _, exchange in
+                let owner = try OwnedSessions(store, configuration, exchange).owner
+                return .json(FeedbackObject.statistics(try await store.read { try $0.feedbackStatistics(of: owner) }))
+            }.described(FeedbackDescriptions.statistics(suffix)),
+            Route(.GET, base + "/sessions/{id}/feedback/all") { request, place, exchange in
+                try await list(place, request, exchange)
+            }.described(FeedbackDescriptions.list(suffix)),
+        ]
+    }
+
+    private func session(_ place: RouteParameters, _ exchange: Exchange) async throws -> Session {
+        try await OwnedSessions(store, configuration, exchange).session(place["id"])
+    }
+
+    /// The message that the path names; nil: the session as a whole.
+    private func seq(_ place: RouteParameters) throws -> Int64? {
+        place["message_id"].isEmpty ? nil : try MessageName.seq(place["message_id"])
+    }
+
+    private func set(_ place: RouteParameters, _ request: Request, _ exchange: Exchange) async throws -> Response {
+        let key = try await session(place, exchange).key
+        let fields = try RequestFields(try await request.body.collect(upTo: bodyLimit))
+        let feedback = try feedback(
+            fields, seq: seq(place), at: Timestamp(microseconds: exchange.clock.wallMicroseconds()))
+        do {
+            guard let stored = try await store.set(feedback, on: key) else { throw GatewayError.messageNotFound }
+            return .json(FeedbackObject.json(stored, of: key), status: request.head.method == .POST ? .created : .ok)
+        } catch let error as ConversationError {
+            throw GatewayError(error)
+        }
+    }
+
+    private func feedback(_ fields: RequestFields, seq: Int64?, at time: Timestamp) throws -> Feedback {
+        let thumb = try fields.text("thumb").value
+        guard thumb == nil || thumb == "up" || thumb == "down" else {
+            throw GatewayError.badRequest("invalid_value", "“thumb” is “up” or “down”.", param: "thumb")
+        }
+        let score = try score(fields.object)
+        let comment = try fields.text("comment").value
+        guard thumb != nil || score != nil || comment != nil else {
+            throw GatewayError.badRequest(
+                "missing_required_parameter", "Feedback has a “thumb”, a “score” or a “comment”.", param: "thumb")
+        }
+        return Feedback(
+            seq: seq, thumb: thumb.map { $0 == "up" ? .up : .down }, scoreHundredths: score, comment: comment, at: time)
+    }
+
+    private func score(_ object: JSONObject) throws -> Int? {
+        guard let value = object.nonNull("score") else { return nil }
+        guard let score = value.double, (-1_000_000...1_000_000).contains(score) else {
+            throw GatewayError.badRequest(
+                "invalid_value", "“score” is a number from -1000000 to 1000000.", param: "score")
+        }
+        return Int((score * 100).rounded())
+    }
+
+    private func get(_ place: RouteParameters, _ exchange: Exchange) async throws -> Response {
+        let key = try await session(place, exchange).key
+        let seq = try seq(place)
+        guard let feedback = try await store.read({ try $0.feedback(of: key, seq: seq) }) else {
+            throw GatewayError.feedbackNotFound
+        }
+        return .json(FeedbackObject.json(feedback, of: key))
+    }
+
+    private func list(_ place: RouteParameters, _ request: Request, _ exchange: Exchange) async throws -> Response {
+        let page = try PageRequest(request.head)
+        let key = try await session(place, exchange).key
+        let found = try await store.read { try $0.feedback(of: key, limit: page.limit, offset: page.offset) }
+        return .json(
+            SessionObject(defaultTitle: "").list(
+                found.elements.map { FeedbackObject.json($0, of: key) }, total: found.total, page, next: nil,
+                hasMore: page.offset + found.elements.count < found.total))
+    }
+}
+
+extension GatewayError {
+    static let feedbackNotFound = GatewayError(
+        .client, .notFound, code: "feedback_not_found", "There is no feedback on this.")
+}

@@ -1,0 +1,157 @@
+import Conversations
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import Persistence
+import TurnpikeKit
+
+/// What one user can do with sessions: the one code behind every dialect. Nothing here reaches another user's rows.
+struct OwnedSessions: Sendable {
+    let store: ConversationStore
+    let owner: UniqueID
+    let limits: SessionLimits
+
+    init(_ store: ConversationStore, _ configuration: SessionConfiguration, _ exchange: Exchange) throws {
+        guard let principal = exchange[PrincipalKey.self] else {
+            throw GatewayError.internalError("a session route ran before auth")
+        }
+        self.store = store
+        owner = principal.userID
+        limits = configuration.limits(of: principal.userName)
+    }
+
+    /// The session that a client names by any form of its id.
+    func session(_ name: String, _ param: String = "id") async throws -> Session {
+        let reference = SessionReference(try SessionName.check(name, param))
+        guard let session = try await store.session(reference, of: owner) else { throw GatewayError.sessionNotFound }
+        return session
+    }
+
+    /// The same with the text of its system messages; empty without any.
+    func sessionWithPrompt(_ name: String) async throws -> (session: Session, prompt: String) {
+        let session = try await session(name)
+        return (session, try await prompt(of: session))
+    }
+
+    func prompt(of session: Session) async throws -> String {
+        guard session.systemDigest != nil, let system = try await store.read({ try $0.system(session.key) }) else {
+            return ""
+        }
+        let messages = (try? JSONArray.elements(of: system.body)) ?? []
+        return messages.map { MessageText.of($0.bytes) }.joined(separator: "\n\n")
+    }
+
+    /// Makes a session, or finds the one of the external conversation.
+    func create(_ fields: SessionFields) async throws -> FoundSession {
+        var draft = try fields.draft(owner: owner)
+        limits.apply(to: &draft)
+        do {
+            let found = try await store.findOrCreate(draft)
+            if case .found = found, draft.externalID != nil { throw ConversationError.alreadyExists }
+            return found
+        } catch let error as ConversationError {
+            throw GatewayError(error)
+        }
+    }
+
+    func change(_ name: String, _ fields: SessionFields) async throws -> Session {
+        let session = try await session(name)
+        do {
+            let system = try fields.system()
+            let changed = try await store.update(session.key, system: system) { try fields.apply(to: &$0) }
+            guard let changed else { throw GatewayError.sessionNotFound }
+            return changed
+        } catch let error as ConversationError {
+            throw GatewayError(error)
+        }
+    }
+
+    /// Deletes a session in name, or with all its rows.
+    func delete(_ name: String, isPurge: Bool) async throws -> SessionKey {
+        let reference = SessionReference(try SessionName.check(name, "id"))
+        let active = try await store.session(reference, of: owner)?.key
+        // What was deleted before has no name of the client's any more, but its own id still leads to its rows.
+        let key = active ?? (isPurge ? reference.id.map { SessionKey(owner: owner, session: $0) } : nil)
+        guard let key else { throw GatewayError.sessionNotFound }
+        let outcome = isPurge ? try await store.purge(key) : try await store.delete(key)
+        guard outcome == .deleted else { throw GatewayError.sessionNotFound }
+        return key
+    }
+
+    func restore(_ name: String) async throws -> Session {
+        guard let id = SessionReference(try SessionName.check(name, "id")).id,
+            let session = try await store.restore(SessionKey(owner: owner, session: id))
+        else { throw GatewayError.sessionNotFound }
+        return session
+    }
+
+    func list(_ query: SessionQuery) async throws -> Page<Session> {
+        let owner = owner
+        try await store.expire(owner)
+        return try await store.read { try $0.sessions(of: owner, query) }
+    }
+
+    /// A page of messages as `show` writes it: counted against what all exchanges may hold together, and written beside
+    /// the event loops where it is long.
+    func messages(
+        of session: Session, _ query: MessageQuery, _ exchange: Exchange,
+        as show: @escaping @Sendable (Page<StoredMessage>) throws -> ByteBuffer
+    ) async throws -> (json: ByteBuffer, total: Int) {
+        let held = exchange.reservation()
+        exchange.keepToEnd(held)
+        let page = try await store.read(counting: held) { try $0.messages(of: session.key, query) }
+        // Each message is shown twice, whole and by its content, and copied once more into the list.
+        let shown = 4 * held.bytes
+        try held.take(shown)
+        return (try await BodyWork.run(on: shown) { try show(page) }, page.total)
+    }
+}
+
+// MARK: - Appending
+
+extension OwnedSessions {
+    /// Stores messages that were said elsewhere: all of them, or none.
+    ///
+    /// - Returns: The messages as they are stored.
+    func append(_ messages: [NewMessage], to name: String) async throws -> (session: Session, [StoredMessage]) {
+        let session = try await session(name)
+        try await limits.check(session, adding: messages.count, store)
+        let turns = Self.turns(messages, of: session)
+        let outcomes: [AppendOutcome]
+        do {
+            outcomes = try await store.append(all: turns)
+        } catch let error as ConversationError {
+            throw GatewayError(error)
+        }
+        var first = Int64.max
+        var last: Int64 = 0
+        for (outcome, turn) in zip(outcomes, turns) {
+            let seq: Int64
+            switch outcome {
+            case .stored(let stored): seq = stored.firstSeq
+            case .alreadyStored(let firstSeq): seq = firstSeq
+            case .sessionDeleted: throw GatewayError.sessionNotFound
+            }
+            first = min(first, seq)
+            last = max(last, seq + Int64(turn.messages.count))
+        }
+        let seqs = first..<last
+        return (session, try await store.read { try $0.messages(of: session.key, in: seqs) })
+    }
+
+    /// One turn for each thing that the user says, so that history can be cut between them.
+    private static func turns(_ messages: [NewMessage], of session: Session) -> [TurnDraft] {
+        var turns: [[NewMessage]] = []
+        for message in messages {
+            if message.role == .user || turns.isEmpty { turns.append([]) }
+            turns[turns.count - 1].append(message)
+        }
+        return turns.compactMap { messages in
+            guard let digest = messages.first?.digest else { return nil }
+            var turn = TurnDraft(
+                key: session.key, baseSeq: session.nextSeq, requestDigest: digest, messages: messages)
+            turn.status = .imported
+            return turn
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import Conversations
+import NIOHTTP1
+import Persistence
+import TurnpikeKit
+
+/// Which page of a list a request asks for.
+struct PageRequest: Sendable {
+    /// Most elements of a page.
+    static let maximumLimit = 1_000
+
+    var limit: Int
+    var offset: Int
+
+    init(_ head: RequestHead, defaultLimit: Int = 50) throws(GatewayError) {
+        limit = try head.number("limit", default: defaultLimit, in: 1...Self.maximumLimit)
+        offset = try head.number("offset", default: 0, in: 0...Int(Int32.max))
+    }
+}
+
+extension SessionQuery {
+    /// The list that a request asks for. One more than the page shows, which tells whether there are more.
+    init(_ head: RequestHead, _ page: PageRequest) throws(GatewayError) {
+        var filter = SessionFilter(
+            agentID: head.queryItem("agent_id"),
+            sourceChannel: head.queryItem("source_channel") ?? head.queryItem("channel"),
+            includesGroups: try head.word("scope", default: ListScope.own) == .all)
+        filter.tag = head.queryItem("tag")
+        filter.title = head.queryItem("title") ?? head.queryItem("q")
+        if filter.title == "" { filter.title = nil }
+        filter.isDeleted = try head.flag("deleted")
+        if filter.isDeleted { filter.includesGroups = true }
+        self.init(
+            filter, limit: page.limit + 1, offset: page.offset,
+            after: try head.queryItem("cursor").map { text throws(GatewayError) in try SessionCursor(text) })
+    }
+}
+
+/// Which sessions a list shows.
+enum ListScope: String, CaseIterable {
+    /// The user's own chats.
+    case own
+    /// Group sessions too.
+    case all
+}
+
+extension SessionCursor {
+    /// `<microseconds>_<id>`, as `text` writes it.
+    init(_ text: String) throws(GatewayError) {
+        let parts = text.split(separator: "_", omittingEmptySubsequences: false)
+        guard parts.count == 2, let time = Int64(parts[0]), let id = UniqueID(String(parts[1])) else {
+            throw .badRequest("invalid_cursor", "“cursor” is the next_cursor of an earlier answer.", param: "cursor")
+        }
+        self.init(lastMessageAt: Timestamp(microseconds: time), session: id)
+    }
+
+    var text: String { "\(lastMessageAt.microseconds)_\(session)" }
+}
+
+extension MessageQuery {
+    /// The messages that a request asks for: one more than the page shows.
+    init(_ head: RequestHead, _ page: PageRequest) throws(GatewayError) {
+        self.init(limit: page.limit + 1, offset: page.offset)
+        order = try head.word("order", default: MessageOrderWord.asc) == .asc ? .oldestFirst : .newestFirst
+        chapter = head.queryItem("chapter")
+        after = try head.number("cursor", in: 0...Int.max).map { Int64($0) }
+    }
+}
+
+enum MessageOrderWord: String, CaseIterable {
+    case asc, desc
+}

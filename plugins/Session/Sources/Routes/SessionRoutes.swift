@@ -1,0 +1,182 @@
+import Conversations
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import Persistence
+import TurnpikeKit
+
+/// The sessions API in its own words: make, list, read, change, delete, restore. Everybody sees only their own.
+struct SessionRoutes: Sendable {
+    let store: ConversationStore
+    let configuration: SessionConfiguration
+    let bodyLimit: Int
+
+    private var object: SessionObject { SessionObject(defaultTitle: SessionConfiguration.defaultTitle) }
+
+    /// Below `/v1/chat` and `/chat`, which are the same.
+    static let bases = ["/v1/chat", "/chat"]
+
+    var all: [Route] {
+        Self.bases.flatMap { base in
+            let suffix = base == "/chat" ? "Alias" : ""
+            return collection(base + "/sessions", suffix) + item(base + "/sessions/{id}", suffix)
+                + messages(base + "/sessions/{id}/messages", suffix)
+        }
+    }
+
+    private func owned(_ exchange: Exchange) throws -> OwnedSessions {
+        try OwnedSessions(store, configuration, exchange)
+    }
+
+    // MARK: Sessions
+
+    private func collection(_ path: String, _ suffix: String) -> [Route] {
+        [
+            Route(.POST, path) { request, _, exchange in try await create(request, exchange) }
+                .described(SessionDescriptions.create(suffix)),
+            Route(.GET, path) { request, _, exchange in try await list(request, exchange) }
+                .described(SessionDescriptions.list(suffix)),
+            Route(.DELETE, path) { request, _, exchange in try await erase(request, exchange) }
+                .described(SessionDescriptions.erase(suffix)),
+        ]
+    }
+
+    private func item(_ path: String, _ suffix: String) -> [Route] {
+        [
+            Route(.GET, path) { _, place, exchange in
+                let (session, prompt) = try await owned(exchange).sessionWithPrompt(place["id"])
+                return .json(object.json(session, systemPrompt: prompt))
+            }.described(SessionDescriptions.get(suffix)),
+            Route(.PUT, path) { request, place, exchange in try await change(place["id"], request, exchange) }
+                .described(SessionDescriptions.change("replace", suffix)),
+            Route(.PATCH, path) { request, place, exchange in try await change(place["id"], request, exchange) }
+                .described(SessionDescriptions.change("update", suffix)),
+            Route(.DELETE, path) { request, place, exchange in
+                let isPurge = try request.head.flag("purge")
+                let key = try await owned(exchange).delete(place["id"], isPurge: isPurge)
+                return .json(SessionObject.deleted(key, isPurged: isPurge))
+            }.described(SessionDescriptions.delete(suffix)),
+            Route(.POST, path + "/restore") { _, place, exchange in
+                let owned = try owned(exchange)
+                let session = try await owned.restore(place["id"])
+                return .json(object.json(session, systemPrompt: try await owned.prompt(of: session)))
+            }.described(SessionDescriptions.restore(suffix)),
+        ]
+    }
+
+    private func create(_ request: Request, _ exchange: Exchange) async throws -> Response {
+        let fields = try SessionFields(try await request.body.collect(upTo: bodyLimit))
+        let owned = try owned(exchange)
+        let found = try await owned.create(fields)
+        let prompt = try await owned.prompt(of: found.session)
+        let body = object.json(found.session, systemPrompt: prompt)
+        if case .created = found { return .json(body, status: .created) }
+        return .json(body)
+    }
+
+    private func change(_ name: String, _ request: Request, _ exchange: Exchange) async throws -> Response {
+        let fields = try SessionFields(try await request.body.collect(upTo: bodyLimit))
+        let owned = try owned(exchange)
+        let session = try await owned.change(name, fields)
+        return .json(object.json(session, systemPrompt: try await owned.prompt(of: session)))
+    }
+
+    private func list(_ request: Request, _ exchange: Exchange) async throws -> Response {
+        let page = try PageRequest(request.head)
+        let found = try await owned(exchange).list(SessionQuery(request.head, page))
+        let shown = found.elements.prefix(page.limit)
+        return .json(
+            object.list(
+                shown.map { object.json($0) }, total: found.total, page, next: shown.last.map(SessionCursor.init)?.text,
+                hasMore: found.elements.count > page.limit))
+    }
+
+    private func erase(_ request: Request, _ exchange: Exchange) async throws -> Response {
+        guard request.head.queryItem("confirm") == "erase" else {
+            throw GatewayError.badRequest(
+                "missing_required_parameter", "This removes all your sessions. Say so with “confirm=erase”.",
+                param: "confirm")
+        }
+        let erasure = try await store.erase(owned(exchange).owner)
+        return .json(
+            JSONWriter.object { json in
+                json.member("object", "chat.erasure")
+                json.member("deleted", true)
+                json.member("sessions", erasure.sessions)
+            })
+    }
+
+    // MARK: Messages
+
+    private func messages(_ path: String, _ suffix: String) -> [Route] {
+        [
+            Route(.GET, path) { request, place, exchange in try await messages(place["id"], request, exchange) }
+                .described(SessionDescriptions.messages(suffix)),
+            Route(.POST, path) { request, place, exchange in try await append(place["id"], request, exchange) }
+                .described(SessionDescriptions.append(suffix)),
+            Route(.POST, path + "/batch") { request, place, exchange in
+                try await append(place["id"], request, exchange, mustBeList: true)
+            }.described(SessionDescriptions.appendBatch(suffix)),
+            Route(.GET, path + "/{message_id}") { _, place, exchange in
+                let session = try await owned(exchange).session(place["id"])
+                return .json(MessageObject(try await message(place["message_id"], of: session)).json(of: session.key))
+            }.described(SessionDescriptions.message(suffix)),
+        ]
+    }
+
+    private func messages(_ name: String, _ request: Request, _ exchange: Exchange) async throws -> Response {
+        let page = try PageRequest(request.head)
+        let query = try MessageQuery(request.head, page)
+        let owned = try owned(exchange)
+        let session = try await owned.session(name)
+        let list = try await owned.messages(of: session, query, exchange) { [object] found in
+            let shown = found.elements.prefix(page.limit)
+            return object.list(
+                shown.map { MessageObject($0).json(of: session.key) }, total: found.total, page,
+                next: shown.last.map { "\($0.seq)" }, hasMore: found.isCut || found.elements.count > page.limit)
+        }
+        return .json(list.json)
+    }
+
+    private func append(
+        _ name: String, _ request: Request, _ exchange: Exchange, mustBeList: Bool = false
+    ) async throws -> Response {
+        let owned = try owned(exchange)
+        _ = try await owned.session(name)
+        let (messages, isList) = try MessageFields.messages(try await request.body.collect(upTo: bodyLimit))
+        guard isList || !mustBeList else { throw GatewayError(wire: .missing("messages")) }
+        let (session, stored) = try await owned.append(messages, to: name)
+        let elements = stored.map { MessageObject($0).json(of: session.key) }
+        guard !isList else {
+            return .json(
+                JSONWriter.object { json in
+                    json.member("object", "list")
+                    json.array("data") { data in for element in elements { data.element(json: element) } }
+                }, status: .created)
+        }
+        return .json(elements.first ?? ByteBuffer(string: "null"), status: .created)
+    }
+
+    private func message(_ id: String, of session: Session) async throws -> StoredMessage {
+        let seq = try MessageName.seq(id)
+        guard let message = try await store.read({ try $0.messages(of: session.key, seqs: [seq]) }).first else {
+            throw GatewayError.messageNotFound
+        }
+        return message
+    }
+}
+
+/// How a message is named within its session.
+enum MessageName {
+    /// The sequence number that a path names.
+    static func seq(_ text: String) throws(GatewayError) -> Int64 {
+        guard let seq = Int64(text), seq > 0 else { throw .messageNotFound }
+        return seq
+    }
+}
+
+extension GatewayError {
+    /// The session is there, and has no such message.
+    static let messageNotFound = GatewayError(
+        .client, .notFound, code: "message_not_found", "The session has no message with this id.", param: "message_id")
+}

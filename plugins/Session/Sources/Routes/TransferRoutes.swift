@@ -1,0 +1,60 @@
+import Conversations
+import NIOCore
+import NIOHTTP1
+import OpenAIWire
+import Persistence
+import TurnpikeKit
+
+/// Export and import of one session or all of them.
+struct TransferRoutes: Sendable {
+    let store: ConversationStore
+    let configuration: SessionConfiguration
+    let bodyLimit: Int
+
+    enum Format: String, CaseIterable {
+        case json, markdown
+    }
+
+    var all: [Route] {
+        SessionRoutes.bases.flatMap { base in
+            let suffix = base == "/chat" ? "Alias" : ""
+            return [
+                Route(.GET, base + "/sessions/{id}/export") { request, place, exchange in
+                    let session = try await OwnedSessions(store, configuration, exchange).session(place["id"])
+                    return try export(only: session, request.head, exchange)
+                }.described(TransferDescriptions.exportOne(suffix)),
+                Route(.GET, base + "/export") { request, _, exchange in
+                    try export(only: nil, request.head, exchange)
+                }.described(TransferDescriptions.exportAll(suffix)),
+                Route(.POST, base + "/import") { request, _, exchange in
+                    let body = try RequestFields(try await request.body.collect(upTo: bodyLimit))
+                    let reader = ImportReader(owned: try OwnedSessions(store, configuration, exchange))
+                    let (sessions, messages) = try await reader.store(body)
+                    return .json(Self.json(sessions, messages), status: .created)
+                }.described(TransferDescriptions.importAll(suffix)),
+            ]
+        }
+    }
+
+    private func export(only session: Session?, _ head: RequestHead, _ exchange: Exchange) throws -> Response {
+        let form: any ExportForm =
+            switch try head.word("format", default: Format.json) {
+            case .json: JSONExport()
+            case .markdown: MarkdownExport()
+            }
+        let owner = try OwnedSessions(store, configuration, exchange).owner
+        let writer = ExportWriter(store, owner: owner, only: session, form: form)
+        return Response(
+            status: .ok, headers: ["Content-Type": form.contentType],
+            body: .stream(PulledBody(on: exchange.eventLoop) { try await writer.next() }))
+    }
+
+    private static func json(_ sessions: [Session], _ messages: Int) -> ByteBuffer {
+        JSONWriter.object { json in
+            json.member("object", "chat.import")
+            json.array("session_ids") { ids in for session in sessions { ids.element(session.printedID) } }
+            json.member("sessions", sessions.count)
+            json.member("messages", messages)
+        }
+    }
+}

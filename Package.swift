@@ -142,7 +142,10 @@ let package = Package(
             ]),
         tests(
             "PersistenceTests",
-            ["Persistence", "PersistenceSQLite", "PersistenceMariaDB", "TurnpikeTesting", nio, logging]),
+            [
+                "Persistence", "PersistenceSQLite", "PersistenceMariaDB", "Conversations", "TurnpikeTesting", nio,
+                logging,
+            ]),
         tests("JournalTests", ["Journal", "Persistence", "TurnpikeTesting", nio, logging]),
         tests(
             "ConversationsTests",

@@ -65,7 +65,8 @@ struct Connector: Sendable {
         set(handle, MYSQL_SET_CHARSET_NAME, "utf8mb4")
         set(handle, MYSQL_OPT_CONNECT_TIMEOUT, seconds(address.connectTimeout))
         // The server ends a statement by itself before; these are for a server that says nothing any more.
-        let patience: UInt32 = role == .schema ? 6 * 3_600 : seconds(address.statementTimeout) + 10
+        let limit = seconds(address.statementTimeout)
+        let patience: UInt32 = role == .schema ? 6 * 3_600 : limit + min(10, limit + 1)
         set(handle, MYSQL_OPT_READ_TIMEOUT, patience)
         set(handle, MYSQL_OPT_WRITE_TIMEOUT, patience)
         set(handle, MYSQL_REPORT_DATA_TRUNCATION, my_bool(1))
@@ -78,7 +79,8 @@ struct Connector: Sendable {
         setTLS(handle)
     }
 
-    /// `SSL_CA` alone falls back to plain text without a word, and `SSL_ENFORCE` alone trusts everybody.
+    /// `SSL_CA` and `SSL_ENFORCE` alone fall back to plain text without a word where the server offers no TLS, so what
+    /// came of it is checked before the first statement.
     private func setTLS(_ handle: UnsafeMutablePointer<MYSQL>) {
         guard address.tls != .off else { return }
         set(handle, MYSQL_OPT_SSL_ENFORCE, my_bool(1))

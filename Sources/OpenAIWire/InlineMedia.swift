@@ -23,6 +23,27 @@ public enum InlineMedia {
         }
     }
 
+    /// Whether a string of the text names a kind of part that is no text; false is certain, true is not.
+    public static func mayHaveParts(_ json: ByteBuffer) -> Bool {
+        json.withUnsafeReadableBytes { text in
+            var position = 0
+            while let quote = text.first(ASCII.quote, from: position) {
+                position = quote + 1
+                if isPart("image_url\"", text, position) || isPart("input_audio\"", text, position)
+                    || isPart("file\"", text, position)
+                {
+                    return true
+                }
+            }
+            return false
+        }
+    }
+
+    private static func isPart(_ name: StaticString, _ text: UnsafeRawBufferPointer, _ start: Int) -> Bool {
+        let end = start + name.utf8CodeUnitCount
+        return end <= text.count && text.equals(name, in: start..<end)
+    }
+
     private static func isMedia(_ text: UnsafeRawBufferPointer) -> Bool {
         if text.prefix(5).elementsEqual("data:".utf8, by: { $0 | 0x20 == $1 | 0x20 }) { return true }
         return text.allSatisfy { isBase64[Int($0)] }

@@ -132,6 +132,7 @@ struct Composition {
         resources[UpstreamClientKey.self] = upstream
         let store = ConversationStore(database: database)
         resources[ConversationStoreKey.self] = store
+        resources[TargetModelsKey.self] = NoModels()
         resources[MetricRegistryKey.self] = metrics
         register(store, in: metrics)
         return WorldBuilder(

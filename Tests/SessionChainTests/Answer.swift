@@ -14,7 +14,12 @@ struct Answer: Sendable {
     var error: GatewayError?
     var facts: ActivityFacts
 
-    var history: String? { headers.first(name: "x-turnpike-history") }
+    /// The header without its counts of tokens.
+    var history: String? {
+        fullHistory?.split(separator: "; ").filter { !$0.hasPrefix("tokens=") && !$0.hasPrefix("budget=") }
+            .joined(separator: "; ")
+    }
+    var fullHistory: String? { headers.first(name: "x-turnpike-history") }
     var sessionID: String? { headers.first(name: "x-session-id") }
 
     init(_ response: Response, in exchange: Exchange, _ call: Call) async throws {

@@ -27,11 +27,12 @@ final class ChainFixture: Sendable {
     ///   - settings: of the plugins, by plugin and key.
     ///   - off: flags that are off.
     ///   - asksForUsage: what the provider says of itself.
+    ///   - targets: the models that a request may go to, see `ByteModels`.
     ///   - buffered: how many bytes all exchanges may hold together.
     ///   - bodyLimit: how many bytes one body may have.
     init(
         _ settings: [String: [(String, String)]] = [:], off: Set<String> = [], asksForUsage: Bool = false,
-        buffered: Int = 64 << 20, bodyLimit: Int = 32 << 20
+        buffered: Int = 64 << 20, bodyLimit: Int = 32 << 20, targets: [String] = ["m"]
     ) async throws {
         budget = BufferBudget(limit: buffered)
         database = FaultyDatabase(try await files.open())
@@ -39,6 +40,7 @@ final class ChainFixture: Sendable {
         store = ConversationStore(database: database)
         var resources = Resources()
         resources[ConversationStoreKey.self] = store
+        resources[TargetModelsKey.self] = ByteModels()
         resources[BodyLimitKey.self] = bodyLimit
         let made = try [SessionPlugin.factory, CapturePlugin.factory, HistoryPlugin.factory].map { factory in
             let section = try ConfigurationSection(settings[factory.id] ?? [])
@@ -48,7 +50,7 @@ final class ChainFixture: Sendable {
         var links = made.compactMap { id, plugin in
             plugin.middleware.map { Chain.Link(id: id, middleware: $0, flag: id) }
         }
-        links.insert(Chain.Link(id: "models", middleware: FixedPlan(asksForUsage: asksForUsage)), at: 1)
+        links.insert(Chain.Link(id: "models", middleware: FixedPlan(asksForUsage: asksForUsage, targets: targets)), at: 1)
         links.append(Chain.Link(id: "router", middleware: upstream))
         chain = Chain(links)
         flags = FlagsOff(names: off)
@@ -193,11 +195,12 @@ private struct FlagsOff: FlagEvaluator {
 /// Stands in for `models`.
 private struct FixedPlan: Middleware {
     let asksForUsage: Bool
+    let targets: [String]
 
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         let provider = Provider(name: "p", baseURL: "http://upstream", asksForUsage: asksForUsage)
         exchange[RoutePlanKey.self] = RoutePlan(
-            requestedModel: "m", targets: [RouteTarget(provider: provider, model: "m")])
+            requestedModel: "m", targets: targets.map { RouteTarget(provider: provider, model: $0) })
         return try await next(request)
     }
 }

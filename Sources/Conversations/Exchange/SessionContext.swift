@@ -1,4 +1,8 @@
+import OpenAIWire
+import Persistence
 package import TurnpikeKit
+
+import struct Crypto.SHA256
 
 /// The session that an exchange belongs to, as the steps of the chain share it. Left by `session`.
 package struct SessionContext: Sendable {
@@ -6,38 +10,81 @@ package struct SessionContext: Sendable {
     package var session: Session
     /// Never `off`: such an exchange has no session.
     package var mode: HistoryMode
-    /// Whether the client says that it sends the request again (`x-stainless-retry-count` of 1 or more).
-    package var isRetry: Bool
+    /// How often the client says that it has sent the request before (`x-stainless-retry-count`).
+    package var attempt: Int
     /// The header of that name. A request that comes with the same one as an earlier attempt repeats it.
     package var idempotencyKey: String?
     /// The part of a longer work that the new messages belong to.
     package var chapter: String?
 
     package init(
-        session: Session, mode: HistoryMode, isRetry: Bool = false, idempotencyKey: String? = nil,
+        session: Session, mode: HistoryMode, attempt: Int = 0, idempotencyKey: String? = nil,
         chapter: String? = nil
     ) {
         precondition(mode != .off, "An exchange that leaves its session alone has no context.")
         self.session = session
         self.mode = mode
-        self.isRetry = isRetry
+        self.attempt = attempt
         self.idempotencyKey = idempotencyKey
         self.chapter = chapter
+    }
+
+    /// What is stored of the idempotency key.
+    var idempotencyDigest: StoredDigest? {
+        idempotencyKey.flatMap { StoredDigest(bytes: Array(SHA256.hash(data: Array($0.utf8)))) }
+    }
+
+    /// Whether the client may be sending the request again.
+    ///
+    /// - Parameter base: of the earlier attempt, if this process remembers one. Where it does not, the newest turn tells
+    ///   whether it came with the same idempotency key: to another process, or before a restart.
+    func repetition(earlier base: Int64?) -> Repetition {
+        if let base, attempt > 0 || idempotencyKey != nil { return .known(base: base) }
+        if let key = idempotencyDigest, let last = session.lastTurn, last.idempotencyKey == key {
+            return .known(base: last.baseSeq)
+        }
+        return attempt > 0 ? .claimed : .none
     }
 }
 
 /// Left by `session`; absent without a session, and where the session is to be left alone.
 package enum SessionContextKey: ExchangeKey { package typealias Value = SessionContext }
 
-/// What an exchange will store: its plan, and the request that it was made for.
-package struct PlannedTurn: Sendable {
-    package var plan: HistoryPlan
+/// What an exchange will store: its plan, and the request that it was made for. A reference, because it is carried
+/// through the whole exchange.
+package final class PlannedTurn: Sendable {
+    package let plan: HistoryPlan
     /// Recognises the request when it comes again.
-    package var requestDigest: StoredDigest
+    package let requestDigest: StoredDigest
+    /// Which attempt of its client it is; 0 is the first.
+    let attempt: Int
+    let idempotencyKey: StoredDigest?
+    /// Counts the tokens of what is stored; `nil` leaves them uncounted.
+    let meter: (any TokenMeter)?
+    /// The tokens of the plan's new messages, where `meter` has counted them already.
+    let newTokens: [Int]?
 
+    /// A first attempt whose tokens nobody counts.
     package init(plan: HistoryPlan, requestDigest: StoredDigest) {
         self.plan = plan
         self.requestDigest = requestDigest
+        attempt = 0
+        idempotencyKey = nil
+        meter = nil
+        newTokens = nil
+    }
+
+    /// The turn of a planned exchange.
+    ///
+    /// - Parameter target: the one that it goes to first, whose encoding counts; `nil` counts nothing.
+    package init(_ history: PlannedHistory, _ plan: HistoryPlan, _ context: SessionContext, target: RouteTarget?) {
+        self.plan = plan
+        requestDigest = history.turn.digest
+        attempt = max(context.attempt, plan.isRetry ? 1 : 0)
+        idempotencyKey = context.idempotencyDigest
+        let counts = target.map { history.counts(for: $0) }
+        meter = counts?.meter
+        newTokens = counts?.new
     }
 }
 

@@ -6,60 +6,88 @@ package import TurnpikeKit
 /// Reads what one request needs of its session, and plans on it, inside one closure: on a database thread where the
 /// history comes from there.
 struct SessionHistory: Sendable {
-    struct Found: Sendable {
-        var plan: HistoryPlan
-        /// The bodies of the stored messages that go in front.
-        var injected: [ByteBuffer] = []
-        /// The session's instructions, where the plan says so.
-        var instructions: [ByteBuffer] = []
+    /// What was read: a reference, so that async functions hold a word of it.
+    final class Found: Sendable {
+        let snapshot: HistorySnapshot
+        init(_ snapshot: HistorySnapshot) { self.snapshot = snapshot }
     }
 
     let planner: TurnPlanner
     let turn: IncomingTurn
     let repetition: Repetition
-    /// Whether stored messages go upstream at all.
-    let injects: Bool
+    /// `nil` where no stored message goes upstream at all.
+    let rules: HistoryRules?
+    /// Tokens that no target has room for: what is older than so much need not be read.
+    let mostTokens: Int
 
     /// How often a session is read again that is written to meanwhile.
     private static let maximumReadings = 16
+    /// Above this limit on messages their bodies are read only after it is known how many of them can be sent.
+    private static let maximumBlindMessages = 256
 
     /// Plans on one state of the session: two statements may see different ones, and the session's version tells.
     func read(_ reader: any HistoryReading, startingWith known: Session) throws -> Found {
         var session = known
         for _ in 0..<Self.maximumReadings {
             reader.startOver()
-            let found = try plan(reader, session)
+            var snapshot = try plan(reader, session)
             guard let after = try reader.session(session.key) else { throw GatewayError.sessionNotFound }
-            if after.version == session.version { return found }
+            if after.version == session.version {
+                snapshot.contextStart = session.contextStartSeq
+                snapshot.replayed = ReplayedMessages.bodies(
+                    snapshot.stored, before: turn.messages, replaysPartial: rules?.replaysPartialAnswers ?? true)
+                return Found(snapshot)
+            }
             session = after
         }
         throw GatewayError.unavailable(
             "session_busy", "The session is being written to by too many requests at once. Try again.")
     }
 
-    private func plan(_ reader: any HistoryReading, _ session: Session) throws -> Found {
+    private func plan(_ reader: any HistoryReading, _ session: Session) throws -> HistorySnapshot {
         if planner.needsWholeOutline(for: turn, after: session.lastTurn, repetition: repetition) {
             return try planOnOutline(reader, session)
         }
-        guard injects else { return try finish(Found(plan: plan(session, [])), reader, session) }
+        guard rules != nil else { return try finish(HistorySnapshot(plan: plan(session, [])), reader, session) }
+        guard planner.maxHistoryMessages <= Self.maximumBlindMessages else {
+            return try planOnOutline(reader, session)
+        }
         let newest = try reader.newest(max(1, planner.maxHistoryMessages), of: session.key)
             .filter { $0.seq < session.nextSeq }
         let outline = outline(session, newest.map(\.outline))
         guard planner.canPlan(with: outline) else { return try planOnOutline(reader, session) }
         let plan = plan(outline, session)
-        let injected = newest.filter { plan.injected?.contains($0.seq) ?? false }.map(\.body)
-        return try finish(Found(plan: plan, injected: injected), reader, session)
+        let stored = newest.filter { plan.injected?.contains($0.seq) ?? false }
+        return try finish(HistorySnapshot(plan: plan, stored: stored), reader, session)
     }
 
-    private func planOnOutline(_ reader: any HistoryReading, _ session: Session) throws -> Found {
-        let entries = try reader.outlines(of: session.key, in: 0..<session.nextSeq)
+    private func planOnOutline(_ reader: any HistoryReading, _ session: Session) throws -> HistorySnapshot {
+        var entries = try reader.outlines(of: session.key, in: 0..<session.nextSeq)
+        try renewDigests(&entries, reader, session)
         let whole = HistoryOutline(
             entries: entries, activeCount: entries.count, nextSeq: session.nextSeq, lastTurn: session.lastTurn)
-        var found = Found(plan: plan(whole, session))
-        if injects, let seqs = found.plan.injected {
-            found.injected = try reader.messages(of: session.key, in: seqs).map(\.body)
+        var snapshot = HistorySnapshot(plan: plan(whole, session))
+        if rules != nil, snapshot.plan.injected != nil {
+            snapshot.plan.leaveOut(whole, beyond: mostTokens)
+            if let seqs = snapshot.plan.injected {
+                snapshot.stored = try reader.messages(of: session.key, in: seqs)
+            }
         }
-        return try finish(found, reader, session)
+        return try finish(snapshot, reader, session)
+    }
+
+    /// Makes the digests anew that an earlier release made by other rules.
+    private func renewDigests(_ entries: inout [MessageOutline], _ reader: any HistoryReading, _ session: Session)
+        throws
+    {
+        let current = Int(MessageDigest.version)
+        guard turn.showsAnswers || planner.mode == .replace else { return }
+        for index in entries.indices where entries[index].digestVersion != current {
+            let seq = entries[index].seq
+            guard let message = try reader.messages(of: session.key, in: seq..<seq + 1).first else { continue }
+            entries[index].digest = StoredDigest(try MessageDigest(messageJSON: message.body))
+            entries[index].digestVersion = current
+        }
     }
 
     private func plan(_ session: Session, _ entries: [MessageOutline]) -> HistoryPlan {
@@ -78,15 +106,19 @@ struct SessionHistory: Sendable {
     }
 
     /// Adds the session's instructions, or takes away what is not to be sent.
-    private func finish(_ found: Found, _ reader: any HistoryReading, _ session: Session) throws -> Found {
-        var found = found
-        guard injects else {
-            found.plan.withholdHistory()
-            return found
+    private func finish(_ snapshot: HistorySnapshot, _ reader: any HistoryReading, _ session: Session) throws
+        -> HistorySnapshot
+    {
+        var snapshot = snapshot
+        guard rules != nil else {
+            snapshot.plan.withholdHistory()
+            return snapshot
         }
-        guard found.plan.instructions == .fromSession, let system = try reader.system(session.key) else { return found }
-        found.instructions = try JSONArray.elements(of: system.body).map(\.bytes)
-        return found
+        guard snapshot.plan.instructions == .fromSession, let system = try reader.system(session.key) else {
+            return snapshot
+        }
+        snapshot.instructions = try JSONArray.elements(of: system.body).map(\.bytes)
+        return snapshot
     }
 }
 
@@ -98,6 +130,28 @@ extension HistoryPlan {
         droppedCount = 0
         instructions = .fromRequest
         reason = .switchedOff
+    }
+
+    /// Leaves the oldest messages out that no model has room for, as far as their stored counts tell: they are not even
+    /// read. Counts of another encoding may be twice as high.
+    fileprivate mutating func leaveOut(_ outline: HistoryOutline, beyond tokens: Int) {
+        guard let seqs = injected else { return }
+        var sum = 0
+        var first = seqs.upperBound
+        for index in outline.entries.indices.reversed() where seqs.contains(outline.entries[index].seq) {
+            sum += (outline.entries[index].tokens ?? 0) / 2
+            // The newest turn is always read: the request may answer its call.
+            if sum > tokens, first < seqs.upperBound { break }
+            if outline.mayBegin(index) || outline.entries[index].seq == seqs.lowerBound {
+                first = outline.entries[index].seq
+            }
+        }
+        let left = outline.entries.count { seqs.contains($0.seq) && $0.seq < first }
+        guard left > 0 else { return }
+        injected = first..<seqs.upperBound
+        injectedCount -= left
+        droppedCount += left
+        reason = .tokenBudget
     }
 }
 

@@ -17,9 +17,25 @@ extension TurnDraft {
             messages[index].digestVersion = Int(MessageDigest.version)
             messages[index].citations = Citations.of(messages[index].body)
         }
+        planned.count(&messages)
         self.init(id: id, key: key, baseSeq: plan.baseSeq, requestDigest: planned.requestDigest, messages: messages)
+        attempt = planned.attempt
+        idempotencyKey = planned.idempotencyKey
+        contextStart = plan.contextStart
         supersedes = Supersession(fromSeq: plan.supersededFrom, retriesLastTurn: plan.isRetry)
         system = plan.instructionsToStore.map(SystemMessages.init(messages:))
+    }
+}
+
+extension PlannedTurn {
+    /// Adds the tokens of each message, so that no later request has to count it again.
+    fileprivate func count(_ messages: inout [NewMessage]) {
+        guard let meter, let encoding = meter.encoding else { return }
+        for index in messages.indices {
+            let known = newTokens.flatMap { index < $0.count ? $0[index] : nil }
+            messages[index].tokens = known ?? meter.tokens(ofMessage: messages[index].body)
+            messages[index].tokenEncoding = encoding
+        }
     }
 }
 

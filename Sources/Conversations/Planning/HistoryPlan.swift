@@ -12,6 +12,12 @@ package struct HistoryPlan: Sendable, Equatable {
         case all
         /// The limit on messages left the oldest ones out.
         case messageLimit = "max_history_messages"
+        /// The token budget left the oldest ones out.
+        case tokenBudget = "token_budget"
+        /// The model's context is not known: the configured guess decided how much is there.
+        case assumedContext = "assumed_context"
+        /// What the client sent does not fit into the model's context. Only a shadow says so; else it is an error.
+        case tooLong = "context_length_exceeded"
         /// The client sent the history itself.
         case clientHistory = "client_history"
         /// The client sent the whole conversation and it differs from the stored one, whose rest is superseded.
@@ -54,6 +60,14 @@ package struct HistoryPlan: Sendable, Equatable {
     package var isRetry: Bool
     /// Whether the turn that is repeated was there already when the plan was made.
     package var repeatsLastTurn: Bool
+    /// Tokens of the stored messages that are sent, where they were counted.
+    package var tokens: Int?
+    /// Tokens that they may have.
+    package var budget: Int?
+    /// Where the history begins from now on; `nil` leaves it.
+    package var contextStart: Int64?
+    /// An answer that was cut off is among what is sent.
+    package var isPartial = false
 }
 
 extension HistoryPlan {

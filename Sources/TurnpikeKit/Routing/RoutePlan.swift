@@ -10,17 +10,23 @@ public struct Provider: Sendable {
     public var passthrough: [String]
     /// Whether to ask for `include_usage` on behalf of clients that did not.
     public var asksForUsage: Bool
+    /// Whether to send a `prompt_cache_key` of the session's where the client set none.
+    public var takesPromptCacheKey: Bool
+    /// What of its own reasoning a model gets back with the history.
+    public var reasoning: ReasoningReplay
     public var connection: UpstreamConnection
 
     public init(
         name: String, baseURL: String, apiKey: Secret? = nil, passthrough: [String] = [], asksForUsage: Bool = false,
-        connection: UpstreamConnection = .init()
+        takesPromptCacheKey: Bool = false, reasoning: ReasoningReplay = .keep, connection: UpstreamConnection = .init()
     ) {
         self.name = name
         self.baseURL = baseURL
         self.apiKey = apiKey
         self.passthrough = passthrough
         self.asksForUsage = asksForUsage
+        self.takesPromptCacheKey = takesPromptCacheKey
+        self.reasoning = reasoning
         self.connection = connection
     }
 }

@@ -33,6 +33,9 @@ extension Provider {
         self.init(
             name: name, baseURL: address, apiKey: try section.secret("api_key"),
             passthrough: try section.strings("passthrough") ?? [], asksForUsage: usage == .ask,
+            takesPromptCacheKey: try section.bool(
+                "prompt_cache_key", default: address.hasPrefix("https://api.openai.com/")),
+            reasoning: try section.choice("reasoning", default: .keep),
             connection: try UpstreamConnection(section))
     }
 

@@ -13,17 +13,22 @@ struct Dispatcher: Middleware {
     var link: Chain.Link { Chain.Link(id: Self.id, middleware: self) }
 
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+        if let preview = SessionPreview.request(request) {
+            try authorise(.scope(.chat), in: exchange)
+            exchange[DryRunKey.self] = DryRun()
+            return try await forward(preview, in: exchange, next: next, allowed: [])
+        }
         switch routes.match(request.head.method, request.head.path) {
         case .route(let route, let parameters):
-            try authorise(route, in: exchange)
+            try authorise(route.access, in: exchange)
             return try await route.answer(request, parameters, exchange)
         case .otherMethod(let allowed): return try await forward(request, in: exchange, next: next, allowed: allowed)
         case .none: return try await forward(request, in: exchange, next: next, allowed: [])
         }
     }
 
-    private func authorise(_ route: Route, in exchange: Exchange) throws {
-        guard case .scope(let scope) = route.access else { return }
+    private func authorise(_ access: Route.Access, in exchange: Exchange) throws {
+        guard case .scope(let scope) = access else { return }
         guard let principal = exchange[PrincipalKey.self], principal.scopes.contains(scope) else {
             throw GatewayError(.client, .forbidden, code: "insufficient_scope", "This key may not use this endpoint.")
         }

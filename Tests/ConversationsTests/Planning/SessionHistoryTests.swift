@@ -12,7 +12,8 @@ import TurnpikeTesting
 
     private func history(_ turn: IncomingTurn, limit: Int = 20) -> SessionHistory {
         SessionHistory(
-            planner: TurnPlanner(mode: .auto, maxHistoryMessages: limit), turn: turn, repetition: .none, injects: true)
+            planner: TurnPlanner(mode: .auto, maxHistoryMessages: limit), turn: turn, repetition: .none,
+            rules: HistoryRules(), mostTokens: .max)
     }
 
     /// A value of this size in an async function's frame is more than the compiler counts on, so it is made here.
@@ -40,9 +41,9 @@ import TurnpikeTesting
         for turn in windows {
             let history = history(turn)
             let found = try await store.read { try history.read($0, startingWith: known) }
-            #expect(found.plan.baseSeq == 5)
-            #expect(found.plan.newMessages.count == 1)
-            #expect(found.injected.count + turn.messages.count == 5)
+            #expect(found.snapshot.plan.baseSeq == 5)
+            #expect(found.snapshot.plan.newMessages.count == 1)
+            #expect(found.snapshot.stored.count + turn.messages.count == 5)
         }
         _ = try await store.delete(known.key)
         let gone = history(windows[0])
@@ -60,7 +61,7 @@ import TurnpikeTesting
         for _ in 1...3 { try await add(.tool("r"), answer: "call", to: session, store) }
         let history = history(try turn(.tool("r")), limit: 2)
         let found = try await store.read { try history.read($0, startingWith: session) }
-        #expect(found.injected.count == 8)
+        #expect(found.snapshot.stored.count == 8)
         await database.close()
     }
 }

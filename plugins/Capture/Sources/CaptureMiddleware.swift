@@ -36,7 +36,7 @@ struct CaptureMiddleware: Middleware {
         if plansItself, let planned = exchange[PlannedTurnKey.self] {
             response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: planned.plan.summary)
         }
-        guard (200..<300).contains(response.status.code) else { return response }
+        guard (200..<300).contains(response.status.code), !exchange.has(DryRunKey.self) else { return response }
         if !exchange.has(PlannedTurnKey.self) { try await plan(chat, request.body, in: exchange, context) }
         let committer = TurnCommitter(store: store, exchange: exchange, key: context.session.key)
         return try await capture(response, chat, hidesUsage: hidesUsage, committer)
@@ -72,8 +72,8 @@ struct CaptureMiddleware: Middleware {
     private func plan(
         _ chat: ChatRequest, _ body: RequestBody, in exchange: Exchange, _ context: SessionContext
     ) async throws {
-        let planned = try await planner.plan(chat, in: exchange, context, maxMessages: nil, maxBytes: bodyLimit)
-        exchange[PlannedTurnKey.self] = planned.turn
+        let history = try await planner.plan(chat, in: exchange, context, rules: nil, maxBytes: bodyLimit)
+        exchange[PlannedTurnKey.self] = PlannedTurn(history, history.latest.plan, context, target: nil)
         exchange[PlannedBodyKey.self] = body
     }
 }

@@ -58,6 +58,8 @@ struct TurnCommitter: Sendable {
     private func complete(_ draft: inout TurnDraft, _ answer: CapturedAnswer) {
         let facts = exchange.facts
         draft.status = answer.status
+        let isPartial = answer.status == .cancelled || answer.status == .upstreamError
+        draft.messages[draft.messages.count - 1].isPartial = isPartial
         draft.model = Self.shortened(facts.model ?? facts.requestedModel ?? "", to: 255)
         draft.provider = Self.shortened(facts.provider ?? "", to: 128)
         draft.promptTokens = answer.usage?.prompt

@@ -6,7 +6,8 @@ import OpenAIWire
 import Persistence
 import TurnpikeKit
 
-/// Builds the final messages: instructions, stored messages, then what the client sent. Nothing else of the body changes.
+/// Builds the final messages: instructions, stored messages, then what the client sent. Nothing else of the body changes,
+/// but for the prompt cache's key.
 struct HistoryMiddleware: Middleware {
     let planner: ExchangePlanner
     let configuration: HistoryConfiguration
@@ -22,34 +23,44 @@ struct HistoryMiddleware: Middleware {
         _ request: Request, in exchange: Exchange, next: Next
     ) async throws -> Response {
         guard let context = exchange[SessionContextKey.self] else { return try await next(request) }
-        let chat = try await request.chatRequest(upTo: bodyLimit)
         var request = request
-        let summary = try await plan(&request, chat, in: exchange, context)
+        let (summary, refitted) = try await plan(&request, in: exchange, context)
         var response = try await next(request)
-        response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: summary)
+        exchange[RequestFittingKey.self] = nil
+        let latest = refitted?.latest.plan.summary ?? summary
+        response.headers.replaceOrAdd(
+            name: HistoryPlan.headerName, value: configuration.mode == .shadow ? "mode=shadow; \(latest)" : latest)
         return response
     }
 
     /// Leaves the plan in the exchange and its messages in the request. What was read of the session goes when it has
-    /// been copied there.
-    private func plan(
-        _ request: inout Request, _ chat: ChatRequest, in exchange: Exchange, _ context: SessionContext
-    ) async throws -> String {
-        let planned = try await plan(chat, in: exchange, context)
-        exchange[PlannedTurnKey.self] = planned.turn
+    /// been copied there, unless there is another target that it may have to be fitted to.
+    private func plan(_ request: inout Request, in exchange: Exchange, _ context: SessionContext) async throws
+        -> (summary: String, refitted: PlannedHistory?)
+    {
+        let history = try await plan(request, in: exchange, context)
+        let isShadow = configuration.mode == .shadow
         exchange[PlannedBodyKey.self] = request.body
-        if let messages = planned.messages {
-            request.body = try await request.body.edited(chat.object, [ChatRequest.settingMessages(messages)])
+        if isShadow {
+            try await observe(history, in: exchange, context)
+        } else {
+            let edits = try await fit(history, in: exchange, context)
+            if !edits.isEmpty { request.body = try await request.body.edited(history.request.object, edits) }
         }
-        return withExtendedLifetime(planned.held) { planned.turn.plan.summary }
+        exchange[DryRunKey.self]?.note("history", json: history.report(isShadow: isShadow))
+        let summary = history.latest.plan.summary
+        guard !isShadow, exchange[RoutePlanKey.self]?.targets.count ?? 0 > 1 else { return (summary, nil) }
+        exchange[RequestFittingKey.self] = history
+        return (summary, history)
     }
 
-    private func plan(_ chat: ChatRequest, in exchange: Exchange, _ context: SessionContext) async throws
-        -> ExchangePlanner.Result
+    private func plan(_ request: Request, in exchange: Exchange, _ context: SessionContext) async throws
+        -> PlannedHistory
     {
+        let chat = try await request.chatRequest(upTo: bodyLimit)
         do {
             return try await planner.plan(
-                chat, in: exchange, context, maxMessages: configuration.maxHistoryMessages, maxBytes: bodyLimit)
+                chat, in: exchange, context, rules: configuration.rules, maxBytes: bodyLimit)
         } catch let error as DatabaseError {
             switch configuration.onFailure {
             case .refuse:
@@ -62,5 +73,36 @@ struct HistoryMiddleware: Middleware {
                 return try await planner.planBlindly(chat, in: exchange, context)
             }
         }
+    }
+}
+
+// MARK: - Fitting
+
+extension HistoryMiddleware {
+    /// What has to change in the body for the first target. Targets whose context is too small for what the client sent
+    /// are taken out of the plan.
+    ///
+    /// - Throws: `context_length_exceeded` where it fits nowhere.
+    private func fit(_ history: PlannedHistory, in exchange: Exchange, _ context: SessionContext) async throws
+        -> [JSONEdit]
+    {
+        guard var route = exchange[RoutePlanKey.self] else {
+            exchange[PlannedTurnKey.self] = PlannedTurn(history, history.latest.plan, context, target: nil)
+            return []
+        }
+        let all = route.targets
+        route.targets = try await BodyWork.run(on: history.size) { try history.targets(among: all) }
+        if route.targets.count < all.count { exchange[RoutePlanKey.self] = route }
+        let target = route.targets[0]
+        let fitted = try history.fit(to: target)
+        exchange[PlannedTurnKey.self] = PlannedTurn(history, fitted.plan, context, target: target)
+        return history.edits(fitted, for: target.provider)
+    }
+
+    /// Works everything out for the first target and changes nothing.
+    private func observe(_ history: PlannedHistory, in exchange: Exchange, _ context: SessionContext) async throws {
+        let target = exchange[RoutePlanKey.self]?.targets.first
+        if let target { try await BodyWork.run(on: history.size) { history.observe(target) } }
+        exchange[PlannedTurnKey.self] = PlannedTurn(history, history.latest.plan, context, target: target)
     }
 }

@@ -7,7 +7,7 @@ public struct HistoryPlugin: Plugin {
     public static let factory = PluginFactory(id: "history", stage: .history) { setup in
         HistoryPlugin(
             HistoryMiddleware(
-                planner: ExchangePlanner(setup[ConversationStoreKey.self]),
+                planner: ExchangePlanner(setup[ConversationStoreKey.self], models: setup[TargetModelsKey.self]),
                 configuration: try HistoryConfiguration(setup.configuration), bodyLimit: setup[BodyLimitKey.self]))
     }
 

@@ -13,11 +13,13 @@ struct RouterMiddleware: Middleware {
         guard let plan = exchange[RoutePlanKey.self] else {
             throw GatewayError.internalError("the router ran without a route plan")
         }
+        if let dryRun = exchange[DryRunKey.self] { return try await preview(request, plan, dryRun) }
         for (index, target) in plan.targets.enumerated() {
             let isLast = index == plan.targets.count - 1
             do {
+                let fitting = index == 0 ? nil : exchange[RequestFittingKey.self]
                 let response = try await client.send(
-                    upstreamRequest(request, plan: plan, target: target, in: exchange), in: exchange)
+                    upstreamRequest(request, plan: plan, target: target, fitting), in: exchange)
                 if !isLast, Self.invitesAnother(response.status) {
                     discard(response)
                 } else {
@@ -30,6 +32,21 @@ struct RouterMiddleware: Middleware {
             }
         }
         throw GatewayError.internalError("a route plan without targets")
+    }
+
+    /// What would be sent to the first target, and what the plugins have to say about it.
+    private func preview(_ request: Request, _ plan: RoutePlan, _ dryRun: DryRun) async throws -> Response {
+        let target = plan.targets[0]
+        let sent = try await upstreamRequest(request, plan: plan, target: target, nil)
+        let body = try await sent.body.collect(upTo: Int.max)
+        return .json(
+            JSONWriter.object { json in
+                json.member("object", "chat.session.preview")
+                json.member("provider", target.provider.name)
+                json.member("model", target.model)
+                for note in dryRun.all { json.member(note.name, json: note.json) }
+                json.member("request", json: body)
+            })
     }
 
     /// Answers that say "not now" or "not here", so that another target may do better. An upstream that has answered
@@ -53,23 +70,28 @@ struct RouterMiddleware: Middleware {
         return response
     }
 
-    private func upstreamRequest(_ request: Request, plan: RoutePlan, target: RouteTarget, in exchange: Exchange)
-        async throws -> UpstreamRequest
-    {
+    private func upstreamRequest(
+        _ request: Request, plan: RoutePlan, target: RouteTarget, _ fitting: (any RequestFitting)?
+    ) async throws -> UpstreamRequest {
         var headers = HeaderPolicy.request(request.head.headers)
         if let key = target.provider.apiKey { headers.add(name: "Authorization", value: "Bearer \(key.reveal())") }
         return UpstreamRequest(
             method: request.head.method, url: target.provider.baseURL + request.head.target.dropFirst("/v1".count),
-            headers: headers, body: try await body(request, plan: plan, target: target, in: exchange),
+            headers: headers, body: try await body(request, plan: plan, target: target, fitting),
             connection: target.provider.connection)
     }
 
-    /// The body as the target is to see it: another model name is spliced in, everything else stays as it is.
-    private func body(_ request: Request, plan: RoutePlan, target: RouteTarget, in exchange: Exchange) async throws
-        -> RequestBody
+    /// The body as the target is to see it: another model name is spliced in, and what else has to differ from the
+    /// first target's; everything else stays as it is.
+    private func body(_ request: Request, plan: RoutePlan, target: RouteTarget, _ fitting: (any RequestFitting)?)
+        async throws -> RequestBody
     {
-        guard let model = target.model, model != plan.requestedModel else { return request.body }
+        var edits = try fitting?.edits(for: target) ?? []
+        if let model = target.model, model != plan.requestedModel {
+            edits.append(.replace("model", JSONWriter.string(model)))
+        }
+        guard !edits.isEmpty else { return request.body }
         let object = try await request.jsonObject(upTo: bodyLimit)
-        return try await request.body.edited(object, [.replace("model", JSONWriter.string(model))])
+        return try await request.body.edited(object, edits)
     }
 }

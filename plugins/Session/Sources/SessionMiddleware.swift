@@ -39,11 +39,12 @@ struct SessionMiddleware: Middleware {
         guard let principal = exchange[PrincipalKey.self] else {
             throw GatewayError.internalError("session ran before auth")
         }
-        let session = try await session(selection, chat, of: principal)
+        let isDryRun = exchange.has(DryRunKey.self)
+        let session = try await isDryRun ? existing(selection, principal) : session(selection, chat, of: principal)
         let mode = selection.mode ?? session.settings.historyMode.flatMap(HistoryMode.init) ?? configuration.historyMode
         guard mode != .off else { return try await next(request) }
         exchange[SessionContextKey.self] = SessionContext(
-            session: session, mode: mode, isRetry: request.head.isRetry,
+            session: session, mode: mode, attempt: request.head.attempt,
             idempotencyKey: request.head.headers.first(name: "idempotency-key"), chapter: selection.chapter)
         exchange.note { $0.sessionID = session.key.session }
         var response = try await next(request)
@@ -66,6 +67,14 @@ extension SessionMiddleware {
         // Made by the API without a title, and this is the first that is said in it.
         let titled = try await store.update(session.key) { if $0.title.isEmpty { $0.title = title } }
         return titled ?? session
+    }
+
+    /// A dry run makes nothing.
+    private func existing(_ selection: SessionSelection, _ principal: Principal) async throws -> Session {
+        guard let name = selection.name, let session = try await store.session(name.reference, of: principal.userID)
+        else { throw GatewayError.sessionNotFound }
+        try selection.check(session)
+        return session
     }
 
     private func found(
@@ -107,10 +116,9 @@ extension SessionMiddleware {
 }
 
 extension RequestHead {
-    /// Whether the client's library says that it sends the request again.
-    var isRetry: Bool {
-        guard let count = headers.first(name: "x-stainless-retry-count").flatMap({ Int($0) }) else { return false }
-        return count >= 1
+    /// How often the client's library says that it has sent the request before.
+    var attempt: Int {
+        max(0, headers.first(name: "x-stainless-retry-count").flatMap { Int($0) } ?? 0)
     }
 }
 

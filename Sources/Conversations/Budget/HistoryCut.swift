@@ -1,0 +1,79 @@
+/// Where the history begins that goes in front of a request: the newest messages within two limits, cut at turns.
+///
+/// The candidates are what the message limit leaves; the token budget may leave less. With a low watermark and a stored
+/// position, the beginning stays the same over many turns, so that the prefix which a provider has cached does too:
+/// - what lies within the low watermarks is all there, whatever was cut before;
+/// - else it begins where the last cut left it;
+/// - where it has outgrown a limit it is cut down to the low watermark of that limit, and the new position is stored.
+struct HistoryCut: Equatable {
+    /// A stored message as the cut sees it.
+    struct Candidate: Equatable {
+        var seq: Int64
+        var tokens: Int
+        /// Whether a history may begin with it: at a turn that does not answer an earlier call.
+        var mayBegin: Bool
+    }
+
+    /// The index of the first candidate that is sent; their number if none is.
+    let start: Int
+    /// Where the history begins from now on, if that changes; `nil` beside `isEmptied` means behind all of them.
+    let moves: Bool
+    /// Tokens of what is sent.
+    let tokens: Int
+    /// Whether tokens are why it begins there, and not at the first candidate.
+    let isByTokens: Bool
+
+    /// The limits of one request.
+    struct Limits: Equatable {
+        /// Tokens that the candidates may have.
+        var tokens: Int
+        var lowTokens: Int
+        /// Messages that may be there, as far as the cut enforces it: with a stable truncation.
+        var messages: Int?
+        var lowMessages: Int
+        /// Messages that lie behind the candidates and count too: those that the client repeats.
+        var repeated: Int
+        /// Active messages before the first candidate.
+        var unlisted: Int
+        /// Where the last cut left the history.
+        var contextStart: Int64
+        /// The first of the last candidates that must be there, because the request answers their call.
+        var required: Int?
+    }
+
+    init(_ candidates: [Candidate], _ limits: Limits) {
+        let sums = Self.sums(candidates)
+        func fits(_ start: Int, _ tokens: Int, _ messages: Int?) -> Bool {
+            sums[start] <= tokens && messages.map { candidates.count - start + limits.repeated <= $0 } ?? true
+        }
+        let low = limits.messages.map { _ in limits.lowMessages }
+        let isFresh = fits(0, limits.lowTokens, low) && (limits.messages == nil || limits.unlisted == 0)
+        let kept = isFresh ? 0 : Self.position(limits.contextStart, candidates)
+        var start = kept
+        let isOver = !fits(kept, limits.tokens, limits.messages)
+        if isOver {
+            let beginnings = candidates.indices.filter { candidates[$0].mayBegin || $0 == 0 }
+            let lowest = beginnings.first { fits($0, limits.lowTokens, low) }
+            // A single turn above the watermark stays whole while it fits.
+            let single = beginnings.last.flatMap { sums[$0] <= limits.tokens ? $0 : nil }
+            start = lowest ?? single ?? candidates.count
+        }
+        moves = isOver && start != kept
+        isByTokens = start > 0 && (limits.messages == nil || sums[0] > limits.tokens)
+        self.start = min(start, limits.required ?? start)
+        tokens = sums[self.start]
+    }
+
+    /// The tokens from each index on.
+    private static func sums(_ candidates: [Candidate]) -> [Int] {
+        var sums = [Int](repeating: 0, count: candidates.count + 1)
+        for index in candidates.indices.reversed() { sums[index] = sums[index + 1] + candidates[index].tokens }
+        return sums
+    }
+
+    /// The first beginning at or behind a stored position.
+    private static func position(_ seq: Int64, _ candidates: [Candidate]) -> Int {
+        guard let first = candidates.first, seq > first.seq else { return 0 }
+        return candidates.indices.first { candidates[$0].seq >= seq && candidates[$0].mayBegin } ?? candidates.count
+    }
+}

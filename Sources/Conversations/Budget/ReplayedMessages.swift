@@ -1,0 +1,54 @@
+import NIOCore
+import OpenAIWire
+
+/// Stored messages as they are shown to a model again: byte for byte, except for what no model accepts.
+///
+/// A call of tools without its results is refused by every upstream, and would be in each further request: calls that
+/// nobody answered are taken out of the message, and the message with them if nothing else is said in it.
+enum ReplayedMessages {
+    /// The bodies, each `nil` where the message is left out.
+    ///
+    /// - Parameter next: the client's messages, which may answer the last call.
+    static func bodies(
+        _ stored: [StoredMessage], before next: [IncomingTurn.Message], replaysPartial: Bool
+    ) -> [ByteBuffer?] {
+        stored.indices.map { index in
+            let message = stored[index]
+            if message.isPartial, !replaysPartial { return nil }
+            guard message.outline.role == .assistant, let parsed = try? ChatMessage(scanning: message.body),
+                parsed.hasToolCalls
+            else { return message.body }
+            let results = answered(behind: index, stored, next)
+            return body(parsed, answered: results)
+        }
+    }
+
+    /// The ids of the calls that the messages right behind `index` answer.
+    private static func answered(behind index: Int, _ stored: [StoredMessage], _ next: [IncomingTurn.Message])
+        -> Set<String>
+    {
+        let behind = stored[(index + 1)...].prefix { $0.outline.role == .tool }
+        var bodies = behind.map(\.body)
+        if index + 1 + behind.count == stored.count { bodies += next.prefix { $0.role == .tool }.map(\.body) }
+        return Set(bodies.compactMap { (try? ChatMessage(scanning: $0))?.toolCallID })
+    }
+
+    private static func body(_ message: ChatMessage, answered: Set<String>) -> ByteBuffer? {
+        guard let object = try? JSONObject(scanning: message.bytes), let calls = try? object["tool_calls"]?.array()
+        else { return message.bytes }
+        let kept = calls.filter { call in
+            (try? call.object())?["id"]?.string.map(answered.contains) ?? false
+        }
+        if kept.count == calls.count { return message.bytes }
+        if !kept.isEmpty { return object.edited([.set("tool_calls", elements: kept.map(\.bytes))]) }
+        return saysSomething(object) ? object.edited([.remove("tool_calls")]) : nil
+    }
+
+    private static func saysSomething(_ message: JSONObject) -> Bool {
+        for name in ["content", "refusal", "audio"] {
+            guard let value = message.nonNull(name) else { continue }
+            if value.kind != .string || value.bytes.readableBytes > 2 { return true }
+        }
+        return false
+    }
+}

@@ -1,0 +1,22 @@
+import NIOCore
+
+/// What was read of a session for one request: enough to build the messages for every target that it may go to.
+struct HistorySnapshot: Sendable {
+    /// The plan as far as messages are counted; tokens are another matter for each target.
+    var plan: HistoryPlan
+    /// The stored messages that may go in front, oldest first: what the limit on messages leaves.
+    var stored: [StoredMessage] = []
+    /// Their bodies as a model sees them again, `nil` for what is left out.
+    var replayed: [ByteBuffer?] = []
+    /// The session's instructions, where the plan says so.
+    var instructions: [ByteBuffer] = []
+    /// Where the last cut left the history.
+    var contextStart: Int64 = 0
+
+    /// Whether a history may begin with the stored message at `index`: see `HistoryOutline.mayBegin`.
+    func mayBegin(_ index: Int) -> Bool {
+        guard index > 0 else { return true }
+        let (earlier, outline) = (stored[index - 1].outline, stored[index].outline)
+        return earlier.turnID != outline.turnID && !outline.role.answersCall
+    }
+}

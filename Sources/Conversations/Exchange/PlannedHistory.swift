@@ -1,0 +1,219 @@
+package import NIOCore
+package import OpenAIWire
+import Persistence
+import Synchronization
+package import TurnpikeKit
+
+/// The plan of one exchange, which it fits to each target that the request may go to.
+///
+/// Everything was read before; fitting reads nothing more, so a fallback sends the same snapshot, cut for its own model.
+package final class PlannedHistory: RequestFitting {
+    /// A plan for one target.
+    package struct Fitted: Sendable {
+        package var plan: HistoryPlan
+        /// The final messages; `nil` where they are the request's own, byte for byte.
+        package var messages: [ByteBuffer]?
+        /// What the target's context leaves for the history, where that was worked out.
+        var budget: ContextBudget?
+    }
+
+    /// The request as it was planned, without what is added to it.
+    package let request: ChatRequest
+    let turn: IncomingTurn
+    let snapshot: HistorySnapshot
+    let rules: HistoryRules
+    let session: SessionKey
+    private let models: any TargetModels
+    /// The memory of what was read.
+    private let held: BufferReservation?
+    private let state = Mutex(State())
+
+    private struct State {
+        var latest: Fitted?
+        var counts: RequestTokens?
+    }
+
+    init(
+        _ request: ChatRequest, _ turn: IncomingTurn, _ snapshot: HistorySnapshot, in session: SessionKey,
+        rules: HistoryRules, models: any TargetModels, held: BufferReservation? = nil
+    ) {
+        self.request = request
+        self.turn = turn
+        self.snapshot = snapshot
+        self.session = session
+        self.rules = rules
+        self.models = models
+        self.held = held
+    }
+
+    /// How many bytes fitting may have to look at.
+    package var size: Int {
+        snapshot.stored.reduce(request.bytes.readableBytes) {
+            $0 + ($1.tokenEncoding == nil ? $1.body.readableBytes : 0)
+        }
+    }
+
+    /// The plan for the target that was asked for last: the one that the answer comes from.
+    package var latest: Fitted { state.withLock { $0.latest } ?? Fitted(plan: snapshot.plan) }
+
+    /// Fits the history to `target`, and remembers it as the latest.
+    ///
+    /// - Throws: `context_length_exceeded` where what the client itself sent is too long for the target's model.
+    package func fit(to target: RouteTarget) throws(GatewayError) -> Fitted {
+        let fitted = try fitted(to: target)
+        state.withLock { $0.latest = fitted }
+        return fitted
+    }
+
+    /// The targets whose models have room for what the client itself sent; never none.
+    ///
+    /// - Throws: the first one's `context_length_exceeded` where none has.
+    package func targets(among targets: [RouteTarget]) throws(GatewayError) -> [RouteTarget] {
+        var refusal: GatewayError?
+        var fitting: [RouteTarget] = []
+        for target in targets {
+            do {
+                _ = try fitted(to: target)
+                fitting.append(target)
+            } catch {
+                refusal = refusal ?? error
+            }
+        }
+        if fitting.isEmpty, let refusal { throw refusal }
+        return fitting
+    }
+
+    /// Fits the history to `target` for a report only: what the client sent may be too long then.
+    package func observe(_ target: RouteTarget) {
+        do {
+            _ = try fit(to: target)
+        } catch {
+            var plan = snapshot.plan
+            plan.reason = .tooLong
+            state.withLock { [plan] in $0.latest = Fitted(plan: plan) }
+        }
+    }
+
+    /// The meter of a target, and the tokens of the turn's new messages if they have been counted with it.
+    func counts(for target: RouteTarget) -> (meter: any TokenMeter, new: [Int]?) {
+        let meter = models.model(of: target).meter
+        let counted = state.withLock { $0.counts }
+        guard let counted, meter.encoding != nil, counted.encoding == meter.encoding else { return (meter, nil) }
+        return (meter, Array(counted.messages.suffix(snapshot.plan.newMessages.count)))
+    }
+
+    private func fitted(to target: RouteTarget) throws(GatewayError) -> Fitted {
+        let model = models.model(of: target)
+        if snapshot.stored.isEmpty, ContextBudget.surelyFits(request, turn, model) {
+            return Fitted(plan: snapshot.plan, messages: messages(from: 0, for: target.provider))
+        }
+        let budget = ContextBudget(model, request, fixed: counts(model.meter).total, rules)
+        let candidates = candidates(model.meter)
+        let required = required
+        let cut = HistoryCut(candidates, limits(budget, required: required))
+        let kept = required.map { candidates[$0...].reduce(0) { $0 + $1.tokens } } ?? 0
+        if let refusal = budget.refusal(with: kept) { throw refusal }
+        guard !candidates.isEmpty else {
+            return Fitted(plan: snapshot.plan, messages: messages(from: 0, for: target.provider), budget: budget)
+        }
+        return Fitted(
+            plan: plan(cut, budget), messages: messages(from: cut.start, for: target.provider), budget: budget)
+    }
+
+    private func limits(_ budget: ContextBudget, required: Int?) -> HistoryCut.Limits {
+        let tokens = max(0, budget.forHistory)
+        let isStable = rules.truncation == .stable
+        return HistoryCut.Limits(
+            tokens: tokens, lowTokens: rules.low(tokens), messages: isStable ? rules.maxMessages : nil,
+            lowMessages: rules.low(rules.maxMessages),
+            repeated: turn.messages.count - snapshot.plan.newMessages.count, unlisted: snapshot.plan.droppedCount,
+            contextStart: snapshot.contextStart, required: required)
+    }
+
+    /// Where the round begins that the request's first message goes on with.
+    private var required: Int? {
+        guard turn.messages.first?.role.answersCall == true else { return nil }
+        return snapshot.stored.indices.last { snapshot.mayBegin($0) }
+    }
+
+    private func candidates(_ meter: any TokenMeter) -> [HistoryCut.Candidate] {
+        snapshot.stored.indices.map { index in
+            let message = snapshot.stored[index]
+            var tokens = 0
+            if let body = snapshot.replayed[index] {
+                let isKnown = meter.encoding != nil && message.tokenEncoding == meter.encoding
+                tokens = (isKnown ? message.outline.tokens : nil) ?? meter.tokens(ofMessage: body)
+            }
+            return HistoryCut.Candidate(seq: message.seq, tokens: tokens, mayBegin: snapshot.mayBegin(index))
+        }
+    }
+
+    /// The tokens of what is sent in any case, counted once per encoding.
+    private func counts(_ meter: any TokenMeter) -> RequestTokens {
+        let known = state.withLock { $0.counts }
+        if let known, known.encoding != nil, known.encoding == meter.encoding { return known }
+        let counts = RequestTokens(request, turn, instructions: snapshot.instructions, meter)
+        state.withLock { $0.counts = counts }
+        return counts
+    }
+}
+
+// MARK: - What comes out
+
+extension PlannedHistory {
+    private func plan(_ cut: HistoryCut, _ budget: ContextBudget) -> HistoryPlan {
+        var plan = snapshot.plan
+        let sent = snapshot.stored[cut.start...]
+        plan.injected = sent.first.flatMap { first in sent.last.map { first.seq..<$0.seq + 1 } }
+        plan.injectedCount = snapshot.replayed[cut.start...].count { $0 != nil }
+        plan.droppedCount += snapshot.stored.count - plan.injectedCount
+        plan.isPartial = sent.indices.contains { snapshot.stored[$0].isPartial && snapshot.replayed[$0] != nil }
+        plan.tokens = cut.tokens
+        plan.budget = max(0, budget.forHistory)
+        if cut.moves { plan.contextStart = sent.first?.seq ?? plan.baseSeq }
+        if cut.start > 0 {
+            plan.reason = !cut.isByTokens ? .messageLimit : budget.isAssumed ? .assumedContext : .tokenBudget
+        } else if budget.isAssumed, plan.reason == .all {
+            plan.reason = .assumedContext
+        }
+        return plan
+    }
+
+    /// The final messages with the stored ones from `start` on; `nil` where the request's own are all there is.
+    private func messages(from start: Int, for provider: Provider) -> [ByteBuffer]? {
+        guard !snapshot.stored.isEmpty || !snapshot.instructions.isEmpty else { return nil }
+        let injected = snapshot.replayed[start...].compactMap(\.self).map { provider.reasoning.applied(to: $0) }
+        return turn.instructions + snapshot.instructions + injected + turn.messages.map(\.body)
+    }
+
+    package func edits(for target: RouteTarget) throws -> [JSONEdit] {
+        let edits = edits(try fit(to: target), for: target.provider)
+        // An earlier target may have got the key.
+        return request.object[PromptCacheKey.field] == nil && !target.provider.takesPromptCacheKey
+            ? edits + [.remove(PromptCacheKey.field)] : edits
+    }
+
+    /// What has to change in the request as it came.
+    package func edits(_ fitted: Fitted, for provider: Provider) -> [JSONEdit] {
+        var edits = fitted.messages.map { [ChatRequest.settingMessages($0)] } ?? []
+        if provider.takesPromptCacheKey, request.object[PromptCacheKey.field] == nil {
+            edits.append(.set(PromptCacheKey.field, JSONWriter.string(PromptCacheKey.value(for: session))))
+        }
+        return edits
+    }
+}
+
+/// The tokens of what a request sends in any case.
+struct RequestTokens: Sendable {
+    let encoding: Int?
+    /// Of each of the client's messages behind its instructions.
+    let messages: [Int]
+    let total: Int
+
+    init(_ request: ChatRequest, _ turn: IncomingTurn, instructions: [ByteBuffer], _ meter: any TokenMeter) {
+        encoding = meter.encoding
+        messages = turn.messages.map { meter.tokens(ofMessage: $0.body) }
+        let leading = (turn.instructions + instructions).reduce(0) { $0 + meter.tokens(ofMessage: $1) }
+        total = messages.reduce(leading + meter.tokens(besideMessagesOf: request), +)
+    }
+}

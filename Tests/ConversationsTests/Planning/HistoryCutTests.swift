@@ -1,0 +1,76 @@
+import Testing
+
+@testable import Conversations
+
+@Suite struct HistoryCutTests {
+    /// Turns of two messages each, of so many tokens a message.
+    private func candidates(_ turns: Int, tokens: Int = 10) -> [HistoryCut.Candidate] {
+        (0..<turns * 2).map { HistoryCut.Candidate(seq: Int64($0 + 1), tokens: tokens, mayBegin: $0 % 2 == 0) }
+    }
+
+    private func limits(_ tokens: Int, messages: Int? = nil, from start: Int64 = 0) -> HistoryCut.Limits {
+        HistoryCut.Limits(
+            tokens: tokens, lowTokens: tokens * 7 / 10, messages: messages, lowMessages: (messages ?? 0) * 7 / 10,
+            repeated: 0, unlisted: 0, contextStart: start, required: nil)
+    }
+
+    @Test func everythingThatFitsIsThere() {
+        let cut = HistoryCut(candidates(5), limits(100))
+        #expect(cut.start == 0 && cut.tokens == 100 && !cut.moves && !cut.isByTokens)
+    }
+
+    @Test func whatOutgrowsTheBudgetIsCutToTheLowWatermark() {
+        let cut = HistoryCut(candidates(6), limits(100))
+        #expect(cut.start == 6 && cut.tokens == 60 && cut.moves && cut.isByTokens)
+    }
+
+    @Test func theBeginningStaysWhereTheLastCutLeftIt() {
+        let cut = HistoryCut(candidates(7), limits(100, from: 7))
+        #expect(cut.start == 6 && cut.tokens == 80 && !cut.moves && cut.isByTokens)
+    }
+
+    @Test func whatWasCutForASmallModelComesBackForALargeOne() {
+        let cut = HistoryCut(candidates(7), limits(1_000, from: 7))
+        #expect(cut.start == 0 && !cut.moves)
+    }
+
+    @Test func aTurnIsNeverCutInTwo() {
+        var turns = candidates(4)
+        turns[3].mayBegin = false
+        turns[4].mayBegin = false
+        let cut = HistoryCut(turns, limits(70))
+        #expect(cut.start == 6 && cut.tokens == 20)
+    }
+
+    @Test func aTurnAboveTheWatermarkStaysWhileItFits() {
+        let cut = HistoryCut(candidates(3, tokens: 45), limits(100))
+        #expect(cut.start == 4 && cut.tokens == 90)
+        let none = HistoryCut(candidates(3, tokens: 51), limits(100))
+        #expect(none.start == 6 && none.tokens == 0 && none.moves)
+    }
+
+    @Test func aRunningRoundIsThereEvenIfItDoesNotFit() {
+        var limits = limits(30)
+        limits.required = 4
+        let cut = HistoryCut(candidates(3), limits)
+        #expect(cut.start == 4)
+        limits.tokens = 10
+        limits.lowTokens = 7
+        #expect(HistoryCut(candidates(3), limits).start == 4)
+    }
+
+    @Test func aStableLimitOnMessagesIsCutRarelyAndMuch() {
+        #expect(HistoryCut(candidates(5), limits(1_000, messages: 10)).start == 0)
+        let cut = HistoryCut(candidates(6), limits(1_000, messages: 10))
+        #expect(cut.start == 6 && cut.moves && !cut.isByTokens)
+        let later = HistoryCut(candidates(7), limits(1_000, messages: 10, from: 7))
+        #expect(later.start == 6 && !later.moves)
+        let again = HistoryCut(candidates(9), limits(1_000, messages: 10, from: 7))
+        #expect(again.start == 12 && again.moves)
+    }
+
+    @Test func aPositionBehindEverythingInjectsNothing() {
+        let cut = HistoryCut(candidates(2, tokens: 40), limits(100, from: 9))
+        #expect(cut.start == 4 && cut.tokens == 0)
+    }
+}

@@ -121,7 +121,7 @@ let package = Package(
             name: "TurnpikeCLI",
             dependencies: [
                 "TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", "PersistenceSQLite",
-                "PersistenceMariaDB", "Conversations", "Server", "Upstream", "EchoProvider", "ActivityPlugin",
+                "PersistenceMariaDB", "Tokens", "Conversations", "Server", "Upstream", "EchoProvider", "ActivityPlugin",
                 "AuthPlugin", "RetentionPlugin", "SessionPlugin", "ModelsPlugin", "CapturePlugin", "HistoryPlugin",
                 "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio,
                 nioHTTP1, nioPosix,

@@ -9,6 +9,7 @@ import PersistenceSQLite
 import Server
 import ServiceLifecycle
 import Synchronization
+import Tokens
 import TurnpikeKit
 import TurnpikeRuntime
 import UnixSignals
@@ -132,7 +133,7 @@ struct Composition {
         resources[UpstreamClientKey.self] = upstream
         let store = ConversationStore(database: database)
         resources[ConversationStoreKey.self] = store
-        resources[TargetModelsKey.self] = NoModels()
+        resources[TargetModelsKey.self] = CountedModels(counters: TokenCounters(ModelCatalogue()))
         resources[MetricRegistryKey.self] = metrics
         register(store, in: metrics)
         return WorldBuilder(

@@ -1,0 +1,39 @@
+import Conversations
+import NIOCore
+import OpenAIWire
+import Tokens
+import TurnpikeKit
+
+/// What the history learns about models: contexts from the catalogue, counts from the token counters.
+struct CountedModels: TargetModels {
+    let counters: TokenCounters
+
+    func model(of target: RouteTarget) -> TargetModel {
+        let name = target.model ?? ""
+        let facts = counters.catalogue.facts(for: name)
+        return TargetModel(
+            contextWindow: facts?.contextWindow, maxOutput: facts?.maxOutput,
+            meter: Meter(counter: counters.counter(for: name), images: facts?.images ?? .standard))
+    }
+
+    /// Counts with the margins: a budget has to allow for them.
+    private struct Meter: TokenMeter {
+        let counter: TokenCounter
+        let images: ImageRule
+
+        /// The encoding in the lowest bits, above them how images are counted: both decide what a message counts.
+        var encoding: Int? {
+            guard case .exact(let encoding) = counter.method else { return nil }
+            let text = encoding == .cl100k ? 1 : 2
+            switch images {
+            case .tiles(let base, let tile): return text | (base << 20 | tile) << 3
+            case .patches(let hundredths): return text | (1 << 44 | hundredths) << 3
+            }
+        }
+
+        func tokens(ofMessage message: ByteBuffer) -> Int { counter.count(message: message).atMost }
+        func tokens(besideMessagesOf request: ChatRequest) -> Int {
+            counter.countWithoutMessages(request).total.atMost
+        }
+    }
+}

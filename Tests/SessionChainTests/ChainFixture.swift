@@ -50,7 +50,8 @@ final class ChainFixture: Sendable {
         var links = made.compactMap { id, plugin in
             plugin.middleware.map { Chain.Link(id: id, middleware: $0, flag: id) }
         }
-        links.insert(Chain.Link(id: "models", middleware: FixedPlan(asksForUsage: asksForUsage, targets: targets)), at: 1)
+        links.insert(
+            Chain.Link(id: "models", middleware: FixedPlan(asksForUsage: asksForUsage, targets: targets)), at: 1)
         links.append(Chain.Link(id: "router", middleware: upstream))
         chain = Chain(links)
         flags = FlagsOff(names: off)

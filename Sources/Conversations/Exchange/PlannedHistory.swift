@@ -65,22 +65,26 @@ package final class PlannedHistory: RequestFitting {
         return fitted
     }
 
-    /// The targets whose models have room for what the client itself sent; never none.
+    /// Fits the history to the first of `targets` whose model has room for what the client itself sent.
     ///
+    /// - Returns: the targets that have room, and the plan for the first of them.
     /// - Throws: the first one's `context_length_exceeded` where none has.
-    package func targets(among targets: [RouteTarget]) throws(GatewayError) -> [RouteTarget] {
+    package func fit(among targets: [RouteTarget]) throws(GatewayError) -> (targets: [RouteTarget], first: Fitted) {
         var refusal: GatewayError?
-        var fitting: [RouteTarget] = []
+        var roomy: [RouteTarget] = []
+        var first: Fitted?
         for target in targets {
             do {
-                _ = try fitted(to: target)
-                fitting.append(target)
+                let fitted = try fitted(to: target)
+                first = first ?? fitted
+                roomy.append(target)
             } catch {
                 refusal = refusal ?? error
             }
         }
-        if fitting.isEmpty, let refusal { throw refusal }
-        return fitting
+        guard let first else { throw refusal ?? .internalError("a route plan without targets") }
+        state.withLock { $0.latest = first }
+        return (roomy, first)
     }
 
     /// Fits the history to `target` for a report only: what the client sent may be too long then.

@@ -91,12 +91,13 @@ extension HistoryMiddleware {
             return []
         }
         let all = route.targets
-        route.targets = try await BodyWork.run(on: history.size) { try history.targets(among: all) }
-        if route.targets.count < all.count { exchange[RoutePlanKey.self] = route }
-        let target = route.targets[0]
-        let fitted = try history.fit(to: target)
-        exchange[PlannedTurnKey.self] = PlannedTurn(history, fitted.plan, context, target: target)
-        return history.edits(fitted, for: target.provider)
+        let (targets, first) = try await BodyWork.run(on: history.size) { try history.fit(among: all) }
+        if targets.count < all.count {
+            route.targets = targets
+            exchange[RoutePlanKey.self] = route
+        }
+        exchange[PlannedTurnKey.self] = PlannedTurn(history, first.plan, context, target: targets[0])
+        return history.edits(first, for: targets[0].provider)
     }
 
     /// Works everything out for the first target and changes nothing.

@@ -3,6 +3,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from harness.database import MariaDB
 from harness.gateway import Demo, Gateway
 from harness.ports import free_port
 from harness.site import Site
@@ -20,12 +21,38 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+BOTH_DATABASES = ("sqlite", "mariadb")
+
+
+def pytest_generate_tests(metafunc):
+    """The tests of a module that says DATABASES = "both" run on each of them."""
+    if "database" in metafunc.fixturenames and getattr(metafunc.module, "DATABASES", None) == "both":
+        metafunc.parametrize("database", BOTH_DATABASES, scope="module", indirect=True)
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """The MariaDB server of the test run. Where there is none, the test fails."""
+    with MariaDB() as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
-def open_site(request, tmp_path_factory):
+def database(request):
+    """Makes an empty database and returns its address; None stands for SQLite in the site's own directory."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return lambda: None
+    return request.getfixturevalue("mariadb").create_database
+
+
+@pytest.fixture(scope="module")
+def open_site(request, tmp_path_factory, database):
     """Opens a site that the tests of a module share; keyword arguments are those of `Site`."""
     with ExitStack() as stack:
 
         def open_site(**settings):
+            if address := database():
+                settings.setdefault("database", address)
             site = Site(tmp_path_factory.mktemp("site"), **settings)
             logs = request.module.__dict__.setdefault("process_logs", [])
             logs.append(site.directory / "process.log")
@@ -58,10 +85,12 @@ def start_process(request, tmp_path_factory):
 
 
 @pytest.fixture
-def start_gateway(start_process, upstream):
+def start_gateway(start_process, upstream, database):
     """Starts `turnpike serve` before the scripted upstream; keyword arguments are settings of its configuration."""
 
     def start(**settings):
+        if address := database():
+            settings.setdefault("database", address)
         settings.setdefault("providers", {"scripted": {"base_url": upstream.url, "api_key": "sk-upstream"}})
         return start_process(Gateway, **settings)
 

@@ -7,6 +7,8 @@ from harness.ports import free_port
 from harness.site import CHAT, bare, fresh
 from harness.waiting import eventually, together
 
+DATABASES = "both"
+
 
 @pytest.fixture(scope="module")
 def site(open_site):

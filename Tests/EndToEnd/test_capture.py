@@ -10,6 +10,8 @@ from harness.events import chunks_of, is_done, text_of
 from harness.site import fresh
 from harness.waiting import eventually, together
 
+DATABASES = "both"
+
 FINISH = b'"finish_reason":"stop"'
 
 

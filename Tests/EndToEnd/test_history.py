@@ -8,6 +8,8 @@ from harness import chat
 from harness.answers import json_answer, sse_answer
 from harness.site import SESSIONS, answered, fresh, said
 
+DATABASES = "both"
+
 SYSTEM = {"role": "system", "content": "Be brief."}
 DEVELOPER = {"role": "developer", "name": "ops", "content": [{"type": "text", "text": "Be kind."}]}
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]

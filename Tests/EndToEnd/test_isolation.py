@@ -7,6 +7,8 @@ import pytest
 from harness.site import SESSIONS, error_of, fresh
 from harness.waiting import together
 
+DATABASES = "both"
+
 USERS = ("alice", "bob")
 
 

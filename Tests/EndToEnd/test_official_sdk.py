@@ -11,6 +11,8 @@ from openai import APIError, AsyncOpenAI, AuthenticationError, BadRequestError, 
 from harness import chat
 from harness.answers import error_answer, json_answer, sse_answer
 
+DATABASES = "both"
+
 SMOKE = Path(__file__).parent / "openai_smoke.py"
 KIT = Path(__file__).resolve().parents[3] / "shared/kit/openai_smoke.py"
 

@@ -9,6 +9,8 @@ from harness.client import Connection, request_bytes
 from harness.site import CHAT, SESSIONS, error_of, fresh, said
 from harness.waiting import together
 
+DATABASES = "both"
+
 OBJECT = {
     "source_channel": "whatsapp", "title": "A talk", "is_group": True, "group_name": "g", "participant_id": "p", "peer_agent_id": "q",
 }

@@ -21,11 +21,7 @@ import TurnpikeTesting
             }
             #expect(error?.failure == .unavailable)
             // Nobody waits for a server that is away.
-            let clock = ContinuousClock()
-            let took = await clock.measure {
-                for _ in 0..<200 { _ = try? await database.countNumbers() }
-            }
-            #expect(took < .seconds(2))
+            for _ in 0..<200 { await #expect(throws: DatabaseError.self) { _ = try await database.countNumbers() } }
             try server.start()
             try await eventually("reads go on") { try await database.countNumbers() == 5 }
             try await database.insertNumber(6)

@@ -1,0 +1,101 @@
+"""Two gateways on one MariaDB behind a balancer: what one has stored, the other sees at once."""
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from harness.balancer import Balancer
+from harness.client import exchange
+from harness.gateway import Gateway, run
+from harness.site import SESSIONS, Site, error_of, fresh
+from harness.waiting import together
+
+
+class Pair(Site):
+    """A site with two gateways; clients talk to a balancer before them."""
+
+    def start(self):
+        super().start()
+        self._stack = ExitStack()
+        (self.directory / "second").mkdir()
+        self.second = Gateway(self.directory / "second", self._providers, **self._settings)
+        self._stack.callback(self.second.stop)
+        self.balancer = self._stack.enter_context(Balancer([self.gateway.port, self.second.port]))
+
+    def __exit__(self, *arguments):
+        self._stack.close()
+        super().__exit__(*arguments)
+
+    @property
+    def port(self):
+        return self.balancer.port
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory, mariadb):
+    with Pair(tmp_path_factory.mktemp("pair"), database=mariadb.create_database()) as pair:
+        yield pair
+
+
+def test_both_processes_migrated_at_once_and_are_ready(pair):
+    for port in (pair.gateway.port, pair.second.port):
+        assert exchange(port, "GET", "/readyz").status == 200
+
+
+def test_alternating_turns_of_a_session_always_see_each_other(pair):
+    talk, texts = pair.conversation(), []
+    for number in range(20):
+        talk.say(f"turn {number}")
+        texts += [f"turn {number}", f"re: turn {number}"]
+        assert talk.texts == texts[-22:-1]
+    assert talk.stored_texts == texts
+
+
+def test_streamed_turns_alternate_too(pair):
+    talk = pair.conversation()
+    for number in range(8):
+        talk.say(f"turn {number}", stream=True)
+        assert len(talk.texts) == 2 * number + 1
+
+
+def test_many_sessions_at_once_lose_and_double_nothing(pair):
+    pair.key()
+
+    def hold(number):
+        talk = pair.conversation(fresh(f"many-{number}"))
+        for turn in range(6):
+            talk.say(f"{number}.{turn}")
+        return talk.stored_texts == [text for turn in range(6) for text in (f"{number}.{turn}", f"re: {number}.{turn}")]
+
+    assert all(together(hold, range(24)))
+
+
+def test_one_session_used_by_both_at_once_keeps_every_turn_whole(pair):
+    session, model = fresh("hot"), fresh("model")
+    pair.chat("begin", model, [("X-Session-ID", session)])
+    say = lambda number: pair.chat(f"n{number}", model, [("X-Session-ID", session), ("X-History-Mode", "append")])
+    assert [response.status for response in together(say, range(32))] == [200] * 32
+    texts = [message["content"] for message in pair.stored(session)]
+    assert len(texts) == 66
+    assert sorted(texts[::2]) == sorted(["begin", *(f"n{number}" for number in range(32))])
+    assert texts[1::2] == [f"re: {text}" for text in texts[::2]]
+
+
+def test_a_session_that_one_deletes_is_gone_for_the_other(pair):
+    talk = pair.conversation()
+    talk.say("x")
+    assert pair.call("DELETE", f"{SESSIONS}/{talk.session}").status in (200, 204)
+    for _ in range(2):
+        error_of(pair.call("GET", f"{SESSIONS}/{talk.session}"), 404, "session_not_found")
+
+
+def test_a_revoked_key_is_refused_by_both_within_two_seconds(pair):
+    config = ["--config", pair.gateway.config_path]
+    key = pair.gateway.create_key("carol", "phone")
+    ask = lambda: pair.call("GET", SESSIONS, headers=[("Authorization", f"Bearer {key}")], user=None).status
+    for _ in range(4):
+        assert ask() == 200
+    run("keys", "revoke", *config, "--user", "carol", "--name", "phone")
+    # Two seconds are the promise.
+    time.sleep(2)
+    assert [ask() for _ in range(4)] == [401] * 4

@@ -42,6 +42,7 @@ struct Composition {
         requests.register(in: metrics)
         ProcessMetrics.register(in: metrics)
         Self.register(readiness, in: metrics)
+        readiness.addReporter { [database] in Readiness.Report(MigrationService.part, problems: database.problems) }
     }
 
     /// Throws what is wrong with a configuration. Opens nothing and writes nothing.

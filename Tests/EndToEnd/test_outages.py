@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from harness.client import exchange
+from harness.database import MariaDB
 from harness.site import Site, error_of
 from harness.waiting import eventually
 
@@ -93,3 +94,52 @@ def test_a_key_that_another_process_revoked_in_an_outage_is_refused_when_it_ends
             execute(site, "UPDATE api_keys_gone SET revoked_us = 1", "UPDATE changes_gone SET generation = generation + 1")
             assert site.chat("x").status == 200
         assert eventually(lambda: site.chat("x"), lambda answer: answer.status == 401, timeout=2.5)
+
+
+@pytest.fixture
+def server():
+    """A MariaDB of the test's own, which it may kill."""
+    with MariaDB() as server:
+        yield server
+
+
+def test_it_starts_before_its_server_does_and_recovers_when_that_is_killed_and_comes_back(tmp_path, server):
+    address = server.create_database()
+    server.kill()
+    with Site(tmp_path, database=address, until="/healthz") as site:
+        waiting = eventually(lambda: ready(site.port), lambda answer: answer.json().get("reasons", {}) != {})
+        assert waiting.status == 503 and waiting.json()["reasons"]["database"] != "not tried yet"
+        server.start()
+        eventually(lambda: ready(site.port).status == 200, timeout=15)
+        conversation = site.conversation()
+        conversation.say("one")
+        stranger = site.key("stranger")
+
+        server.kill()
+        eventually(lambda: ready(site.port).status == 503)
+        assert site.chat("x").status == 200, "a key that is known needs no database"
+        refused = site.call("GET", "/v1/models", user="stranger")
+        error_of(refused, 503, "authentication_unavailable")
+        assert refused.header("Retry-After") and stranger
+        assert site.call("GET", "/v1/models", user=None).status == 401
+
+        server.start()
+        eventually(lambda: ready(site.port).status == 200, timeout=15)
+        eventually(lambda: site.call("GET", "/v1/activity", user="stranger").status == 200)
+        conversation.say("two")
+        assert conversation.texts == ["one", "re: one", "two"]
+
+
+@pytest.mark.timeout(120)
+def test_a_server_that_hangs_holds_nobody_up_who_needs_it_not(tmp_path, server):
+    with Site(tmp_path, database=server.create_database()) as site:
+        assert site.chat("x").status == 200
+        server.pause()
+        try:
+            eventually(lambda: ready(site.port).status == 503, timeout=30)
+            for _ in range(5):
+                assert site.chat("x", timeout=5).status == 200
+                assert exchange(site.port, "GET", "/healthz", timeout=2).status == 200
+        finally:
+            server.resume()
+        eventually(lambda: ready(site.port).status == 200, timeout=30)

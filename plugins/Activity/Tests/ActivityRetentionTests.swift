@@ -3,6 +3,7 @@ import Persistence
 import Synchronization
 import Testing
 import TurnpikeKit
+import TurnpikeTesting
 
 @testable import ActivityPlugin
 
@@ -37,6 +38,42 @@ import TurnpikeKit
         }
         #expect(left.count == 1 && left[0] > now.microseconds - Self.day * 10_000)
         #expect(steps.withLock { $0 } == 2)
+    }
+
+    @Test func dropsOldPartitionsOfAServerAndMakesNewOnes() async throws {
+        let bench = try await ActivityBench(on: .mariadb)
+        let now = Timestamp.now().microseconds
+        let week = 7 * Self.day
+        let old = (now / week - 20) * week
+        try await bench.database.write { connection in
+            try connection.execute(
+                SQL(raw: PartitionPlan.Change.make([old, old + week, now / week * week]).statement))
+            for created in [old - 1, old + 1, old + week + 1, now] {
+                try connection.execute(
+                    """
+                    INSERT INTO activity (created_us, activity_id, method, path, status, ending, streamed, \
+                    request_bytes, response_bytes, total_us, flags) \
+                    VALUES (\(created), \(UniqueID.generate()), 'GET', '/', 200, 'completed', 0, 0, 0, 0, '')
+                    """)
+            }
+        }
+        let chore = ActivityRetention(retention: .seconds(90 * 86_400)).chore()
+        await chore.run(on: bench.database, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) { rest in
+            guard rest == chore.pause else { throw CancellationError() }
+        }
+        let left = try await bench.database.read {
+            try $0.rows("SELECT created_us FROM activity ORDER BY created_us") { try $0.integer(0) }
+        }
+        #expect(left == [old + week + 1, now], "what shares a partition with newer rows stays")
+        let partitions = try await bench.database.read {
+            try $0.rows(
+                """
+                SELECT partition_description FROM information_schema.partitions \
+                WHERE table_schema = DATABASE() AND table_name = 'activity' ORDER BY partition_ordinal_position
+                """) { try $0.text(0) }
+        }
+        let ahead = (1...5).map { (number: Int64) in "\((now / week + number) * week)" }
+        #expect(partitions == ["\(now / week * week)"] + ahead + ["MAXVALUE"])
     }
 
     @Test func makesPartitionsAheadOfTheFirstRow() {

@@ -10,17 +10,12 @@ import TurnpikeKit
 package struct OpenAPIDocument: Sendable {
     /// The document's text.
     package let bytes: ByteBuffer
-    /// Routes that say nothing about themselves.
-    package let undescribed: [String]
-    /// What the document names, as `GET /path`.
-    package let described: [String]
 
     init(routes: [Route], plugins: [any Plugin]) {
         let endpoints =
             [Self.itself] + routes.compactMap(\.endpoint) + plugins.flatMap(\.endpoints)
-        undescribed = routes.filter { $0.endpoint == nil }.map { "\($0.method.rawValue) \($0.path)" }
-        described = endpoints.map { "\($0.method) \($0.path)" }
-        bytes = Self.document(endpoints, Self.schemas + plugins.flatMap(\.schemas))
+        let others = routes.filter { $0.endpoint == nil }.map { "\($0.method.rawValue) \($0.path)" }
+        bytes = Self.document(endpoints, Self.schemas + plugins.flatMap(\.schemas), undescribed: others)
     }
 
     /// The route that gives the document to anyone.
@@ -34,7 +29,10 @@ package struct OpenAPIDocument: Sendable {
         RouteDescription(
             "apiDocument", "This document.", answers: [RouteAnswer(200, "APIDocument", "OpenAPI 3.1.")]))
 
-    private static func document(_ endpoints: [DescribedEndpoint], _ schemas: [RouteSchema]) -> ByteBuffer {
+    /// - Parameter others: Routes that say nothing about themselves: the document names them, and cannot say more.
+    private static func document(
+        _ endpoints: [DescribedEndpoint], _ schemas: [RouteSchema], undescribed others: [String]
+    ) -> ByteBuffer {
         JSONWriter.object { json in
             json.member("openapi", "3.1.0")
             json.object("info") { info in
@@ -58,6 +56,9 @@ package struct OpenAPIDocument: Sendable {
                 components.object("securitySchemes") { schemes in
                     schemes.member("key", json: ByteBuffer(string: #"{"type":"http","scheme":"bearer"}"#))
                 }
+            }
+            if !others.isEmpty {
+                json.array("x-undescribed") { list in for route in others { list.element(route) } }
             }
         }
     }

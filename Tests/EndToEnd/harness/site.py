@@ -7,6 +7,7 @@ from urllib.parse import quote
 from harness import chat
 from harness.answers import Answer, json_answer, sse_answer
 from harness.client import Connection, exchange, request_bytes
+from harness.contract import Contract
 from harness.gateway import Gateway
 from harness.ports import free_port
 from harness.upstream import ScriptedUpstream
@@ -37,6 +38,7 @@ class Site:
         self._providers = {"scripted": scripted, **(providers or {})}
         self._settings.setdefault("default_provider", "scripted")
         self._lock, self._scripts, self._sent, self._keys = threading.Lock(), {}, {}, {}
+        self._contract = None
 
     def __enter__(self):
         self.upstream.__enter__()
@@ -97,8 +99,17 @@ class Site:
         return ("Authorization", f"Bearer {self.key(user)}")
 
     def call(self, method, target, body=b"", headers=(), user="alice", timeout=10):
-        """One request on a connection of its own; without a key if `user` is None."""
-        return exchange(self.port, method, target, self.headers(user, headers, body), body, timeout)
+        """One request on a connection of its own; without a key if `user` is None. The answer keeps to the API document."""
+        response = exchange(self.port, method, target, self.headers(user, headers, body), body, timeout)
+        self.contract.check(method, target, response)
+        return response
+
+    @property
+    def contract(self):
+        """What the gateway's API document promises."""
+        if self._contract is None:
+            self._contract = Contract.read(exchange(self.port, "GET", "/openapi.json").body)
+        return self._contract
 
     def headers(self, user="alice", headers=(), body=b""):
         """The headers of a request with `user`'s key, and a JSON body if there is one."""

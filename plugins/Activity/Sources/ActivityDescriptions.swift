@@ -35,7 +35,7 @@ enum ActivityDescriptions {
             "flags","capture_status"],"properties":{"id":{"type":"string"},"object":{"const":"activity"},
             "created":{"type":"integer"},"created_us":{"type":"integer"},"key_id":{"type":["string","null"]},
             "session_id":{"type":["string","null"]},"method":{"type":"string"},"path":{"type":"string"},
-            "endpoint":{"type":"string"},"requested_model":{"type":["string","null"]},
+            "endpoint":{"type":["string","null"]},"requested_model":{"type":["string","null"]},
             "provider":{"type":["string","null"]},"model":{"type":["string","null"]},"status":{"type":"integer"},
             "upstream_status":{"type":["integer","null"]},"ending":{"enum":[\(endings)]},
             "error_code":{"type":["string","null"]},"streamed":{"type":"boolean"},

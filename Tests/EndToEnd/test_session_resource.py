@@ -1,0 +1,311 @@
+"""The sessions resource in its own words: fields, lists, messages, search, feedback, export and import."""
+import json
+import time
+
+import pytest
+
+from harness import chat
+from harness.answers import json_answer, sse_answer
+from harness.site import SESSIONS, error_of, fresh, said
+from harness.waiting import together
+
+
+@pytest.fixture(scope="module")
+def site(open_site):
+    return open_site()
+
+
+@pytest.fixture
+def user():
+    """Somebody who has nothing yet."""
+    return fresh("user")
+
+
+def create(site, user, **fields):
+    response = site.send("POST", SESSIONS, fields, user=user)
+    assert response.status == 201, response.raw
+    return response.json()
+
+
+def get(site, user, target):
+    response = site.call("GET", target, user=user)
+    assert response.status == 200, response.raw
+    return response.json()
+
+
+def add(site, user, session, *messages):
+    response = site.send("POST", f"{SESSIONS}/{session}/messages", {"messages": list(messages)}, user=user)
+    assert response.status == 201, response.raw
+    return response.json()["data"]
+
+
+FIELDS = {
+    "session_name": "Plans", "model": "gpt-5", "provider": "openai", "max_history_messages": 7, "truncation": "stable", "history_mode": "append",
+    "system_prompt": "Be brief.", "metadata": {"a": [1, {"b": None}]}, "metadata_tags": ["x", "会話"], "rag_document_ids": ["d1"], "agent_id": "agent",
+    "source_channel": "feishu", "external_conv_id": "conv", "is_group": True, "group_name": "g", "participant_id": "p", "peer_agent_id": "q", "ttl": 3600,
+}
+
+
+def test_every_field_comes_back_as_it_was_given(site, user):
+    made = create(site, user, **FIELDS)
+    assert {key: made[key] for key in FIELDS} == FIELDS
+    assert made["session_id"] == made["id"] and made["title"] == made["name"] == "Plans"
+    assert made["is_active"] and made["message_count"] == 0 and made["deleted_at"] is None
+    assert abs(made["expires_at"] - time.time() - 3600) < 60
+    assert get(site, user, f"{SESSIONS}/{made['id']}") == made
+
+
+def test_a_session_without_fields_has_the_default_title(site, user):
+    made = site.call("POST", SESSIONS, user=user).json()
+    assert made["title"] == "New Conversation" and made["metadata"] == {} and made["metadata_tags"] == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_change_touches_what_it_names_and_null_clears(site, user, method):
+    made = create(site, user, **FIELDS)
+    target = f"{SESSIONS}/{made['id']}"
+    changed = site.send(method, target, {"title": "New", "system_prompt": None, "metadata_tags": None, "model": None}, user=user).json()
+    assert changed["title"] == "New" and changed["system_prompt"] is None and changed["metadata_tags"] == [] and changed["model"] is None
+    untouched = set(FIELDS) - {"session_name", "system_prompt", "metadata_tags", "model"}
+    assert {key: changed[key] for key in untouched} == {key: FIELDS[key] for key in untouched}
+    for wrong in ({"title": 7}, {"title": "x" * 201}, {"truncation": "never"}, {"ttl": 0}, {"metadata": []}, {"metadata_tags": [1]}):
+        error_of(site.send(method, target, wrong, user=user), 400)
+
+
+def test_a_deleted_session_can_be_restored_with_its_name_until_it_is_purged(site, user):
+    name = fresh("mine")
+    made = create(site, user, id=name)
+    add(site, user, name, said("kept"))
+    assert site.call("DELETE", f"{SESSIONS}/{name}", user=user).json()["deleted"]
+    error_of(site.call("GET", f"{SESSIONS}/{name}", user=user), 404, "session_not_found")
+    listed = get(site, user, f"{SESSIONS}?deleted=true")["data"]
+    assert [entry["id"] for entry in listed] == [made["id"]] and not listed[0]["is_active"]
+    restored = site.call("POST", f"{SESSIONS}/{made['id']}/restore", user=user).json()
+    assert restored["external_id"] == name and restored["is_active"] and restored["message_count"] == 1
+    assert get(site, user, f"{SESSIONS}/{name}")["id"] == made["id"] and get(site, user, SESSIONS)["total"] == 1
+    site.call("DELETE", f"{SESSIONS}/{name}", user=user)
+    other = create(site, user, id=name)
+    assert site.call("POST", f"{SESSIONS}/{made['id']}/restore", user=user).json()["external_id"] is None
+    assert get(site, user, f"{SESSIONS}/{name}")["id"] == other["id"]
+    site.call("DELETE", f"{SESSIONS}/{made['id']}?purge=true", user=user)
+    error_of(site.call("POST", f"{SESSIONS}/{made['id']}/restore", user=user), 404, "session_not_found")
+
+
+def test_a_list_is_newest_activity_first_in_pages_and_by_cursor(site, user):
+    ids = [create(site, user, title=f"Talk {n}", metadata_tags=["even"] if n % 2 == 0 else [], agent_id=f"a{n % 3}", source_channel="web")["id"] for n in range(7)]
+    add(site, user, ids[0], said("again"))
+    order = [ids[0], *reversed(ids[1:])]
+    assert [entry["id"] for entry in get(site, user, SESSIONS)["data"]] == order
+    pages = [get(site, user, f"{SESSIONS}?limit=3&offset={offset}") for offset in (0, 3, 6)]
+    assert [entry["id"] for page in pages for entry in page["data"]] == order
+    assert [page["total"] for page in pages] == [7] * 3 and [page["has_more"] for page in pages] == [True, True, False]
+    found, cursor = [], ""
+    while cursor is not None:
+        page = get(site, user, f"{SESSIONS}?limit=3" + (f"&cursor={cursor}" if cursor else ""))
+        found, cursor = found + [entry["id"] for entry in page["data"]], page["next_cursor"]
+    assert found == order
+    for query, count in (("tag=even", 4), ("agent_id=a1", 2), ("source_channel=web", 7), ("channel=slack", 0), ("title=tALK%204", 1), ("title=%25", 0), ("q=_", 0)):
+        page = get(site, user, f"{SESSIONS}?{query}&limit=2")
+        assert page["total"] == count and len(page["data"]) == min(2, count) and page["has_more"] == (count > 2), query
+    tagged = get(site, user, f"{SESSIONS}?tag=even&limit=2")
+    rest = get(site, user, f"{SESSIONS}?tag=even&limit=2&cursor={tagged['next_cursor']}")
+    assert [entry["id"] for entry in tagged["data"] + rest["data"]] == [ids[0], ids[6], ids[4], ids[2]]
+
+
+def test_group_sessions_are_listed_only_with_scope_all(site, user):
+    own, group = create(site, user), create(site, user, is_group=True, group_name="g")
+    assert [entry["id"] for entry in get(site, user, SESSIONS)["data"]] == [own["id"]] and get(site, user, SESSIONS)["total"] == 1
+    whole = get(site, user, f"{SESSIONS}?scope=all")
+    assert [entry["id"] for entry in whole["data"]] == [group["id"], own["id"]] and whole["total"] == 2
+    error_of(site.call("GET", f"{SESSIONS}?scope=everything", user=user), 400)
+
+
+def test_messages_are_appended_with_everything_beside_them(site, user):
+    session = create(site, user)["id"]
+    sent = {"role": "user", "content": [{"type": "text", "text": "hello"}], "x-own": {"n": 1.50}, "chapter": "one", "citations": ["https://a"], "metadata": {"k": 1}, "tokens": 3}
+    stored = site.send("POST", f"{SESSIONS}/{session}/messages", sent, user=user).json()
+    assert stored["message"] == {"role": "user", "content": sent["content"], "x-own": {"n": 1.5}}
+    assert {key: stored[key] for key in ("content", "chapter", "citations", "metadata", "tokens", "sequence", "status")} == {
+        "content": sent["content"], "chapter": "one", "citations": ["https://a"], "metadata": {"k": 1}, "tokens": 3, "sequence": 1, "status": "complete",
+    }
+    add(site, user, session, {"role": "assistant", "content": "hi", "model": "m"}, said("bye"))
+    assert [entry["role"] for entry in get(site, user, f"{SESSIONS}/{session}/messages?order=desc")["data"]] == ["user", "assistant", "user"]
+    assert [entry["id"] for entry in get(site, user, f"{SESSIONS}/{session}/messages?chapter=one")["data"]] == [1]
+    answer = get(site, user, f"{SESSIONS}/{session}/messages/2")
+    assert answer["model"] == "m" and answer["status"] == "imported"
+    assert get(site, user, f"{SESSIONS}/{session}")["message_count"] == 3
+    for wrong in ({"role": "critic", "content": "x"}, {"content": "x"}, {"role": "user", "content": 7}, {"role": "user"}, {"messages": []}, {"messages": [said("ok"), {"role": "x"}]}):
+        error_of(site.send("POST", f"{SESSIONS}/{session}/messages", wrong, user=user), 400)
+    assert get(site, user, f"{SESSIONS}/{session}")["message_count"] == 3, "a batch is stored whole or not at all"
+
+
+def test_appended_messages_are_part_of_the_next_chat(site, user):
+    session, model = create(site, user, system_prompt="Be brief.")["id"], fresh("model")
+    add(site, user, session, said("one"), {"role": "assistant", "content": "two", "citations": ["x"]})
+    assert site.chat("three", model, user=user, session_id=session).status == 200
+    assert site.sent(model)[0].json()["messages"] == [{"role": "system", "content": "Be brief."}, said("one"), {"role": "assistant", "content": "two"}, said("three")]
+
+
+def test_an_edit_and_a_message_move_updated_at_and_a_message_the_last_activity(site, user):
+    made = create(site, user)
+    time.sleep(1.1)  # the API's times are whole seconds
+    renamed = site.send("PATCH", f"{SESSIONS}/{made['id']}", {"title": "x"}, user=user).json()
+    assert renamed["updated_at"] > made["updated_at"] and renamed["last_message_at"] == made["last_message_at"]
+    add(site, user, made["id"], said("x"))
+    assert get(site, user, f"{SESSIONS}/{made['id']}")["last_message_at"] > made["last_message_at"]
+
+
+CITED = {"role": "assistant", "content": "see", "annotations": [{"type": "url_citation", "url_citation": {"url": "https://a"}}, {"type": "other"}]}
+
+
+def test_chapter_and_citations_of_a_chat_are_kept(site, user):
+    model, session = fresh("model"), create(site, user)["id"]
+    site.script(model, json_answer({**chat.completion("x"), "choices": [{"index": 0, "message": CITED, "finish_reason": "stop"}]}))
+    assert site.chat("one", model, user=user, session_id=session, chapter="intro").status == 200
+    assert "chapter" not in site.sent(model)[0].json()
+    streamed = fresh("model")
+    events = [event.replace(b'"choices"', b'"citations":["https://b"],"choices"', 1) for event in chat.text_events(["x", "y"])]
+    site.script(streamed, sse_answer(events))
+    assert site.chat("two", streamed, user=user, session_id=session, stream=True).status == 200
+    shown = get(site, user, f"{SESSIONS}/{session}/messages")["data"]
+    assert [entry["chapter"] for entry in shown] == ["intro", "intro", None, None]
+    assert shown[1]["citations"] == CITED["annotations"][:1] and shown[3]["citations"] == ["https://b"]
+    assert shown[1]["status"] == "complete" and shown[1]["model"]
+    assert [entry["id"] for entry in get(site, user, f"/api/v1/history?session_id={session}&chapter=intro")["messages"]] == [1, 2]
+
+
+def test_64_first_messages_with_one_conversation_make_one_session_with_a_title(site, user):
+    name, model = {"agent_id": "support", "external_conv_id": fresh("conv"), "source_channel": "discord"}, fresh("model")
+    site.key(user)
+    answers = together(lambda n: site.chat(f"please help me with {n}", model, user=user, session=name), range(64), workers=64)
+    (session,) = {answer.header("x-session-id") for answer in answers}
+    shown = get(site, user, f"{SESSIONS}/{session}")
+    assert shown["title"].startswith("please help me with ") and shown["message_count"] == 128
+    assert shown["model"] == model and shown["provider"] == "scripted"
+    assert get(site, user, SESSIONS)["total"] == 1
+
+
+SEARCHED = {
+    "会話": "昨日の会話を要約して", "straße": "Die STRASSE ist lang", "ΟΔΟΣ": "η οδος", "привет": "ПРИВЕТ, мир", "100%": "it is 100% sure", "under_score": "an under_score here",
+    "caf\u00e9": "un CAFE\u0301 noir", "शब्द": "एक शब्द यहाँ", "مرحبا": "قال مرحبا", "quote\"": "a quote\" inside", "back\\slash": "a back\\slash", "😀": "fun 😀 fun",
+}
+
+
+def test_search_finds_every_script_in_any_case_and_nothing_is_a_wildcard(site, user):
+    session = create(site, user)["id"]
+    add(site, user, session, *[said(text) for text in SEARCHED.values()])
+    for query, text in SEARCHED.items():
+        for asked in {query, query.upper(), query.lower()}:
+            found = site.send("POST", "/v1/chat/search", {"query": asked}, user=user).json()
+            assert [hit["snippet"] for hit in found["data"]] == [text], (asked, found)
+    for wildcard in ("%", "_", "*", "c.f"):
+        hits = site.send("POST", "/v1/chat/search", {"query": wildcard}, user=user).json()["data"]
+        assert all(wildcard in hit["snippet"] for hit in hits), wildcard
+
+
+def test_search_walks_newest_first_over_titles_and_messages_and_goes_on_with_its_cursor(site, user):
+    first, second = create(site, user, title="A needle in the title")["id"], create(site, user)["id"]
+    add(site, user, first, said("needle one"), said("nothing"), said("needle two"))
+    add(site, user, second, *[said(f"needle {n}") for n in range(5)])
+    expected = [(second, n) for n in range(5, 0, -1)] + [(first, None), (first, 3), (first, 1)]
+    for limit in (1, 2, 3, 100):
+        found, cursor = [], None
+        while True:
+            page = site.send("POST", "/v1/chat/search", {"query": "NEEDLE", "limit": limit, "cursor": cursor}, user=user).json()
+            found, cursor = found + [(hit["session_id"], hit["message_id"]) for hit in page["data"]], page["next_cursor"]
+            if cursor is None:
+                break
+        assert found == expected, limit
+    site.call("DELETE", f"{SESSIONS}/{second}", user=user)
+    assert {hit["session_id"] for hit in get(site, user, "/chat/search?q=needle")["data"]} == {first}
+    for wrong in ({}, {"query": ""}, {"query": "x" * 2000}, {"query": "x", "cursor": "1"}, {"query": "x", "limit": 0}):
+        error_of(site.send("POST", "/v1/chat/search", wrong, user=user), 400)
+
+
+def test_feedback_is_given_replaced_summed_and_taken_back(site, user):
+    session = create(site, user)["id"]
+    add(site, user, session, said("one"), said("two"))
+    target = f"{SESSIONS}/{session}/messages/1/feedback"
+    assert site.send("POST", target, {"thumb": "down", "score": 1, "comment": "no"}, user=user).json()["thumb"] == "down"
+    assert site.send("PUT", target, {"thumb": "up", "score": 4.5}, user=user).json()["comment"] is None
+    assert site.send("POST", f"{SESSIONS}/{session}/feedback", {"score": 2}, user=user).json()["message_id"] is None
+    sums = get(site, user, "/v1/chat/feedback/stats")
+    assert (sums["count"], sums["thumbs_up"], sums["thumbs_down"], sums["scores"], sums["average_score"]) == (2, 1, 0, 2, 3.25)
+    assert get(site, user, "/v1/chat/stats")["feedback"] == sums and get(site, user, f"{SESSIONS}/{session}/feedback/all")["total"] == 2
+    error_of(site.send("POST", f"{SESSIONS}/{session}/messages/9/feedback", {"thumb": "up"}, user=user), 404, "message_not_found")
+    for wrong in ({}, {"thumb": "sideways"}, {"score": "5"}, {"comment": "x" * 10_001}):
+        error_of(site.send("POST", target, wrong, user=user), 400)
+    assert site.call("DELETE", target, user=user).status == 204
+    error_of(site.call("GET", target, user=user), 404, "feedback_not_found")
+
+
+def test_an_export_can_be_imported_and_exported_again_unchanged(site, user):
+    session = create(site, user, **FIELDS)["id"]
+    add(site, user, session, {**said("one"), "chapter": "c", "citations": ["x"], "metadata": {"k": 1}}, {"role": "assistant", "content": None, "tool_calls": [{"id": "t"}]}, {"role": "tool", "tool_call_id": "t", "content": "r"})
+    create(site, user, title="Empty")
+    export = get(site, user, "/v1/chat/export")
+    assert [entry["title"] for entry in export["sessions"]] == ["Empty", "Plans"]
+    receiver = fresh("receiver")
+    imported = site.send("POST", "/v1/chat/import", export, user=receiver)
+    assert imported.status == 201 and imported.json()["sessions"] == 2 and imported.json()["messages"] == 3
+    again = get(site, receiver, "/v1/chat/export")
+    made_anew = {"id", "session_id", "external_conv_id", "created_at", "updated_at", "last_message_at", "expires_at", "turn_id", "prompt_tokens", "completion_tokens"}
+    assert {entry["title"]: stripped(entry, made_anew) for entry in again["sessions"]} == {entry["title"]: stripped(entry, made_anew) for entry in export["sessions"]}
+    single = get(site, user, f"{SESSIONS}/{session}/export")
+    assert len(single["sessions"]) == 1 and len(single["sessions"][0]["messages"]) == 3
+    text = site.call("GET", f"{SESSIONS}/{session}/export?format=markdown", user=user).body.decode()
+    assert text.startswith("# Plans\n") and "## system" in text and "## user" in text and "one" in text
+    for wrong in ({}, {"sessions": [1]}, {"sessions": [{"messages": [{"role": "x"}]}]}, {"sessions": {}}):
+        error_of(site.send("POST", "/v1/chat/import", wrong, user=receiver), 400)
+    assert get(site, receiver, SESSIONS + "?scope=all")["total"] == 2
+
+
+def stripped(value, names):
+    """A JSON value without some members, at any depth."""
+    if isinstance(value, dict):
+        return {key: stripped(entry, names) for key, entry in value.items() if key not in names}
+    return [stripped(entry, names) for entry in value] if isinstance(value, list) else value
+
+
+def test_a_long_export_is_streamed(site, user):
+    session = create(site, user)["id"]
+    for _ in range(4):
+        add(site, user, session, *[said("x" * 1_000) for _ in range(500)])
+    export = site.call("GET", "/v1/chat/export", user=user, timeout=60)
+    assert export.header("transfer-encoding") == "chunked" and len(json.loads(export.body)["sessions"][0]["messages"]) == 2_000
+
+
+def test_expired_sessions_are_gone_and_their_names_free(site, user):
+    name = fresh("short")
+    made = create(site, user, id=name, ttl=1)
+    add(site, user, name, said("needle"))
+    kept = create(site, user)
+    time.sleep(1.5)
+    for target in (f"{SESSIONS}/{name}", f"{SESSIONS}/{made['id']}", f"/api/v1/history?session_id={made['id']}", f"/api/v1/sessions/{made['id']}/messages"):
+        error_of(site.call("GET", target, user=user), 404, "session_not_found")
+    error_of(site.chat("x", user=user, session_id=name), 404, "session_not_found")
+    assert get(site, user, "/v1/chat/search?query=needle")["data"] == []
+    listed = get(site, user, SESSIONS)
+    assert [entry["id"] for entry in listed["data"]] == [kept["id"]] and listed["total"] == 1
+    assert create(site, user, id=name)["id"] != made["id"]
+
+
+def test_limits_on_sessions_and_messages_have_clear_errors(open_site):
+    limits = {"max_per_user": 2, "max_messages_per_session": 4, "users": {"erin": {"max_per_user": 1, "ttl": "1h", "max_messages_per_user": 3}}}
+    site = open_site(plugins={"session": {**limits, "title": "first_message"}})
+    site.key("alice")
+    answers = together(lambda n: site.send("POST", SESSIONS, {"id": f"s{n}"}), range(16), workers=16)
+    assert sorted(answer.status for answer in answers) == [201] * 2 + [403] * 14
+    error_of(site.chat("x", headers=[("X-Session-ID", "another")]), 403, "session_limit_reached")
+    name = next(entry["external_id"] for entry in get(site, "alice", SESSIONS)["data"])
+    for text in ("the first words of it", "two"):
+        assert site.chat(text, session_id=name).status == 200
+    error_of(site.chat("three", session_id=name), 403, "message_limit_reached")
+    error_of(site.send("POST", f"{SESSIONS}/{name}/messages", said("x")), 403, "message_limit_reached")
+    assert get(site, "alice", f"{SESSIONS}/{name}")["title"] == "the first words of it"
+    site.call("DELETE", f"{SESSIONS}/{name}")
+    assert site.send("POST", SESSIONS, {}).status == 201
+    made = create(site, "erin")
+    assert made["ttl"] == 3600 and site.send("POST", SESSIONS, {}, user="erin").status == 403
+    add(site, "erin", made["id"], said("1"), said("2"), said("3"))
+    error_of(site.send("POST", f"{SESSIONS}/{made['id']}/messages", said("4"), user="erin"), 403, "message_limit_reached")

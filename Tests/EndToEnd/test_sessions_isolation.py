@@ -1,0 +1,127 @@
+"""Two users who use the same ids see nothing of each other on any route, in any dialect."""
+import json
+import re
+
+import pytest
+
+from harness.site import SESSIONS, error_of, fresh
+
+SECRET = "the canary sings in cage nine"
+BODIES = {
+    "SessionFields": {"title": "mine now"}, "FeedbackFields": {"thumb": "up"}, "NewMessage": {"role": "user", "content": "x"},
+    "NewMessages": {"messages": [{"role": "user", "content": "x"}]}, "MessageOrMessages": {"role": "user", "content": "x"},
+}
+
+
+@pytest.fixture(scope="module")
+def site(open_site):
+    return open_site()
+
+
+def in_both_forms(session):
+    """An id of the server's as it is printed, and as a UUID."""
+    digits = session.rpartition("_")[2]
+    return session, "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def session_of(site, user, name):
+    """A session under a name that both users take, with a message, feedback and a deletion to be undone."""
+    session = site.send("POST", SESSIONS, {"id": name, "title": f"{user}: {SECRET}", "metadata_tags": ["shared"]}, user=user).json()["id"]
+    for text in (f"{user}: {SECRET}", "and more"):
+        assert site.send("POST", f"{SESSIONS}/{name}/messages", {"role": "user", "content": text, "chapter": "one"}, user=user).status == 201
+    for place in ("", "/messages/1"):
+        assert site.send("POST", f"{SESSIONS}/{name}{place}/feedback", {"thumb": "down", "comment": SECRET}, user=user).status == 201
+    return session
+
+
+def routes_of_one_session(site):
+    """Every documented operation on a session that the path or the query names."""
+    for path, item in site.contract.document["paths"].items():
+        for method, operation in item.items():
+            names_session = any(p["name"] == "session_id" for p in operation["parameters"]) or re.search(r"sessions/\{id\}", path)
+            if names_session:
+                schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+                yield method.upper(), path, schema.rpartition("/")[2]
+
+
+def call(site, method, path, schema, name, user):
+    """The operation on the session of that name."""
+    target = path.replace("{id}", name).replace("{message_id}", "1")
+    target = re.sub(r"\{\w+\}", "1", target)
+    if "{id}" not in path:
+        target += f"?session_id={name}"
+    body = json.dumps(BODIES.get(schema, {})).encode() if schema else b""
+    return site.call(method, target, body, user=user)
+
+
+def snapshot(site, user, session):
+    """Everything that a user has, as the export and the sums show it."""
+    export = site.call("GET", "/v1/chat/export", user=user).json()
+    own = [entry for entry in export["sessions"] if entry["id"] == session]
+    return own, site.call("GET", "/v1/chat/stats", user=user).json(), site.call("GET", f"{SESSIONS}/{session}/feedback/all", user=user).json()
+
+
+def test_another_users_session_is_404_on_every_route_and_stays_as_it_was(site):
+    alice = session_of(site, "alice", fresh("alice-only"))
+    site.key("bob")
+    before = snapshot(site, "alice", alice)
+    routes = list(routes_of_one_session(site))
+    assert len(routes) > 50, routes
+    for method, path, schema in routes:
+        for name in in_both_forms(alice):
+            response = call(site, method, path, schema, name, "bob")
+            assert response.status == 404, (method, path, response.raw)
+            assert SECRET.encode() not in response.raw
+            unknown = call(site, method, path, schema, "sess_" + "0" * 32, "bob")
+            shown = {k: v for k, v in response.json()["error"].items() if k != "request_id"}
+            assert shown == {k: v for k, v in unknown.json()["error"].items() if k != "request_id"}, (method, path)
+    assert snapshot(site, "alice", alice) == before
+
+
+def test_the_same_name_of_two_users_is_two_sessions_on_every_route(site):
+    name = fresh("both")
+    ids = {user: session_of(site, user, name) for user in ("alice", "bob")}
+    assert ids["alice"] != ids["bob"]
+    for user, other in (("alice", "bob"), ("bob", "alice")):
+        for method, path, schema in routes_of_one_session(site):
+            if method == "GET":
+                response = call(site, method, path, schema, name, user)
+                assert response.status == 200, (method, path, response.raw)
+                assert f"{other}: {SECRET}".encode() not in response.raw, (method, path)
+    # What one of them changes or removes stays with the other.
+    before = snapshot(site, "bob", ids["bob"])
+    site.send("PATCH", f"{SESSIONS}/{name}", {"title": "changed"})
+    site.send("POST", f"{SESSIONS}/{name}/messages", {"role": "user", "content": "new"})
+    site.call("DELETE", f"{SESSIONS}/{name}/messages/1/feedback")
+    site.call("DELETE", f"/api/v1/sessions/{name}")
+    assert snapshot(site, "bob", ids["bob"]) == before
+
+
+def test_lists_search_export_and_sums_show_only_ones_own(site):
+    session_of(site, "carol", fresh("carol"))
+    site.key("dave")
+    stats = site.call("GET", "/v1/chat/stats", user="dave").json()
+    assert stats["sessions"] == stats["messages"] == stats["feedback"]["count"] == 0
+    for target in (
+        f"{SESSIONS}?scope=all", f"{SESSIONS}?tag=shared", f"{SESSIONS}?title=canary", f"{SESSIONS}?deleted=true", "/chat/sessions",
+        "/api/v1/chat/sessions", "/api/v1/sessions/", "/v1/chat/search?query=canary", "/v1/chat/export", "/v1/chat/export?format=markdown",
+        "/v1/chat/feedback/stats", "/v1/chat/stats",
+    ):
+        response = site.call("GET", target, user="dave")
+        assert response.status == 200 and b"carol" not in response.raw and SECRET.encode() not in response.raw, target
+    for target in (SESSIONS, f"{SESSIONS}?tag=shared"):
+        assert site.call("GET", target, user="dave").json()["total"] == 0
+
+
+def test_erasing_everything_of_a_user_leaves_the_others_alone(site):
+    name = fresh("erased")
+    ids = {user: session_of(site, user, name) for user in ("erin", "frank")}
+    site.call("DELETE", f"{SESSIONS}/{session_of(site, 'erin', fresh('deleted'))}", user="erin")
+    before = snapshot(site, "frank", ids["frank"])
+    error_of(site.call("DELETE", SESSIONS, user="erin"), 400, "missing_required_parameter")
+    assert site.call("DELETE", f"{SESSIONS}?confirm=erase", user="erin").json()["sessions"] == 2
+    assert site.call("GET", f"{SESSIONS}?deleted=true", user="erin").json()["total"] == 0
+    assert site.call("GET", "/v1/chat/stats", user="erin").json()["feedback"]["count"] == 0
+    error_of(site.call("GET", f"{SESSIONS}/{ids['erin']}", user="erin"), 404, "session_not_found")
+    error_of(site.call("POST", f"{SESSIONS}/{ids['erin']}/restore", user="erin"), 404, "session_not_found")
+    assert snapshot(site, "frank", ids["frank"]) == before

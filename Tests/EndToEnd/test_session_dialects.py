@@ -8,6 +8,8 @@ from harness.site import SESSIONS, error_of, fresh, said
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
+DATABASES = "both"
+
 
 @pytest.fixture(scope="module")
 def site(open_site):

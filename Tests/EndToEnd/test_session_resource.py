@@ -9,6 +9,8 @@ from harness.answers import json_answer, sse_answer
 from harness.site import SESSIONS, error_of, fresh, said
 from harness.waiting import together
 
+DATABASES = "both"
+
 
 @pytest.fixture(scope="module")
 def site(open_site):

@@ -12,6 +12,8 @@ BODIES = {
     "NewMessages": {"messages": [{"role": "user", "content": "x"}]}, "MessageOrMessages": {"role": "user", "content": "x"},
 }
 
+DATABASES = "both"
+
 
 @pytest.fixture(scope="module")
 def site(open_site):

@@ -128,6 +128,14 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        // What scripts/bench-store runs.
+        .executableTarget(
+            name: "StoreBench",
+            dependencies: [
+                "Conversations", "Persistence", "PersistenceSQLite", "PersistenceMariaDB", arguments, logging, nio,
+            ],
+            swiftSettings: settings),
+
         tests(
             "ServerTests",
             ["Server", "TurnpikeKit", "OpenAIWire", nio, nioPosix, nioHTTP1, nioEmbedded, nioSSL, logging, lifecycle]),

@@ -74,15 +74,29 @@ public struct ConversationReader {
         guard limit > 0 else { return [] }
         var messages: [BlobStore.Detached] = []
         var whole = 0
-        try connection.forEach(ConversationSQL.messages(key, in: start..<Int64.max, .newestFirst)) { row in
-            let found = try detached(row)
-            if let last = messages.last, last.message.outline.turnID != found.message.outline.turnID {
-                whole = messages.count
-                if whole >= limit { return .stop }
+        var end = Int64.max
+        // What a server has begun to send must be received, so no query asks for more than will be needed; only a newest
+        // turn that is longer than the limit needs a second one.
+        var rows = min(limit, 1 << 20) + 1
+        var isComplete = false
+        while !isComplete {
+            var found = 0
+            try connection.forEach(ConversationSQL.messages(key, in: start..<end, .newestFirst, limit: rows)) { row in
+                let message = try detached(row)
+                found += 1
+                end = message.message.seq
+                if let last = messages.last, last.message.outline.turnID != message.message.outline.turnID {
+                    whole = messages.count
+                    isComplete = whole >= limit
+                    if isComplete { return .stop }
+                }
+                messages.append(message)
+                // Beyond the limit only the newest turn goes on.
+                isComplete = whole > 0 && messages.count > limit
+                return isComplete ? .stop : .next
             }
-            messages.append(found)
-            // Beyond the limit only the newest turn goes on.
-            return whole > 0 && messages.count > limit ? .stop : .next
+            isComplete = isComplete || found < rows
+            rows = min(max(rows, 32) * 2, 512)
         }
         if whole > 0, messages.count > limit { messages.removeSubrange(whole...) }
         return try attached(messages.reversed(), of: key)

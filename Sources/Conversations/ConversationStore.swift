@@ -18,11 +18,16 @@ public final class ConversationStore: Sendable {
     private let turns: TransactionLane<TurnDraft, AppendOutcome>
     private let creations: TransactionLane<SessionDraft, SessionCreation.Outcome>
 
-    /// - Parameter now: The clock of the rows' times.
-    public init(database: any Database, now: @escaping @Sendable () -> Timestamp = Timestamp.now) {
+    /// - Parameters:
+    ///   - limits: Of the transactions in which turns are stored.
+    ///   - now: The clock of the rows' times.
+    public init(
+        database: any Database, limits: LaneLimits = LaneLimits(),
+        now: @escaping @Sendable () -> Timestamp = Timestamp.now
+    ) {
         self.database = database
         self.now = now
-        turns = TransactionLane("turns", on: database) { try TurnBatch.append($1, $0, at: now()) }
+        turns = TransactionLane("turns", on: database, limits: limits) { try TurnBatch.append($1, $0, at: now()) }
         creations = TransactionLane("sessions", on: database) {
             try SessionCreation.findOrCreate($1, $0, at: now())
         }

@@ -28,11 +28,12 @@ extension ConversationSQL {
         """
     }
 
-    static func messages(_ key: SessionKey, in seqs: Range<Int64>, _ order: MessageOrder) -> SQL {
-        """
-        SELECT \(raw: message) \(sql: ofSession(key)) AND seq >= \(seqs.lowerBound) AND seq < \(seqs.upperBound) \
-        AND superseded_by_seq IS NULL ORDER BY seq \(raw: order.sql)
-        """
+    static func messages(_ key: SessionKey, in seqs: Range<Int64>, _ order: MessageOrder, limit: Int? = nil) -> SQL {
+        let sql: SQL = """
+            SELECT \(raw: message) \(sql: ofSession(key)) AND seq >= \(seqs.lowerBound) AND seq < \(seqs.upperBound) \
+            AND superseded_by_seq IS NULL ORDER BY seq \(raw: order.sql)
+            """
+        return limit.map { sql + " LIMIT \($0)" } ?? sql
     }
 
     static func messages(_ key: SessionKey, seqs: [Int64]) -> SQL {

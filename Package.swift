@@ -84,7 +84,9 @@ let package = Package(
 
         // What a plugin author needs.
         module("TurnpikeKit", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging, lifecycle]),
-        module("Conversations", ["TurnpikeKit", "Persistence", "OpenAIWire", nio, nioHTTP1, logging, crypto]),
+        module(
+            "Conversations",
+            ["TurnpikeKit", "Persistence", "OpenAIWire", "Journal", deque, nio, nioHTTP1, logging, crypto]),
 
         // I/O.
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),

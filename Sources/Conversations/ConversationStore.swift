@@ -3,31 +3,53 @@ package import TurnpikeKit
 
 /// The conversations of all users: sessions, turns, messages.
 ///
-/// What is written is committed when the call returns, and every read that begins afterwards sees it, on any process.
-/// Turns and new sessions go through batched lanes: what many exchanges do at once is one transaction per shard.
+/// What is written is committed when the call returns, or in the spool (`AppendOutcome.spooled`), and every read that
+/// begins afterwards sees it: on any process if it is committed, on this one if it is spooled. Turns and new sessions go
+/// through batched lanes: what many exchanges do at once is one transaction per shard. Its lanes end with the database.
 ///
-/// Room for a turn is not reserved here: the spool, which takes turns while the database does not answer, will reserve
-/// space before an exchange goes upstream and stand between `append` and its callers; turn ids make a turn that was
-/// spooled and committed one. Its lanes end with the database.
+/// It may be given a spool and a cache. Then a commit that does not answer in time leaves the turn in the spool, and
+/// sessions that this process knows can be read while the database does not answer.
 public final class ConversationStore: Sendable {
     /// The tables, for the migrator.
     public static var migrations: [Migration] { ConversationMigrations.all + SessionMigrations.all }
 
     let database: any Database
     let now: @Sendable () -> Timestamp
-    private let turns: TransactionLane<TurnDraft, AppendOutcome>
+    let turns: TransactionLane<TurnDraft, AppendOutcome>
     private let creations: TransactionLane<SessionDraft, SessionCreation.Outcome>
+    let cache: SessionCache
+    /// Nil: a turn is committed, or it is not stored.
+    let durability: Durability?
 
+    /// A store without spool and cache.
+    ///
     /// - Parameters:
     ///   - limits: Of the transactions in which turns are stored.
     ///   - now: The clock of the rows' times.
-    public init(
+    public convenience init(
         database: any Database, limits: LaneLimits = LaneLimits(),
+        now: @escaping @Sendable () -> Timestamp = Timestamp.now
+    ) {
+        self.init(database: database, durability: nil, cacheLimit: 0, limits: limits, now: now)
+    }
+
+    /// - Parameters:
+    ///   - durability: The spool and its deadlines.
+    ///   - cacheLimit: How many bytes of sessions are kept in memory.
+    package init(
+        database: any Database, durability: Durability?, cacheLimit: Int, limits: LaneLimits = LaneLimits(),
         now: @escaping @Sendable () -> Timestamp = Timestamp.now
     ) {
         self.database = database
         self.now = now
-        turns = TransactionLane("turns", on: database, limits: limits) { try TurnBatch.append($1, $0, at: now()) }
+        self.durability = durability
+        cache = SessionCache(limit: cacheLimit)
+        turns = TransactionLane("turns", on: database, limits: limits) { connection, turns in
+            CrashPoint.afterBegin.pass()
+            let outcomes = try TurnBatch.append(turns, connection, at: now())
+            CrashPoint.beforeCommit.pass()
+            return outcomes
+        }
         creations = TransactionLane("sessions", on: database) {
             try SessionCreation.findOrCreate($1, $0, at: now())
         }
@@ -56,22 +78,6 @@ public final class ConversationStore: Sendable {
         }
     }
 
-    /// A session of `owner`; nil if there is none, if it is deleted, or if it is somebody else's.
-    public func session(_ reference: SessionReference, of owner: UniqueID) async throws -> Session? {
-        try await read { try $0.session(reference, of: owner) }
-    }
-
-    // MARK: Appending
-
-    /// Stores a turn; returns after the commit.
-    ///
-    /// A failed call may be repeated with the same draft: what an earlier attempt stored is found by the turn's id.
-    /// - Throws: `DatabaseError`; `ConversationError.invalid` for a turn without messages or with a value too long.
-    public func append(_ turn: TurnDraft) async throws -> AppendOutcome {
-        try turn.validate()
-        return try await turns.write(turn)
-    }
-
     // MARK: Sessions
 
     /// Makes a session.
@@ -86,14 +92,20 @@ public final class ConversationStore: Sendable {
     public func findOrCreate(_ draft: SessionDraft) async throws -> FoundSession {
         try draft.validate()
         if draft.externalID != nil || draft.conversation != nil {
-            if let session = try await read({ try $0.session(named: draft) }) {
-                return FoundSession(session, for: draft)
-            }
+            if let session = try await session(named: draft) { return FoundSession(session, for: draft) }
         }
-        switch try await creations.write(draft) {
+        let answer = FirstAnswer<SessionCreation.Outcome>()
+        try enqueue(draft, answer)
+        await answer.arrival.wait()
+        switch try answer.take() {
         case .done(let session): return session
         case .tooMany(let limit): throw ConversationError.tooManySessions(limit: limit)
         }
+    }
+
+    private func enqueue(_ draft: SessionDraft, _ answer: FirstAnswer<SessionCreation.Outcome>) throws {
+        try creations.enqueue(draft) { answer.give($0) }
+        addDeadline(answer)
     }
 
     /// Changes what the API may change.
@@ -106,7 +118,8 @@ public final class ConversationStore: Sendable {
         _ key: SessionKey, system: SystemChange = .keep,
         _ change: @escaping @Sendable (inout SessionSettings) throws -> Void
     ) async throws -> Session? {
-        try await database.write { [now] connection in
+        defer { cache.drop(key) }
+        return try await database.write { [now] connection in
             let time = now()
             let lock = ConversationSQL.lock([key], connection.dialect)
             let found = try connection.first(lock, SessionRow.session)
@@ -126,17 +139,23 @@ public final class ConversationStore: Sendable {
     /// Moves the beginning of the history that is sent upstream, unless another exchange has moved it meanwhile.
     public func moveContextStart(_ key: SessionKey, from old: Int64, to seq: Int64) async throws {
         guard seq != old else { return }
+        defer { cache.drop(key) }
         try await database.write { _ = try $0.execute(ConversationSQL.moveContextStart(key, to: seq, from: old)) }
     }
 
-    /// Deletes a session: it is gone for chats and lists, its external ids are free, its rows stay until `purge`.
+    /// Deletes a session: it is gone for chats and lists, its external ids are free, its rows stay until `purge`. What
+    /// waits of it in the spool is erased.
     public func delete(_ key: SessionKey) async throws -> DeletionOutcome {
-        try await database.write { [now] in try SessionRemoval.delete(key, $0, at: now()) }
+        let outcome = try await database.write { [now] in try SessionRemoval.delete(key, $0, at: now()) }
+        await discard(session: key)
+        return outcome
     }
 
     /// Removes a session, deleted or not, with everything that belongs to it.
     public func purge(_ key: SessionKey) async throws -> DeletionOutcome {
-        try await database.write { try SessionRemoval.purge(key, $0) }
+        let outcome = try await database.write { try SessionRemoval.purge(key, $0) }
+        await discard(session: key)
+        return outcome
     }
 }
 

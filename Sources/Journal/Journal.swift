@@ -33,6 +33,7 @@ package final class Journal: Sendable {
     /// What opening found.
     package let recovery: JournalRecovery
     package let configuration: JournalConfiguration
+    private let disk: any JournalFiles
     private let books: JournalBooks
     private let queue = Monitor(Queue())
     private let ended = Countdown(1)
@@ -55,11 +56,11 @@ package final class Journal: Sendable {
         try mending.mend(&ledger)
         recovery = mending.recovery
         self.configuration = configuration
-        let disk = CheckedDisk(disk, configuration.directory)
-        books = JournalBooks(ledger, free: disk.freeBytes)
+        self.disk = disk
+        books = JournalBooks(ledger, free: CheckedDisk(disk, configuration.directory).freeBytes)
         Self.report(mending.recovery, configuration, logger)
         BlockingThread.start("journal") { [queue, ended, books] in
-            let writer = Writer(configuration, disk.files, books, now: now)
+            let writer = Writer(configuration, disk, books, now: now)
             writer.clear()
             while let tasks = Self.next(queue) { Self.perform(tasks, writer) }
             ended.leave()
@@ -127,6 +128,12 @@ package final class Journal: Sendable {
     /// - Throws: `io` if it cannot be read, or is not what was written.
     package func read(_ sequence: UInt64) async throws(JournalError) -> ByteBuffer? {
         try await perform { .read(sequence, $0) }
+    }
+
+    /// The first bytes of a record's payload. Blocks: for the start of the process.
+    package func prefix(of entry: JournalEntry, _ count: Int) throws(JournalError) -> ByteBuffer {
+        let file = try disk.openForReading(configuration.segmentPath(entry.segment))
+        return try file.read(at: entry.offset + RecordHeader.size, min(count, entry.length))
     }
 
     /// Says that records are done. Idempotent.
@@ -238,7 +245,7 @@ private final class CheckedDisk: Sendable {
         var time: ContinuousClock.Instant?
     }
 
-    let files: any JournalFiles
+    private let files: any JournalFiles
     private let directory: String
     private let state = Mutex(State())
 

@@ -22,6 +22,7 @@ struct Composition {
     private let group: MultiThreadedEventLoopGroup
     private let database: any Database
     private let upstream: SelectingUpstreamClient
+    private let store: ConversationStore
     private let builder: WorldBuilder
     private let budget: BufferBudget
     private let readiness = Readiness(waitingFor: [MigrationService.part])
@@ -38,7 +39,9 @@ struct Composition {
         database = Self.database(configuration.database, logger: logger)
         budget = BufferBudget(limit: configuration.server.maxBuffered)
         upstream = try SelectingUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
-        builder = Self.builder(database, upstream: upstream, readiness: readiness, metrics: metrics, logger: logger)
+        store = try Self.store(database, configuration, logger: logger)
+        builder = Self.builder(
+            database, store, upstream: upstream, readiness: readiness, metrics: metrics, logger: logger)
         requests.register(in: metrics)
         ProcessMetrics.register(in: metrics)
         Self.register(readiness, in: metrics)
@@ -56,9 +59,26 @@ struct Composition {
     private static func unopenedWorld(_ configuration: GatewayConfiguration) throws -> World {
         let logger = Logger(label: "turnpike") { _ in SwiftLogNoOpLogHandler() }
         return try builder(
-            UnopenedDatabase(), upstream: UnconnectedUpstream(), readiness: Readiness(waitingFor: []),
-            metrics: MetricRegistry(), logger: logger
+            UnopenedDatabase(), ConversationStore(database: UnopenedDatabase()), upstream: UnconnectedUpstream(),
+            readiness: Readiness(waitingFor: []), metrics: MetricRegistry(), logger: logger
         ).build(configuration)
+    }
+
+    /// The conversations of a database, with the spool before them. Reads what the spool holds.
+    static func store(
+        _ database: any Database, _ configuration: GatewayConfiguration, logger: Logger
+    ) throws -> ConversationStore {
+        let durability = try configuration.spool.settings.map { try openSpool($0, logger: logger) }
+        return ConversationStore(
+            database: database, durability: durability, cacheLimit: configuration.sessionCache.maxSize)
+    }
+
+    private static func openSpool(_ settings: SpoolSettings, logger: Logger) throws -> Durability {
+        do {
+            return try Durability(settings, logger: logger)
+        } catch {
+            throw CommandFailure("spool.directory: \(error)")
+        }
     }
 
     /// The database of an address. It is opened when it is first used, and whoever uses it learns whether it can be.
@@ -85,7 +105,10 @@ struct Composition {
         let migrations = MigrationService(
             database, migrations: gateway.world.plugins.flatMap(\.plugin.migrations), readiness: readiness,
             logger: logger)
-        let services: [any Service] = [DatabaseService(database), upstream, keeper, migrations, watch]
+        let services: [any Service] = [
+            DatabaseService(database), SpoolService(store, readiness: readiness, logger: logger), upstream, keeper,
+            migrations, watch,
+        ]
         let group = ServiceGroup(
             configuration: .init(
                 services: services + servers(gateway, onListening: onListening),
@@ -123,16 +146,13 @@ struct Composition {
     }
 
     private static func builder(
-        _ database: any Database, upstream: any UpstreamClient, readiness: Readiness, metrics: MetricRegistry,
-        logger: Logger
-    )
-        -> WorldBuilder
-    {
+        _ database: any Database, _ store: ConversationStore, upstream: any UpstreamClient, readiness: Readiness,
+        metrics: MetricRegistry, logger: Logger
+    ) -> WorldBuilder {
         var resources = Resources()
         resources[DatabaseKey.self] = database
         resources[ClockKey.self] = .system
         resources[UpstreamClientKey.self] = upstream
-        let store = ConversationStore(database: database)
         resources[ConversationStoreKey.self] = store
         resources[TargetModelsKey.self] = CountedModels(counters: TokenCounters(ModelCatalogue()))
         resources[MetricRegistryKey.self] = metrics

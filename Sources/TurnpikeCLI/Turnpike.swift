@@ -17,7 +17,9 @@ struct Turnpike: AsyncParsableCommand {
               turnpike serve --config config/turnpike.yaml
             """,
         version: Version.text,
-        subcommands: [Serve.self, Check.self, Migrate.self, Users.self, Keys.self, Demo.self, ShowVersion.self])
+        subcommands: [
+            Serve.self, Check.self, Migrate.self, Spool.self, Users.self, Keys.self, Demo.self, ShowVersion.self,
+        ])
 }
 
 /// What this build calls itself.

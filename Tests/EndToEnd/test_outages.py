@@ -40,7 +40,8 @@ def away(site):
 def test_it_starts_without_its_database_and_recovers_when_it_can_be_opened(tmp_path):
     blocked = tmp_path / "data"
     blocked.write_text("a file stands where the directory of the database belongs")
-    with Site(tmp_path, database=f"sqlite:{blocked}/turnpike.db", until="/healthz") as site:
+    spool = {"directory": str(tmp_path / "spool")}
+    with Site(tmp_path, database=f"sqlite:{blocked}/turnpike.db", spool=spool, until="/healthz") as site:
         waiting = eventually(lambda: ready(site.port), lambda answer: b"cannot be opened" in answer.body)
         assert waiting.status == 503 and waiting.json()["status"] == "not ready"
         assert waiting.json()["waiting_for"] == ["database"] and waiting.json()["reasons"]["database"]

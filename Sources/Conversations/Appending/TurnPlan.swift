@@ -32,7 +32,7 @@ extension Session {
 
     /// What later requests find of the newest turn.
     private mutating func move(to turn: TurnDraft, _ plan: TurnPlan) {
-        if let start = turn.contextStart { contextStartSeq = max(contextStartSeq, start) }
+        if let start = turn.contextStart, knows(turn) { contextStartSeq = max(contextStartSeq, start) }
         if let superseded = plan.superseded { contextStartSeq = min(contextStartSeq, superseded.lowerBound) }
         lastTurn = LastTurn(
             id: turn.id, firstSeq: plan.firstSeq, baseSeq: turn.baseSeq, requestDigest: turn.requestDigest,
@@ -50,7 +50,7 @@ extension Session {
     private func plan(_ turn: TurnDraft) -> TurnPlan {
         let retried = turn.supersedes.retriesLastTurn ? attempt(repeatedBy: turn) : nil
         // What the turn's exchange did not know: everything from its base on, except the attempt that it repeats.
-        let isUpToDate = (retried?.firstSeq ?? nextSeq) <= turn.baseSeq
+        let isUpToDate = knows(turn) && (retried?.firstSeq ?? nextSeq) <= turn.baseSeq
         var start = retried?.firstSeq
         if let from = turn.supersedes.fromSeq, isUpToDate { start = min(from, start ?? from) }
         let isAppendedInstead = turn.supersedes.fromSeq != nil && !isUpToDate
@@ -59,6 +59,9 @@ extension Session {
         }
         return TurnPlan(firstSeq: nextSeq, superseded: start..<nextSeq, isAppendedInstead: isAppendedInstead)
     }
+
+    /// Whether the newest turn is the one that the turn's exchange knew, where that has to be checked.
+    private func knows(_ turn: TurnDraft) -> Bool { turn.knownTurn.map { $0 == KnownTurn(self) } ?? true }
 
     /// A digest alone would take a repeated "yes" for a retry: the base must be the same too.
     private func attempt(repeatedBy turn: TurnDraft) -> LastTurn? {

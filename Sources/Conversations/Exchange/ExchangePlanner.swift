@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 package import OpenAIWire
+import Synchronization
 package import TurnpikeKit
 
 /// Plans the turn of an exchange on what its session holds: reads what the plan needs, and not more.
@@ -31,8 +32,8 @@ package struct ExchangePlanner: Sendable {
             try self.reading(request, in: exchange, context, rules: rules)
         }
         let held = exchange.reservation(limit: .init(bytes: maxBytes, error: .historyTooLarge(limit: maxBytes)))
-        let found = try await store.read(counting: held) { try reading.found($0) }
-        return try planned(request, reading, found, held, in: exchange)
+        try await store.readHistory(of: context.session, counting: held) { try reading.read($0) }
+        return try planned(request, reading, reading.found(), held, in: exchange)
     }
 
     private func reading(
@@ -101,6 +102,7 @@ private final class Reading: Sendable {
     let history: SessionHistory
     let attempt: AttemptLog.Key
     let session: Session
+    private let result = Mutex<SessionHistory.Found?>(nil)
 
     init(history: SessionHistory, attempt: AttemptLog.Key, session: Session) {
         self.history = history
@@ -108,8 +110,15 @@ private final class Reading: Sendable {
         self.session = session
     }
 
-    func found(_ reader: any HistoryReading) throws -> SessionHistory.Found {
-        try history.read(reader, startingWith: session)
+    func read(_ reader: any HistoryReading) throws {
+        let read = try history.read(reader, startingWith: session)
+        result.withLock { $0 = read }
+    }
+
+    /// What was read, behind `read`.
+    func found() -> SessionHistory.Found {
+        guard let found = result.withLock({ $0 }) else { preconditionFailure("A history is read before it is used.") }
+        return found
     }
 }
 

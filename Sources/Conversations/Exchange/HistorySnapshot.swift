@@ -12,6 +12,8 @@ struct HistorySnapshot: Sendable {
     var instructions: [ByteBuffer] = []
     /// Where the last cut left the history.
     var contextStart: Int64 = 0
+    /// The session's newest turn that the plan knows; `nil` where the session could not be read.
+    var knownTurn: KnownTurn?
 
     /// Whether a history may begin with the stored message at `index`: see `HistoryOutline.mayBegin`.
     func mayBegin(_ index: Int) -> Bool {

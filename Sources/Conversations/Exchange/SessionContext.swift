@@ -59,6 +59,8 @@ package final class PlannedTurn: Sendable {
     /// Which attempt of its client it is; 0 is the first.
     let attempt: Int
     let idempotencyKey: StoredDigest?
+    /// The session's newest turn when the plan was made; `nil` where the session could not be read.
+    let knownTurn: KnownTurn?
     /// Counts the tokens of what is stored; `nil` leaves them uncounted.
     let meter: (any TokenMeter)?
     /// The tokens of the plan's new messages, where `meter` has counted them already.
@@ -70,6 +72,7 @@ package final class PlannedTurn: Sendable {
         self.requestDigest = requestDigest
         attempt = 0
         idempotencyKey = nil
+        knownTurn = nil
         meter = nil
         newTokens = nil
     }
@@ -82,6 +85,7 @@ package final class PlannedTurn: Sendable {
         requestDigest = history.turn.digest
         attempt = max(context.attempt, plan.isRetry ? 1 : 0)
         idempotencyKey = context.idempotencyDigest
+        knownTurn = history.snapshot.knownTurn
         let counts = target.map { history.counts(for: $0) }
         meter = counts?.meter
         newTokens = counts?.new

@@ -31,6 +31,7 @@ struct SessionHistory: Sendable {
         for _ in 0..<Self.maximumReadings {
             reader.startOver()
             var snapshot = try plan(reader, session)
+            snapshot.knownTurn = KnownTurn(session)
             guard let after = try reader.session(session.key) else { throw GatewayError.sessionNotFound }
             if after.version == session.version {
                 snapshot.contextStart = session.contextStartSeq

@@ -23,6 +23,7 @@ extension TurnDraft {
         idempotencyKey = planned.idempotencyKey
         contextStart = plan.contextStart
         supersedes = Supersession(fromSeq: plan.supersededFrom, retriesLastTurn: plan.isRetry)
+        knownTurn = planned.knownTurn
         system = plan.instructionsToStore.map(SystemMessages.init(messages:))
     }
 }

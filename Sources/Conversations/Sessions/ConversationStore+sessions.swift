@@ -52,7 +52,8 @@ extension ConversationStore {
         }
     }
 
-    /// Removes everything of a user: sessions that are deleted already too. Sessions that are made meanwhile go with it.
+    /// Removes everything of a user: sessions that are deleted already too, and what waits in the spool. Sessions that
+    /// are made meanwhile go with it.
     ///
     /// It works in transactions of a few sessions each: one that fails leaves the rest for the next call.
     public func erase(_ owner: UniqueID) async throws -> Erasure {
@@ -72,6 +73,7 @@ extension ConversationStore {
                 try connection.execute(ConversationSQL.forget(owner, in: table))
             }
         }
+        await discard(owner: owner)
         return erasure
     }
 }

@@ -32,6 +32,9 @@ public struct TurnDraft: Sendable {
     public var contextStart: Int64?
     /// Which stored messages it takes the place of.
     public var supersedes = Supersession()
+    /// The session's newest turn that the exchange knew. It says more than `baseSeq` where that was counted on turns
+    /// which were not stored yet: such a turn supersedes only if exactly this one is the newest. Nil: not checked.
+    package var knownTurn: KnownTurn?
     public var status = TurnStatus.complete
     public var model = ""
     public var provider = ""
@@ -92,9 +95,20 @@ public struct Supersession: Sendable, Equatable {
     }
 }
 
+/// Which turn of a session an exchange knew as the newest.
+package enum KnownTurn: Sendable, Equatable {
+    /// The session had none.
+    case first
+    case after(UniqueID)
+
+    package init(_ session: Session) { self = session.lastTurn.map { .after($0.id) } ?? .first }
+}
+
 /// What became of a turn.
 public enum AppendOutcome: Sendable, Equatable {
     case stored(StoredTurn)
+    /// It is safe in the spool on local disk, and will be stored behind what others store meanwhile.
+    case spooled
     /// An earlier attempt had stored it: nothing was written.
     case alreadyStored(firstSeq: Int64)
     /// The session was deleted meanwhile, or never was this owner's: the turn is discarded.

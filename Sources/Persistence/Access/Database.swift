@@ -60,4 +60,18 @@ extension Database {
             }
         }
     }
+
+    /// Reads, for callers that stop waiting for the answer after a while.
+    ///
+    /// - Parameter completion: Told the result once, on the reader's thread: it must not block.
+    /// - Throws: `overloaded` or `unavailable`; `completion` is then not called.
+    package func startRead<Value: Sendable>(
+        _ body: @escaping @Sendable (any Connection) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) throws(DatabaseError) {
+        try threads.readers.submit { [self] in
+            completion(
+                Result { try RetryPolicy.standard.attempt(when: \.isRetryable) { try blockingRead(body) } })
+        }
+    }
 }

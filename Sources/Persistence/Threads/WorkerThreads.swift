@@ -36,7 +36,8 @@ package final class WorkerThreads: Sendable {
         }
     }
 
-    private func submit(_ job: @escaping Job) throws(DatabaseError) {
+    /// Hands a job over and does not wait for it. It must not throw, and tells its result itself.
+    package func submit(_ job: @escaping Job) throws(DatabaseError) {
         let refusal: DatabaseError? = monitor.withLock { state in
             if state.isClosed { return DatabaseError(.unavailable, "the database is closed") }
             if state.jobs.count >= limit { return DatabaseError(.overloaded, "\(limit) accesses are waiting") }

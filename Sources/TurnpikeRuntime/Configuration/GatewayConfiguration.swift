@@ -1,3 +1,4 @@
+import Conversations
 package import Logging
 package import Persistence
 package import TurnpikeKit
@@ -6,6 +7,8 @@ package import TurnpikeKit
 package struct GatewayConfiguration: Sendable {
     package var server: ServerSettings
     package var database: DatabaseAddress
+    package var spool: SpoolConfiguration
+    package var sessionCache: SessionCacheSettings
     package var log: LogSettings
     package var providers: Providers
     package var chain: [String]
@@ -21,6 +24,8 @@ package struct GatewayConfiguration: Sendable {
         self.root = root
         server = try ServerSettings(root.section("server"))
         database = try DatabaseAddress(root)
+        spool = try SpoolConfiguration(root.section("spool"), besideDatabase: database)
+        sessionCache = try SessionCacheSettings(root.section("session_cache"))
         log = try LogSettings(root.section("log"))
         providers = try Providers(root)
         chain = try root.strings("chain") ?? []

@@ -90,6 +90,8 @@ extension GatewayConfiguration {
         var keys: [String] = []
         if server != former.server { keys.append("server") }
         if database != former.database { keys.append("database") }
+        if spool != former.spool { keys.append("spool") }
+        if sessionCache != former.sessionCache { keys.append("session_cache") }
         if log != former.log { keys.append("log") }
         return keys
     }

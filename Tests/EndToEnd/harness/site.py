@@ -53,9 +53,9 @@ class Site:
         self.gateway.stop()
         self.upstream.__exit__()
 
-    def start(self):
-        """Starts the gateway, after its end on the same database."""
-        self.gateway = Gateway(self.directory, self._providers, **self._settings)
+    def start(self, **more):
+        """Starts the gateway, after its end on the same database; `more` are further settings."""
+        self.gateway = Gateway(self.directory, self._providers, **{**self._settings, **more})
 
     @property
     def port(self):

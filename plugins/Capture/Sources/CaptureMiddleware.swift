@@ -28,6 +28,7 @@ struct CaptureMiddleware: Middleware {
         let chat = try await request.chatRequest(upTo: bodyLimit)
         let plansItself = !exchange.isOn("history")
         if plansItself { try await plan(chat, request.body, in: exchange, context) }
+        let room = try reserve(chat)
         var request = request
         // What is compressed cannot be read on its way.
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
@@ -38,7 +39,7 @@ struct CaptureMiddleware: Middleware {
         }
         guard (200..<300).contains(response.status.code), !exchange.has(DryRunKey.self) else { return response }
         if !exchange.has(PlannedTurnKey.self) { try await plan(chat, request.body, in: exchange, context) }
-        let committer = TurnCommitter(store: store, exchange: exchange, key: context.session.key)
+        let committer = TurnCommitter(store: store, exchange: exchange, key: context.session.key, room: room)
         return try await capture(response, chat, hidesUsage: hidesUsage, committer)
     }
 
@@ -66,6 +67,15 @@ struct CaptureMiddleware: Middleware {
             try await committer.commit(body)
         }
         return response
+    }
+
+    /// Before the upstream is called: an answer that could not be kept is not asked for.
+    private func reserve(_ chat: ChatRequest) throws -> TurnRoom {
+        do throws(TurnRoomError) {
+            return try store.reserveRoom(forRequestOf: chat.bytes.readableBytes)
+        } catch {
+            throw GatewayError(error)
+        }
     }
 
     /// The plan of an exchange whose history is switched off: nothing goes in front, but the turn is stored.

@@ -1,6 +1,7 @@
 import Conversations
 import Logging
 import NIOCore
+import NIOHTTP1
 import OpenAIWire
 import Persistence
 import TurnpikeKit
@@ -13,12 +14,15 @@ struct TurnCommitter: Sendable {
     let store: ConversationStore
     let exchange: Exchange
     let key: SessionKey
+    /// In the spool, for the case that the database does not answer.
+    private let room: TurnRoom
     private let turnID = UniqueID.generate()
 
-    init(store: ConversationStore, exchange: Exchange, key: SessionKey) {
+    init(store: ConversationStore, exchange: Exchange, key: SessionKey, room: TurnRoom) {
         self.store = store
         self.exchange = exchange
         self.key = key
+        self.room = room
     }
 
     /// Stores the answer that is the whole of `body`, if it is one.
@@ -33,7 +37,7 @@ struct TurnCommitter: Sendable {
         try await commit(answer)
     }
 
-    /// Stores `answer`; returns after the commit.
+    /// Stores `answer`; returns after the commit, or when the turn is safe in the spool.
     ///
     /// - Throws: `turn_not_stored`, a ``GatewayError``: the answer must then not look complete to the client.
     func commit(_ answer: CapturedAnswer) async throws {
@@ -47,7 +51,10 @@ struct TurnCommitter: Sendable {
                 try TurnDraft(id: turnID, planned, in: key, answer: answer.message)
             }
             complete(&draft, answer)
-            if try await store.append(draft) == .sessionDeleted { sessionIsGone() }
+            let outcome = try await store.append(draft, in: room)
+            room.release()
+            if outcome == .sessionDeleted { sessionIsGone() }
+            if outcome == .spooled { exchange.logger.debug("The turn was spooled.") }
         } catch {
             exchange.note { $0.captureStatus = "not_stored" }
             exchange.logger.error("A turn could not be stored.", metadata: ["error": "\(String(reflecting: error))"])
@@ -86,6 +93,21 @@ struct TurnCommitter: Sendable {
 }
 
 extension GatewayError {
+    /// There is no room for a turn in the spool, so that a stored answer could not be promised.
+    init(_ error: TurnRoomError) {
+        switch error {
+        case .full:
+            self = .unavailable(
+                "spool_full", "The server cannot take on more conversations right now. Try again in a moment.",
+                detail: "no room in the spool: see spool.max_size and the disk", retryAfterSeconds: 5)
+        case .tooLarge(let limit):
+            self.init(
+                .client, .payloadTooLarge, code: "turn_too_large",
+                "The request is larger than a turn that can be stored (\(limit) bytes, with its answer).",
+                param: "messages")
+        }
+    }
+
     /// The answer is there, but the next request of the session would not know of it.
     static func turnNotStored(_ detail: String) -> GatewayError {
         .unavailable(

@@ -131,6 +131,7 @@ extension OwnedSessions {
             case .stored(let stored): seq = stored.firstSeq
             case .alreadyStored(let firstSeq): seq = firstSeq
             case .sessionDeleted: throw GatewayError.sessionNotFound
+            case .spooled: throw GatewayError.internalError("several turns at once are never spooled")
             }
             first = min(first, seq)
             last = max(last, seq + Int64(turn.messages.count))

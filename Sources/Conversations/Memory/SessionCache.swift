@@ -1,0 +1,204 @@
+import Persistence
+import Synchronization
+
+/// Sessions in memory, the least recently used of them dropped beyond a bound of bytes.
+///
+/// A snapshot is good for a version of its session: it is used after the version was read from the database, or without
+/// that while the database does not answer. Filled by what exchanges read, and by what this process stores.
+final class SessionCache: Sendable {
+    /// What a client calls a session, other than by the server's id.
+    private enum Name: Hashable {
+        case external(UniqueID, String)
+        case conversation(UniqueID, agent: String, String)
+    }
+
+    private struct Entry {
+        var snapshot: SessionSnapshot
+        var bytes: Int
+        var used: UInt64
+    }
+
+    private struct State {
+        var entries: [SessionKey: Entry] = [:]
+        var names: [Name: SessionKey] = [:]
+        var bytes = 0
+        var clock: UInt64 = 0
+        /// When sessions changed last, so that a reading which began before is not kept. What is not in it did not
+        /// change since `forgotten`.
+        var changes: [SessionKey: UInt64] = [:]
+        var forgotten: UInt64 = 0
+    }
+
+    /// How many changes are remembered: many more than readings are under way at once.
+    private static let rememberedChanges = 4_096
+
+    private let limit: Int
+    private let state = Mutex(State())
+
+    /// - Parameter limit: bytes; 0 keeps nothing.
+    init(limit: Int) { self.limit = limit }
+
+    var isOff: Bool { limit == 0 }
+
+    var byteCount: Int { state.withLock { $0.bytes } }
+
+    // MARK: Reading
+
+    /// The snapshot of a version of a session.
+    func snapshot(_ key: SessionKey, version: Int64) -> SessionSnapshot? {
+        guard let snapshot = snapshot(key), snapshot.session.version == version else { return nil }
+        return snapshot
+    }
+
+    /// What is known of a session, whether or not it is still so.
+    func snapshot(_ key: SessionKey) -> SessionSnapshot? {
+        state.withLock { state in
+            state.clock += 1
+            state.entries[key]?.used = state.clock
+            return state.entries[key]?.snapshot
+        }
+    }
+
+    /// What is known of a session, whether or not it is still so.
+    func snapshot(_ lookup: SessionLookup) -> SessionSnapshot? {
+        guard let key = state.withLock({ Self.key(lookup, $0) }) else { return nil }
+        return snapshot(key)
+    }
+
+    private static func key(_ lookup: SessionLookup, _ state: State) -> SessionKey? {
+        switch lookup {
+        case .reference(let reference, let owner):
+            let own = reference.id.map { SessionKey(owner: owner, session: $0) }
+            if let own, state.entries[own] != nil { return own }
+            return state.names[.external(owner, reference.text)]
+        case .draft(let draft):
+            let names = names(draft.key.owner, draft.externalID, draft.conversation)
+            return names.compactMap { state.names[$0] }.first
+        }
+    }
+
+    // MARK: Writing
+
+    /// When a reading begins: for `store`.
+    var time: UInt64 { state.withLock { $0.clock } }
+
+    /// Keeps what was read of a session; what is known of the same version is kept beside it, of an earlier one
+    /// forgotten. A reading that was overtaken is not kept.
+    ///
+    /// - Parameter start: the cache's time when the reading began.
+    func store(_ snapshot: SessionSnapshot, readSince start: UInt64) {
+        guard limit > 0 else { return }
+        state.withLock { state in
+            guard state.changes[snapshot.session.key] ?? state.forgotten <= start else { return }
+            guard var known = take(snapshot.session.key, &state)?.snapshot,
+                known.session.version >= snapshot.session.version
+            else { return put(snapshot, &state) }
+            if known.session.version == snapshot.session.version {
+                known.merge(snapshot)
+                known.refresh(snapshot.session)
+            }
+            put(known, &state)
+        }
+    }
+
+    /// Keeps a snapshot instead of what is known.
+    func replace(_ snapshot: SessionSnapshot) {
+        guard limit > 0 else { return }
+        state.withLock { state in
+            _ = take(snapshot.session.key, &state)
+            put(snapshot, &state)
+        }
+    }
+
+    /// Follows the storing of a turn by this process. A snapshot that cannot follow is dropped.
+    ///
+    /// - Parameter stored: what the database said; nil for a turn that went to the spool, whose numbers are provisional.
+    func append(_ turn: TurnDraft, _ stored: StoredTurn?, at time: Timestamp) {
+        state.withLock { state in
+            noteChange(turn.key, &state)
+            guard var snapshot = take(turn.key, &state)?.snapshot else { return }
+            var retry: Int64?
+            if let stored {
+                let isNext = snapshot.session.version == stored.version - 1
+                guard isNext, snapshot.session.nextSeq == stored.firstSeq else { return }
+                if case .overtaken(let first) = stored.superseded { retry = first }
+            }
+            guard (try? snapshot.append(turn, overtakenBy: retry, at: time)) != nil else { return }
+            if let stored { snapshot.confirm(stored.version) }
+            put(snapshot, &state)
+        }
+    }
+
+    /// The database has stored a turn that had been spooled.
+    ///
+    /// - Parameter version: The session's version with it.
+    func confirm(_ key: SessionKey, _ version: Int64) {
+        state.withLock { $0.entries[key]?.snapshot.confirm(version) }
+    }
+
+    func drop(_ key: SessionKey) {
+        state.withLock { state in
+            noteChange(key, &state)
+            _ = take(key, &state)
+        }
+    }
+
+    func drop(owner: UniqueID) {
+        state.withLock { state in
+            for key in state.entries.keys where key.owner == owner { _ = take(key, &state) }
+        }
+    }
+
+    // MARK: Bookkeeping
+
+    private func noteChange(_ key: SessionKey, _ state: inout State) {
+        state.clock += 1
+        if state.changes.count >= Self.rememberedChanges { (state.changes, state.forgotten) = ([:], state.clock) }
+        state.changes[key] = state.clock
+    }
+
+    /// Takes a snapshot out, so that it can be changed in place.
+    private func take(_ key: SessionKey, _ state: inout State) -> Entry? {
+        guard let entry = state.entries.removeValue(forKey: key) else { return nil }
+        state.bytes -= entry.bytes
+        for name in Self.names(entry.snapshot.session) { state.names[name] = nil }
+        return entry
+    }
+
+    private func put(_ snapshot: SessionSnapshot, _ state: inout State) {
+        var snapshot = snapshot
+        // No session takes more than a quarter, so that one long conversation does not drive out all others.
+        snapshot.shorten(to: limit / 4)
+        let bytes = snapshot.byteCount
+        guard bytes <= limit / 2 else { return }
+        state.clock += 1
+        state.bytes += bytes
+        for name in Self.names(snapshot.session) { state.names[name] = snapshot.session.key }
+        state.entries[snapshot.session.key] = Entry(snapshot: snapshot, bytes: bytes, used: state.clock)
+        if state.bytes > limit { evict(&state) }
+    }
+
+    /// Drops the sessions that were not used for longest, a tenth of the bytes at once: looking for them takes a pass
+    /// over all.
+    private func evict(_ state: inout State) {
+        for (key, _) in state.entries.map({ ($0.key, $0.value.used) }).sorted(by: { $0.1 < $1.1 }) {
+            guard state.bytes > limit - limit / 10 else { return }
+            _ = take(key, &state)
+        }
+    }
+
+    private static func names(_ session: Session) -> [Name] {
+        names(session.key.owner, session.externalID, session.conversation)
+    }
+
+    private static func names(
+        _ owner: UniqueID, _ externalID: String?, _ conversation: AgentConversation?
+    ) -> [Name] {
+        var names: [Name] = []
+        if let externalID { names.append(.external(owner, externalID)) }
+        if let conversation, let id = conversation.externalID {
+            names.append(.conversation(owner, agent: conversation.agentID, id))
+        }
+        return names
+    }
+}

@@ -1,0 +1,187 @@
+import NIOCore
+import Persistence
+
+/// A session and its active messages as they were at one version, in memory: all of them or the newest, with the bodies
+/// that were needed so far.
+///
+/// It answers as a reader of the database would, or throws `Incomplete` where it does not hold what is asked for.
+struct SessionSnapshot: Sendable {
+    struct Incomplete: Error {}
+
+    private(set) var session: Session
+    /// The version up to which the database has it; what lies above are turns that wait in the spool.
+    private(set) var confirmedVersion: Int64
+    /// Oldest first, from the beginning of a turn; every active message from there on.
+    private(set) var outlines: [MessageOutline]
+    /// Whether `outlines` begins with the session's first active message.
+    private(set) var isComplete: Bool
+    private(set) var bodies: [Int64: StoredMessage]
+    /// The stored instructions; nil: not known.
+    private(set) var system: SystemMessages?
+    private(set) var bodyBytes: Int
+
+    init(
+        _ session: Session, outlines: [MessageOutline], isComplete: Bool, bodies: [StoredMessage],
+        system: SystemMessages? = nil
+    ) {
+        self.session = session
+        confirmedVersion = session.version
+        self.outlines = outlines
+        self.isComplete = isComplete
+        self.system = system
+        self.bodies = Dictionary(bodies.map { ($0.seq, $0) }) { first, _ in first }
+        bodyBytes = self.bodies.values.reduce(0) { $0 + $1.body.readableBytes }
+    }
+
+    /// About how much memory it takes.
+    var byteCount: Int {
+        600 + outlines.count * MemoryLayout<MessageOutline>.stride + bodies.count * 400 + bodyBytes
+            + (system?.body.readableBytes ?? 0) + (session.settings.metadata?.readableBytes ?? 0)
+    }
+
+    // MARK: Changing
+
+    /// The session's row as the database has it now, which has the same version.
+    mutating func refresh(_ row: Session) {
+        session = row
+        confirmedVersion = row.version
+    }
+
+    /// The database has stored it up to this version, as it was foreseen.
+    mutating func confirm(_ version: Int64) { confirmedVersion = version }
+
+    /// The seq of the first message of a turn; nil if it is not there or superseded.
+    func firstSeq(of turn: UniqueID) -> Int64? { outlines.first { $0.turnID == turn }?.seq }
+
+    /// Follows the storing of a turn, as the database does it.
+    ///
+    /// - Parameter retry: where a later attempt begins that superseded the turn from the beginning.
+    /// - Throws: `Incomplete` where messages are superseded that it does not know; it is then to be dropped.
+    mutating func append(_ turn: TurnDraft, overtakenBy retry: Int64? = nil, at time: Timestamp) throws {
+        let plan = session.append(turn, overtakenBy: retry, at: time)
+        guard retry == nil else {
+            session.counters.messages -= Int64(turn.messages.count)
+            return
+        }
+        if let superseded = plan.superseded { try supersede(superseded) }
+        for (index, message) in turn.messages.enumerated() {
+            add(message, seq: plan.firstSeq + Int64(index), of: turn, at: time)
+        }
+        if let system = turn.system { self.system = system.copied }
+    }
+
+    private mutating func supersede(_ seqs: Range<Int64>) throws {
+        let gone = outlines[try indices(of: seqs)]
+        outlines.removeLast(gone.count)
+        session.counters.messages -= Int64(gone.count)
+        for outline in gone { drop(outline.seq) }
+    }
+
+    /// Bodies are copied: a message of a request is a slice of it, and would keep all of it in memory.
+    private mutating func add(_ message: NewMessage, seq: Int64, of turn: TurnDraft, at time: Timestamp) {
+        let outline = MessageOutline(
+            seq: seq, turnID: turn.id, role: message.role, digest: message.digest,
+            digestVersion: message.digestVersion, tokens: message.tokens)
+        outlines.append(outline)
+        var stored = StoredMessage(
+            outline: outline, body: message.body.copied, supersededBySeq: nil, createdAt: message.createdAt ?? time)
+        stored.tokenEncoding = message.tokenEncoding
+        stored.isPartial = message.isPartial
+        bodies[seq] = stored
+        bodyBytes += message.body.readableBytes
+    }
+
+    /// Adds what a later reading of the same version found.
+    mutating func merge(_ other: SessionSnapshot) {
+        if other.isComplete && !isComplete || !isComplete && other.outlines.count > outlines.count {
+            outlines = other.outlines
+            isComplete = other.isComplete
+        }
+        for (seq, message) in other.bodies where bodies.updateValue(message, forKey: seq) == nil {
+            bodyBytes += message.body.readableBytes
+        }
+        system = other.system ?? system
+    }
+
+    /// Drops the oldest bodies until the others take no more than `limit` bytes.
+    mutating func shorten(to limit: Int) {
+        guard bodyBytes > limit else { return }
+        for outline in outlines where bodyBytes > limit { drop(outline.seq) }
+    }
+
+    private mutating func drop(_ seq: Int64) {
+        guard let message = bodies.removeValue(forKey: seq) else { return }
+        bodyBytes -= message.body.readableBytes
+    }
+}
+
+extension SessionSnapshot: HistoryReading {
+    func session(_ key: SessionKey) throws -> Session? { session }
+
+    func newest(_ limit: Int, of key: SessionKey, from start: Int64) throws -> [StoredMessage] {
+        guard limit > 0 else { return [] }
+        var first = outlines.endIndex
+        var whole = outlines.endIndex
+        while first > outlines.startIndex, outlines[first - 1].seq >= start {
+            first -= 1
+            let isBeginning = first == 0 || outlines[first - 1].turnID != outlines[first].turnID
+            guard isBeginning else { continue }
+            if whole < outlines.endIndex, outlines.endIndex - first > limit { break }
+            whole = first
+            if outlines.endIndex - first >= limit { break }
+        }
+        // Where everything that is known was taken, older messages may belong to it too.
+        let isDecided = whole > 0 || outlines.count >= limit || isComplete || (outlines.first?.seq ?? .max) <= start
+        guard isDecided else { throw Incomplete() }
+        return try messages(outlines[whole...])
+    }
+
+    func outlines(of key: SessionKey, in seqs: Range<Int64>, order: MessageOrder) throws -> [MessageOutline] {
+        let range = try indices(of: seqs)
+        return order == .oldestFirst ? Array(outlines[range]) : outlines[range].reversed()
+    }
+
+    func messages(of key: SessionKey, in seqs: Range<Int64>) throws -> [StoredMessage] {
+        try messages(outlines[try indices(of: seqs)])
+    }
+
+    func system(_ key: SessionKey) throws -> SystemMessages? {
+        guard let digest = session.systemDigest else { return nil }
+        guard let system, system.digest == digest else { throw Incomplete() }
+        return system
+    }
+
+    private func indices(of seqs: Range<Int64>) throws -> Range<Int> {
+        guard isComplete || (outlines.first?.seq ?? .max) <= seqs.lowerBound else { throw Incomplete() }
+        let start = outlines.partitioningIndex { $0.seq >= seqs.lowerBound }
+        return start..<max(start, outlines.partitioningIndex { $0.seq >= seqs.upperBound })
+    }
+
+    private func messages(_ outlines: ArraySlice<MessageOutline>) throws -> [StoredMessage] {
+        try outlines.map { outline in
+            guard let message = bodies[outline.seq] else { throw Incomplete() }
+            return message
+        }
+    }
+}
+
+extension Array {
+    /// The index of the first element that belongs to the second part, in an array that has two.
+    fileprivate func partitioningIndex(_ belongs: (Element) -> Bool) -> Int {
+        var (low, high) = (startIndex, endIndex)
+        while low < high {
+            let middle = low + (high - low) / 2
+            if belongs(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
+
+extension ByteBuffer {
+    /// The readable bytes in memory of their own.
+    var copied: ByteBuffer { ByteBuffer(bytes: readableBytesView) }
+}
+
+extension SystemMessages {
+    var copied: SystemMessages { SystemMessages(body: body.copied, digest: digest) }
+}

@@ -1,0 +1,26 @@
+import Journal
+package import Logging
+
+/// What makes a store keep its promise while its database does not answer: the spool, the deadline of commits, and what
+/// is known of the database's health.
+package final class Durability: Sendable {
+    let spool: TurnSpool
+    let deadlines: Deadlines
+    /// Of commits.
+    let writes = DatabaseHealth()
+    /// Of reads: SQLite still reads while somebody holds the write lock.
+    let reads = DatabaseHealth(pause: .milliseconds(500))
+
+    /// Opens the spool. Blocks while it reads what is there: for the start of the process.
+    ///
+    /// - Throws: `JournalError`, whose description names the directory.
+    package init(_ settings: SpoolSettings, logger: Logger) throws {
+        spool = try TurnSpool(settings, logger: logger)
+        deadlines = Deadlines(settings.commitDeadline)
+    }
+
+    func close() async {
+        await deadlines.close()
+        await spool.close()
+    }
+}

@@ -1,0 +1,112 @@
+import DequeModule
+import Persistence
+
+/// Which turns of which sessions wait in the spool, and which of them may be replayed now. A value without I/O.
+///
+/// Turns of one session are replayed one after the other. A session counts as spooled from the moment at which its
+/// first turn is on its way into the spool until its last one is stored: what follows goes the same way, behind it.
+struct SpoolIndex {
+    struct Turn: Sendable, Equatable {
+        let sequence: UInt64
+        let key: SessionKey
+        let id: UniqueID
+        let bytes: Int
+    }
+
+    private struct Queue {
+        var turns: Deque<Turn> = []
+        /// Turns that are being written to the spool.
+        var arriving = 0
+        var isReplaying = false
+        /// A turn of it came out otherwise than its later ones know: they supersede nothing.
+        var hasDiverged = false
+    }
+
+    private var queues: [SessionKey: Queue] = [:]
+    private(set) var count = 0
+
+    var isEmpty: Bool { queues.isEmpty }
+
+    func holds(_ key: SessionKey) -> Bool { queues[key] != nil }
+
+    func turns(of key: SessionKey) -> [Turn] { queues[key].map { Array($0.turns) } ?? [] }
+
+    // MARK: Arriving
+
+    mutating func arrive(_ key: SessionKey) { queues[key, default: Queue()].arriving += 1 }
+
+    /// A turn that was announced is in the spool; `nil`: it could not be written.
+    mutating func arrived(_ key: SessionKey, _ turn: Turn?) {
+        guard var queue = queues[key] else { return }
+        queue.arriving -= 1
+        if let turn {
+            // Two appends may return in another order than that in which they were written.
+            let place = queue.turns.lastIndex { $0.sequence < turn.sequence }.map { $0 + 1 } ?? 0
+            queue.turns.insert(turn, at: place)
+            count += 1
+        }
+        put(queue, key)
+    }
+
+    /// A turn of an earlier run.
+    mutating func add(_ turn: Turn) {
+        queues[turn.key, default: Queue()].turns.append(turn)
+        count += 1
+    }
+
+    // MARK: Replaying
+
+    /// The oldest turn of each session that none is being replayed of, the oldest first.
+    ///
+    /// - Parameter bytes: About how many bytes they may have together; one turn is always given.
+    mutating func takeForReplay(limit: Int, bytes: Int) -> [(turn: Turn, hasDiverged: Bool)] {
+        let ready = queues.values.filter { !$0.isReplaying }.compactMap { queue in
+            queue.turns.first.map { ($0, queue.hasDiverged) }
+        }.sorted { $0.0.sequence < $1.0.sequence }
+        var (taken, sum): ([(turn: Turn, hasDiverged: Bool)], Int) = ([], 0)
+        for (turn, hasDiverged) in ready.prefix(limit) {
+            sum += turn.bytes
+            guard taken.isEmpty || sum <= bytes else { break }
+            queues[turn.key]?.isReplaying = true
+            taken.append((turn, hasDiverged))
+        }
+        return taken
+    }
+
+    /// The replay of a turn has ended.
+    ///
+    /// - Parameter isDone: It is stored, discarded or set aside; otherwise it is tried again.
+    /// - Returns: Whether it was still wanted: a session may be erased meanwhile.
+    @discardableResult
+    mutating func finish(_ turn: Turn, isDone: Bool) -> Bool {
+        guard var queue = queues[turn.key], queue.turns.first?.sequence == turn.sequence else { return false }
+        queue.isReplaying = false
+        if isDone {
+            queue.turns.removeFirst()
+            count -= 1
+        }
+        put(queue, turn.key)
+        return true
+    }
+
+    mutating func diverge(_ key: SessionKey) { queues[key]?.hasDiverged = true }
+
+    // MARK: Erasing
+
+    /// Forgets the turns of the sessions that `isMeant` names.
+    mutating func discard(_ isMeant: (SessionKey) -> Bool) -> [Turn] {
+        var discarded: [Turn] = []
+        for (key, var queue) in queues where isMeant(key) {
+            discarded += queue.turns
+            queue.turns = []
+            queue.isReplaying = false
+            put(queue, key)
+        }
+        count -= discarded.count
+        return discarded
+    }
+
+    private mutating func put(_ queue: Queue, _ key: SessionKey) {
+        queues[key] = queue.turns.isEmpty && queue.arriving == 0 ? nil : queue
+    }
+}

@@ -1,0 +1,13 @@
+/// How the spool is set up: the section `spool` of the configuration.
+package struct SpoolSettings: Sendable, Equatable {
+    /// Belongs to one process at a time.
+    package var directory: String
+    /// The most bytes that turns may take on the disk and in reservations.
+    package var maxSize = 1 << 30
+    /// What is reserved for an answer before the upstream is called; a longer one reserves more when it is there.
+    package var reserve = 256 << 10
+    /// How long a commit may take before the turn is spooled.
+    package var commitDeadline: Duration = .seconds(2)
+
+    package init(directory: String) { self.directory = directory }
+}

@@ -1,0 +1,129 @@
+import Logging
+import Persistence
+
+/// Stores the turns of the spool, in order within each session, exactly once.
+///
+/// A turn that was committed although nobody heard of it is found by its id. A turn is appended behind what others
+/// committed meanwhile and supersedes none of it. What the database refuses is set aside and blocks nothing.
+struct TurnReplay: Sendable {
+    let store: ConversationStore
+    let durability: Durability
+    let logger: Logger
+
+    private enum End {
+        case done(SpoolIndex.Turn)
+        case setAside
+        case later(DatabaseError)
+    }
+
+    /// Pauses between attempts while the database does not take anything.
+    private static let pauses: [Duration] = [.milliseconds(100), .milliseconds(250), .milliseconds(500), .seconds(1)]
+
+    /// Replays whatever arrives, until the task is cancelled.
+    func run() async {
+        var failures = 0
+        for await _ in durability.spool.arrivals {
+            while !Task.isCancelled {
+                let batch = durability.spool.takeForReplay()
+                if batch.isEmpty { break }
+                guard let error = await replay(batch).error else {
+                    failures = 0
+                    continue
+                }
+                if failures == 0 {
+                    logger.warning(
+                        "The spool waits for the database.", metadata: ["error": "\(String(reflecting: error))"])
+                }
+                failures += 1
+                let pause = Self.pauses[min(failures, Self.pauses.count) - 1]
+                try? await Task.sleep(for: pause * Double.random(in: 0.75...1.25))
+            }
+            if failures == 0 { logger.debug("The spool is empty.") }
+        }
+    }
+
+    /// Replays all that waits, once.
+    func drain() async throws -> Int {
+        var count = 0
+        while true {
+            let batch = durability.spool.takeForReplay()
+            if batch.isEmpty { return count }
+            let (done, error) = await replay(batch)
+            count += done
+            if let error { throw error }
+        }
+    }
+
+    /// Replays turns of different sessions at once, so that they share transactions, and their acknowledgement.
+    private func replay(
+        _ batch: [(turn: SpoolIndex.Turn, hasDiverged: Bool)]
+    ) async -> (done: Int, error: DatabaseError?) {
+        var done: [SpoolIndex.Turn] = []
+        var failure: DatabaseError?
+        await withTaskGroup(of: End.self) { group in
+            for (turn, hasDiverged) in batch { group.addTask { await replay(turn, hasDiverged: hasDiverged) } }
+            for await end in group {
+                switch end {
+                case .done(let turn): done.append(turn)
+                case .setAside: break
+                case .later(let error): failure = error
+                }
+            }
+        }
+        await durability.spool.acknowledge(done)
+        if failure == nil { durability.writes.noteAnswer() } else { durability.writes.noteSilence() }
+        return (done.count, failure)
+    }
+
+    private func replay(_ turn: SpoolIndex.Turn, hasDiverged: Bool) async -> End {
+        do {
+            guard var draft = try await durability.spool.draft(turn) else {
+                durability.spool.finish(turn)
+                return .done(turn)
+            }
+            // Not even its own turn is newer than what it knows: it is appended, and supersedes nothing.
+            if hasDiverged { draft.knownTurn = .after(turn.id) }
+            CrashPoint.beforeReplay.pass()
+            let outcome = try await store.turns.write(draft)
+            CrashPoint.afterReplay.pass()
+            note(outcome, of: draft)
+            durability.spool.finish(turn)
+            return .done(turn)
+        } catch let error as DatabaseError where error.failure != .data {
+            durability.spool.putBack(turn)
+            return .later(error)
+        } catch {
+            // Refused as data, or unreadable: it would be refused again.
+            store.cache.drop(turn.key)
+            await durability.spool.setAside(turn, because: Self.reason(error))
+            return .setAside
+        }
+    }
+
+    /// Forgets what was counted on in memory where the turn came out otherwise.
+    private func note(_ outcome: AppendOutcome, of draft: TurnDraft) {
+        let expected = store.cache.snapshot(draft.key)?.firstSeq(of: draft.id)
+        switch outcome {
+        case .stored(let stored) where stored.firstSeq == expected && stored.superseded.isAsForeseen:
+            store.cache.confirm(draft.key, stored.version)
+        case .alreadyStored(let firstSeq) where firstSeq == expected: break
+        case .stored, .alreadyStored, .sessionDeleted, .spooled:
+            store.cache.drop(draft.key)
+            if expected != nil { durability.spool.diverge(draft.key) }
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        (error as? DatabaseError)?.debugDescription ?? String(describing: error)
+    }
+}
+
+extension SupersessionOutcome {
+    /// Whether a turn that was spooled did what memory shows of it.
+    fileprivate var isAsForeseen: Bool {
+        switch self {
+        case .notAsked, .done: true
+        case .appendedInstead, .overtaken: false
+        }
+    }
+}

@@ -1,0 +1,171 @@
+import Journal
+import Logging
+import NIOCore
+import Persistence
+import Synchronization
+
+/// The turns that wait in the journal, by session.
+final class TurnSpool: Sendable {
+    private struct Totals {
+        var spooled = 0
+        var replayed = 0
+        var refused = 0
+    }
+
+    let settings: SpoolSettings
+    private let journal: Journal
+    private let index: Mutex<SpoolIndex>
+    private let totals = Mutex(Totals())
+    /// Yields when there may be something to replay.
+    let arrivals: AsyncStream<Void>
+    private let arrive: AsyncStream<Void>.Continuation
+    private let logger: Logger
+
+    /// Opens the directory and reads whose turns wait in it. Blocks: for the start of the process.
+    init(_ settings: SpoolSettings, logger: Logger) throws(JournalError) {
+        self.settings = settings
+        self.logger = logger
+        (arrivals, arrive) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let configuration = JournalConfiguration(directory: settings.directory, maxBytes: settings.maxSize)
+        journal = try Journal(configuration, logger: logger)
+        var index = SpoolIndex()
+        for entry in journal.entries {
+            do {
+                let prefix = try journal.prefix(of: entry, TurnCoding.prefixSize)
+                let (key, id) = try TurnCoding.identity(prefix)
+                index.add(SpoolIndex.Turn(sequence: entry.sequence, key: key, id: id, bytes: entry.length))
+            } catch {
+                // It stays in the journal for a release that can read it.
+                logger.critical(
+                    "A spooled turn cannot be read by this release.",
+                    metadata: ["sequence": "\(entry.sequence)", "error": "\(error)"])
+            }
+        }
+        self.index = Mutex(index)
+        if !index.isEmpty { arrive.yield() }
+    }
+
+    // MARK: Room
+
+    func reserve(_ count: Int) throws(TurnRoomError) -> TurnRoom {
+        do throws(JournalError) {
+            return TurnRoom(try journal.reserve(count))
+        } catch {
+            throw error.failure == .tooLarge ? .tooLarge(limit: settings.maxSize) : .full
+        }
+    }
+
+    // MARK: Turns
+
+    /// Whether turns of this session wait, or are on their way.
+    func holds(_ key: SessionKey) -> Bool { index.withLock { $0.holds(key) } }
+
+    var isEmpty: Bool { index.withLock { $0.isEmpty } }
+
+    /// Keeps a turn; returns when it would survive a loss of power.
+    ///
+    /// - Throws: `JournalError`; the turn is then not there.
+    func append(_ turn: TurnDraft, from room: TurnRoom?) async throws(JournalError) {
+        let payload = TurnCoding.encode(turn)
+        _ = room?.reservation?.grow(to: payload.readableBytes)
+        index.withLock { $0.arrive(turn.key) }
+        do throws(JournalError) {
+            let entry = try await journal.append(payload, from: room?.reservation)
+            let spooled = SpoolIndex.Turn(
+                sequence: entry.sequence, key: turn.key, id: turn.id, bytes: payload.readableBytes)
+            index.withLock { $0.arrived(turn.key, spooled) }
+        } catch {
+            index.withLock { $0.arrived(turn.key, nil) }
+            throw error
+        }
+        totals.withLock { $0.spooled += 1 }
+        arrive.yield()
+    }
+
+    /// The waiting turns of a session, in order.
+    func turns(of key: SessionKey) async throws -> [TurnDraft] {
+        var turns: [TurnDraft] = []
+        for turn in index.withLock({ $0.turns(of: key) }) {
+            if let draft = try await draft(turn) { turns.append(draft) }
+        }
+        return turns
+    }
+
+    /// A turn as it was spooled; nil if it is done.
+    func draft(_ turn: SpoolIndex.Turn) async throws -> TurnDraft? {
+        guard let payload = try await journal.read(turn.sequence) else { return nil }
+        return try TurnCoding.decode(payload)
+    }
+
+    // MARK: Replaying
+
+    func takeForReplay() -> [(turn: SpoolIndex.Turn, hasDiverged: Bool)] {
+        index.withLock { $0.takeForReplay(limit: 64, bytes: 16 << 20) }
+    }
+
+    /// Tries a turn again later.
+    func putBack(_ turn: SpoolIndex.Turn) { index.withLock { _ = $0.finish(turn, isDone: false) } }
+
+    /// The turn is stored, or its session is gone. Its record is acknowledged together with others.
+    func finish(_ turn: SpoolIndex.Turn) {
+        index.withLock { _ = $0.finish(turn, isDone: true) }
+        totals.withLock { $0.replayed += 1 }
+    }
+
+    func diverge(_ key: SessionKey) { index.withLock { $0.diverge(key) } }
+
+    func acknowledge(_ turns: [SpoolIndex.Turn]) async {
+        await journal.acknowledge(turns.map(\.sequence))
+        CrashPoint.afterAcknowledge.pass()
+    }
+
+    /// The turn was refused for good: it goes to the dead letters and blocks nothing.
+    func setAside(_ turn: SpoolIndex.Turn, because reason: String) async {
+        logger.critical(
+            "A spooled turn was refused; it was set aside.",
+            metadata: ["session": "\(turn.key.session)", "turn": "\(turn.id)", "reason": "\(reason)"])
+        do {
+            try await journal.setAside(turn.sequence, because: reason)
+        } catch {
+            // It is left in the journal, and not tried again by this process.
+            logger.critical("It could not be written to the dead letters.", metadata: ["error": "\(error)"])
+        }
+        index.withLock { index in
+            index.diverge(turn.key)
+            index.finish(turn, isDone: true)
+        }
+        totals.withLock { $0.refused += 1 }
+    }
+
+    /// Erases the waiting turns of sessions that are gone, on the disk too. What is being written at this moment finds
+    /// its session deleted when it is replayed.
+    @discardableResult
+    func discard(_ isMeant: @Sendable (SessionKey) -> Bool) async -> Int {
+        let discarded = index.withLock { $0.discard(isMeant) }
+        await journal.acknowledge(discarded.map(\.sequence), erasing: true)
+        return discarded.count
+    }
+
+    // MARK: Around
+
+    var status: SpoolStatus {
+        let (journal, totals) = (journal.status, totals.withLock { $0 })
+        var status = SpoolStatus()
+        status.turns = journal.records
+        status.bytes = journal.bytes
+        status.reserved = journal.reserved
+        status.limit = journal.limit
+        status.oldest = journal.oldest
+        status.deadLetters = journal.deadLetters
+        status.spooledTotal = totals.spooled
+        status.replayedTotal = totals.replayed
+        status.refusedTotal = totals.refused
+        status.failure = journal.failure
+        return status
+    }
+
+    func close() async {
+        arrive.finish()
+        await journal.close()
+    }
+}

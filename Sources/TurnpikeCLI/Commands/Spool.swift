@@ -1,0 +1,104 @@
+import ArgumentParser
+import Conversations
+import Logging
+import NIOCore
+import Persistence
+import TurnpikeKit
+import TurnpikeRuntime
+
+/// `turnpike spool …`.
+struct Spool: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "See and store the turns that wait on local disk because the database did not take them.",
+        discussion: """
+            A running `turnpike serve` stores them by itself as soon as the database answers: these commands are for
+            looking at it, and for a directory whose process does not run any more.
+            """,
+        subcommands: [List.self, Replay.self, Export.self])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List what waits, and what was set aside. Shows no contents; works while the server runs.")
+
+        @OptionGroup var options: ConfigurationOption
+        @ArgumentParser.Flag(help: "Print a JSON object instead of a table.")
+        var json = false
+
+        func run() async throws {
+            try await reporting {
+                let listing = try SpoolCommand.listing(try options.load())
+                print(json ? SpoolText.json(listing) : SpoolText.table(listing))
+            }
+        }
+    }
+
+    struct Replay: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract:
+                "Store what waits in the database, in order, each turn once. Refused while a process owns the spool.",
+            discussion: "A turn that the database refuses is set aside in the directory dead/ and blocks nothing.")
+
+        @OptionGroup var options: ConfigurationOption
+
+        func run() async throws {
+            try await reporting {
+                let configuration = try options.load()
+                let logger = Logger(label: "turnpike")
+                let database = Composition.database(configuration.database, logger: logger)
+                do {
+                    let store = try Composition.store(database, configuration, logger: logger)
+                    let count = try await SpoolCommand.drain(store, logger)
+                    print("\(count) \(count == 1 ? "turn was" : "turns were") stored or found stored.")
+                } catch {
+                    await database.close()
+                    throw error
+                }
+                await database.close()
+            }
+        }
+    }
+
+    struct Export: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print the turns with their messages, one JSON object per line. Works while the server runs.",
+            discussion: "The output contains conversations of users: treat it like the database.")
+
+        @OptionGroup var options: ConfigurationOption
+        @ArgumentParser.Flag(help: "The turns that were set aside, instead of those that wait.")
+        var dead = false
+
+        func run() async throws {
+            try await reporting {
+                let listing = try SpoolCommand.listing(try options.load())
+                let turns = dead ? listing.setAside.map(\.turn) : listing.turns.map(\.turn)
+                for turn in turns {
+                    if let turn { print(SpoolText.json(turn)) }
+                }
+            }
+        }
+    }
+}
+
+/// What the commands do.
+enum SpoolCommand {
+    static func listing(_ configuration: GatewayConfiguration) throws -> SpoolListing {
+        guard let settings = configuration.spool.settings else { throw CommandFailure("spool.enabled is false") }
+        do {
+            return try SpoolListing(directory: settings.directory)
+        } catch {
+            throw CommandFailure("spool.directory: \(error)")
+        }
+    }
+
+    static func drain(_ store: ConversationStore, _ logger: Logger) async throws -> Int {
+        do {
+            let count = try await store.drainSpool(logger: logger)
+            await store.closeSpool()
+            return count
+        } catch {
+            await store.closeSpool()
+            guard let error = error as? DatabaseError else { throw error }
+            throw CommandFailure("the database does not take the turns: \(error.debugDescription)")
+        }
+    }
+}

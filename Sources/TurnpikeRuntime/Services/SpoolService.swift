@@ -1,0 +1,44 @@
+package import Conversations
+package import Logging
+import Persistence
+import ServiceLifecycle
+
+/// Stores what waits in the spool while the process runs, and gives the directory up at its end: after the last
+/// exchange, before the database is closed.
+package struct SpoolService: Service {
+    private let store: ConversationStore
+    private let logger: Logger
+
+    package init(_ store: ConversationStore, readiness: Readiness, logger: Logger) {
+        self.store = store
+        self.logger = logger
+        guard store.spoolStatus != nil else { return }
+        readiness.addReporter { [store] in store.spoolStatus.map(Self.report) ?? Readiness.Report("spool") }
+    }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown { [store, logger] in
+            await store.replaySpool(logger: logger)
+            try? await gracefulShutdown()
+        }
+        await store.closeSpool()
+    }
+
+    private static func report(_ status: SpoolStatus) -> Readiness.Report {
+        var report = Readiness.Report("spool")
+        if status.deadLetters > 0 {
+            report.problems.append("\(status.deadLetters) turns or pieces were set aside: see `turnpike spool list`")
+        }
+        if let failure = status.failure { report.problems.append("the disk failed: \(failure)") }
+        if status.isBypassingDatabase { report.problems.append("the database does not take turns; they are spooled") }
+        report.numbers = [
+            ("turns", status.turns), ("bytes", status.bytes), ("reserved", status.reserved),
+            ("oldest_seconds", status.oldest.map(age) ?? 0), ("dead_letters", status.deadLetters),
+        ]
+        return report
+    }
+
+    private static func age(_ time: Timestamp) -> Int {
+        Int(max(0, Timestamp.now().microseconds - time.microseconds) / 1_000_000)
+    }
+}

@@ -103,7 +103,7 @@ let package = Package(
         module("EchoProvider", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
 
         // Features.
-        plugin("Activity", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging, lifecycle]),
+        plugin("Activity", ["OpenAIWire", "Persistence", "Journal", nio, nioHTTP1, logging, lifecycle]),
         plugin("Auth", ["Persistence", nio, nioHTTP1, logging, lifecycle, crypto]),
         plugin("Retention", ["Conversations", "Persistence", logging, lifecycle]),
         plugin("Session", ["Conversations", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
@@ -170,7 +170,7 @@ let package = Package(
         pluginTests(
             "Activity",
             [
-                "OpenAIWire", "Persistence", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging,
+                "OpenAIWire", "Persistence", "Journal", "TurnpikeTesting", nio, nioPosix, nioHTTP1, logging,
                 lifecycleTestKit,
             ]),
         pluginTests(

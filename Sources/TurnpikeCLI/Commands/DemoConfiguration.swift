@@ -26,6 +26,7 @@ struct DemoConfiguration {
         server: { host: 127.0.0.1, port: \(port) }
         database: "sqlite:\(data)/turnpike.db"
         auth: { hash_key: "file:\(data)/hash.key" }
+        activity: { spool: "\(data)/activity-spool" }
         providers:
           \(isEcho ? "echo" : "openai"): { base_url: "\(baseURL)"\(isEcho ? "" : ", api_key: \"${DEMO_PROVIDER_KEY}\"") }
         log: { level: warning }

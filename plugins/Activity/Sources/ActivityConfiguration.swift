@@ -4,11 +4,17 @@ import TurnpikeKit
 struct ActivityConfiguration: Sendable, Equatable {
     /// For how long rows are kept.
     var retention: Duration = .seconds(90 * 86_400)
+    /// Where rows wait that the database does not take.
+    var spool = ActivitySpool.Settings(directory: "data/activity-spool")
 
     init() {}
 
     init(_ section: ConfigurationSection) throws {
         retention = try section.duration("retention", default: retention)
         guard retention >= .seconds(3_600) else { throw section.error("retention", "expected at least 1h") }
+        spool.directory = try section.string("spool", default: spool.directory)
+        guard !spool.directory.isEmpty else { throw section.error("spool", "expected a directory") }
+        spool.maxBytes = try section.bytes("spool_size", default: spool.maxBytes)
+        guard spool.maxBytes >= 1 << 20 else { throw section.error("spool_size", "expected at least 1MB") }
     }
 }

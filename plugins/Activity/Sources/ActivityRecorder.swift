@@ -5,8 +5,9 @@ import TurnpikeKit
 
 /// Takes rows from finishers without waiting, and has them written in batches.
 ///
-/// Bounded: when too many rows wait, or the database does not take them, they are counted, and the loss is logged once
-/// per period. The last 200 ms may be lost when the process is killed.
+/// Bounded: when too many rows wait, or the database does not take them, they go to the spool. What is not kept there
+/// either is counted, and the loss is logged once per period. The last half second may be lost when the process is
+/// killed.
 final class ActivityRecorder: Sendable {
     typealias Lane = TransactionLane<ActivityRow, Void>
 
@@ -16,9 +17,15 @@ final class ActivityRecorder: Sendable {
     /// Made for the first row: a plugin that is only checked starts no threads.
     private let lane = Mutex<Lane?>(nil)
     private let losses = Mutex(LossReport())
+    /// Nil: what the database does not take is lost.
+    let spool: ActivitySpool?
 
-    init(database: any Database, clock: GatewayClock, logger: Logger = Logger(label: "turnpike.activity")) {
+    init(
+        database: any Database, clock: GatewayClock, spool: ActivitySpool.Settings? = nil,
+        logger: Logger = Logger(label: "turnpike.activity")
+    ) {
         self.database = database
+        self.spool = spool.map { ActivitySpool($0, database: database, clock: clock, logger: logger) }
         self.clock = clock
         self.logger = logger
     }
@@ -37,16 +44,39 @@ final class ActivityRecorder: Sendable {
         metrics.register("turnpike_activity_lost_total", .counter, "Activity rows that could not be written.") {
             Double(self.lost)
         }
+        guard let spool else { return }
+        metrics.register("turnpike_activity_spool_rows", .gauge, "Activity rows on their way into the spool.") {
+            Double(spool.status.rows)
+        }
+        metrics.register("turnpike_activity_spool_batches", .gauge, "Batches of activity rows in the spool.") {
+            Double(spool.status.records)
+        }
+        metrics.register("turnpike_activity_spool_bytes", .gauge, "Bytes of the activity spool.") {
+            Double(spool.status.bytes)
+        }
     }
 
     /// Hands over a row. Never blocks, never throws.
     func record(_ row: ActivityRow) {
         do throws(DatabaseError) {
             try opened().enqueue(row) { [self] result in
-                if case .failure(let error) = result { noteLoss(error) }
+                if case .failure(let error) = result { keep(row, because: error) }
             }
         } catch {
-            noteLoss(error)
+            keep(row, because: error)
+        }
+    }
+
+    /// The values of a row that was refused as data will not be taken later either.
+    private func keep(_ row: ActivityRow, because error: any Error) {
+        guard (error as? DatabaseError)?.failure != .data, let spool, spool.take(row) else { return noteLoss(error) }
+    }
+
+    /// Moves what waits in the spool on, a few times a second, until the task is cancelled.
+    func tendSpool() async {
+        guard let spool else { return }
+        while (try? await Task.sleep(for: .milliseconds(200))) != nil {
+            for _ in 0..<(await spool.tick()) { noteLoss(ActivityBatchCoding.Unreadable()) }
         }
     }
 
@@ -58,6 +88,7 @@ final class ActivityRecorder: Sendable {
             return lane
         }
         await taken?.drain()
+        await spool?.flush()
     }
 
     private func opened() -> Lane {

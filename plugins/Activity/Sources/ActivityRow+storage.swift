@@ -30,7 +30,12 @@ extension ActivityRow {
     private static let sqliteInsertion = makeInsertion(.sqlite)
     private static let mariadbInsertion = makeInsertion(.mariadb)
 
-    private static func makeInsertion(_ dialect: Dialect) -> BulkStatement {
+    /// The same for rows of which only the first `count` columns are known: those of an earlier release.
+    static func insertion(_ dialect: Dialect, columns count: Int) -> BulkStatement {
+        count == columns.count ? insertion(dialect) : makeInsertion(dialect, Array(columns.prefix(count)))
+    }
+
+    private static func makeInsertion(_ dialect: Dialect, _ columns: [String] = columns) -> BulkStatement {
         let places = repeatElement("?", count: columns.count).joined(separator: ",")
         return BulkStatement(
             """

@@ -70,7 +70,8 @@ import TurnpikeTesting
                 """
                 SELECT partition_description FROM information_schema.partitions \
                 WHERE table_schema = DATABASE() AND table_name = 'activity' ORDER BY partition_ordinal_position
-                """) { try $0.text(0) }
+                """
+            ) { try $0.text(0) }
         }
         let ahead = (1...5).map { (number: Int64) in "\((now / week + number) * week)" }
         #expect(partitions == ["\(now / week * week)"] + ahead + ["MAXVALUE"])

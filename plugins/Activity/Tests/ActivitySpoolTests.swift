@@ -1,0 +1,190 @@
+import Glibc
+import Logging
+import NIOCore
+import Persistence
+import Synchronization
+import Testing
+import TurnpikeKit
+import TurnpikeTesting
+
+@testable import ActivityPlugin
+
+@Suite struct ActivitySpoolTests {
+    /// A recorder whose database can be away, and the directory of its spool.
+    private final class Outage: Sendable {
+        let bench: ActivityBench
+        let database: AbsentDatabase
+        let directory: String
+
+        init(_ tested: TestedDatabase = .sqlite) async throws {
+            bench = try await ActivityBench(on: tested)
+            database = AbsentDatabase(bench.database)
+            var template = Array("/tmp/turnpike-activity-XXXXXX".utf8CString)
+            guard let made = mkdtemp(&template) else { preconditionFailure("no directory can be made in /tmp") }
+            directory = String(cString: made)
+        }
+
+        deinit {
+            for path in ["spool/dead", "spool", ""] {
+                let path = "\(directory)/\(path)"
+                guard let listing = opendir(path) else {
+                    unlink(path)
+                    continue
+                }
+                while let entry = readdir(listing) {
+                    let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                    }
+                    unlink("\(path)/\(name)")
+                }
+                closedir(listing)
+                rmdir(path)
+            }
+        }
+
+        func recorder() -> ActivityRecorder {
+            ActivityRecorder(
+                database: database, clock: bench.time.clock,
+                spool: ActivitySpool.Settings(directory: "\(directory)/spool"),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        }
+
+        func record(_ count: Int, in recorder: ActivityRecorder) {
+            for _ in 0..<count {
+                recorder.record(ActivityRow(bench.exchange(as: bench.alice), Outcome(ending: .completed, status: 200)))
+                bench.time.advance(by: 1)
+            }
+        }
+
+        func stored() async throws -> Int { try await bench.rows(of: bench.alice).count }
+    }
+
+    @Test(arguments: TestedDatabase.allCases)
+    func storesWhatAnOutageHeldBackOnceItIsOver(_ tested: TestedDatabase) async throws {
+        let outage = try await Outage(tested)
+        let recorder = outage.recorder()
+        outage.database.isAway = true
+        outage.record(100, in: recorder)
+        await recorder.drain()
+        let spool = try #require(recorder.spool)
+        #expect(spool.status.records >= 1 && spool.status.rows == 0)
+        await spool.tick()
+        #expect(try await outage.stored() == 0)
+
+        outage.database.isAway = false
+        await spool.tick()
+        #expect(try await outage.stored() == 0, "it was tried a moment ago")
+        outage.bench.time.advance(by: 1_000_000)
+        await spool.tick()
+        #expect(try await outage.stored() == 100)
+        #expect(spool.status.records == 0)
+        #expect(recorder.lost == 0)
+    }
+
+    @Test func theNextProcessStoresWhatTheFormerOneKept() async throws {
+        let outage = try await Outage()
+        outage.database.isAway = true
+        try await {
+            let recorder = outage.recorder()
+            outage.record(3, in: recorder)
+            await recorder.drain()
+            try await #require(recorder.spool).close()
+        }()
+        outage.database.isAway = false
+        let next = outage.recorder()
+        await next.spool?.tick()
+        #expect(try await outage.stored() == 3)
+    }
+
+    @Test func aRowWhoseStoringGotNoAnswerIsThereOnce() async throws {
+        let outage = try await Outage()
+        let recorder = outage.recorder()
+        outage.database.isAway = true
+        outage.record(2, in: recorder)
+        await recorder.drain()
+        outage.database.isAway = false
+        outage.database.losesAnswers = true
+        await recorder.spool?.tick()
+        #expect(try await outage.stored() == 2)
+        outage.database.losesAnswers = false
+        outage.bench.time.advance(by: 1_000_000)
+        await recorder.spool?.tick()
+        #expect(try await outage.stored() == 2)
+        #expect(recorder.spool?.status.records == 0)
+    }
+
+    @Test func whatTheDiskDoesNotTakeWaitsInMemory() async throws {
+        let outage = try await Outage()
+        let file = try #require(fopen("\(outage.directory)/spool", "w"))
+        fclose(file)
+        let recorder = outage.recorder()
+        outage.database.isAway = true
+        outage.record(5, in: recorder)
+        await recorder.drain()
+        #expect(recorder.spool?.status.rows == 5)
+        unlink("\(outage.directory)/spool")
+        await recorder.spool?.flush()
+        #expect(recorder.spool?.status.rows == 0 && recorder.spool?.status.records == 1)
+    }
+
+    @Test func countsWhatFitsNowhere() async throws {
+        let outage = try await Outage()
+        let spool = ActivitySpool(
+            ActivitySpool.Settings(directory: "/proc/none/spool"), database: outage.database,
+            clock: outage.bench.time.clock, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let row = ActivityRow(outage.bench.exchange(), Outcome(ending: .completed, status: 200))
+        for _ in 0..<ActivitySpool.waitingLimit { #expect(spool.take(row)) }
+        #expect(!spool.take(row))
+    }
+
+    @Test func readsWhatItWroteAndNothingElse() async throws {
+        let bench = try await ActivityBench()
+        let exchange = bench.exchange("/v1/ü", as: bench.alice)
+        exchange.note { $0.requestedModel = "🍣" }
+        let rows = [exchange, bench.exchange()].map { ActivityRow($0, Outcome(ending: .clientLeft, status: 0)) }
+        let record = ActivityBatchCoding.encode(rows)
+        var expected: [SQLValue] = []
+        for row in rows { row.appendValues(to: &expected) }
+        let (columns, values) = try ActivityBatchCoding.decode(record)
+        #expect(columns == ActivityRow.columns.count && values == expected)
+        for length in 0..<record.readableBytes {
+            let cut = try #require(record.getSlice(at: 0, length: length))
+            let found = try? ActivityBatchCoding.decode(cut)
+            #expect(found.map { $0.values.count == expected.count / 2 || $0.values.isEmpty } ?? true)
+        }
+    }
+}
+
+/// A database that answers nothing while it is away, or stores without saying so.
+private final class AbsentDatabase: Database {
+    private let base: any Database
+    private let state = Mutex((isAway: false, losesAnswers: false))
+
+    init(_ base: any Database) { self.base = base }
+
+    var isAway: Bool {
+        get { state.withLock { $0.isAway } }
+        set { state.withLock { $0.isAway = newValue } }
+    }
+    var losesAnswers: Bool {
+        get { state.withLock { $0.losesAnswers } }
+        set { state.withLock { $0.losesAnswers = newValue } }
+    }
+
+    var dialect: Dialect { base.dialect }
+    var threads: DatabaseThreads { base.threads }
+
+    func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
+        if isAway { throw DatabaseError(.unavailable, "the test says so") }
+        return try base.blockingRead(body)
+    }
+
+    func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
+        if isAway { throw DatabaseError(.unavailable, "the test says so") }
+        let value = try base.blockingWrite(body)
+        if losesAnswers { throw DatabaseError(.unknownAtCommit, "the test says so") }
+        return value
+    }
+
+    func close() async { await base.close() }
+}

@@ -64,6 +64,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        machine.readBegins()
         switch unwrapInboundIn(data) {
         case .head(let head): run(machine.received(.head(ArrivedHead(head))))
         case .body(let bytes): run(machine.received(.body(bytes)))
@@ -73,7 +74,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         machine.readCompleted()
-        restartTimer()
+        run(.nothing)
     }
 
     func read(context: ChannelHandlerContext) {

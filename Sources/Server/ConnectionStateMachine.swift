@@ -108,6 +108,9 @@ struct ConnectionStateMachine {
     var isWritable = true
     /// Whether the current burst of reads brought a part.
     private var hasReadPart = false
+    /// Whether a burst of reads is under way. A request that it brings begins at its end: a small body is there by then,
+    /// and whoever asks for it has it at once, without a wait and a wake-up.
+    private var isReading = false
     let drainedBodyBytes: Int
     /// Counts what restarts the running time-out.
     var progress: UInt = 0
@@ -116,22 +119,31 @@ struct ConnectionStateMachine {
 
     // MARK: What arrives
 
+    /// A burst of reads has begun or goes on; ``readCompleted()`` ends it.
+    mutating func readBegins() { isReading = true }
+
     mutating func received(_ part: Part) -> Action {
         hasReadPart = true
-        if held.isEmpty, let action = take(part) { return action }
+        if held.isEmpty, !waitsForMore(part), let action = take(part) { return action }
         held.append(part)
         return .nothing
     }
 
     /// The next action for what is held, or `nil` when nothing of it can be handled now.
     mutating func takeHeld() -> Action? {
-        guard let part = held.first, let action = take(part) else { return nil }
+        guard let part = held.first, !waitsForMore(part), let action = take(part) else { return nil }
         held.removeFirst()
         return action
     }
 
-    /// A burst of reads is over.
+    private func waitsForMore(_ part: Part) -> Bool {
+        guard isReading, case .head = part, case .waiting = phase else { return false }
+        return true
+    }
+
+    /// A burst of reads is over. Take what is held afterwards.
     mutating func readCompleted() {
+        isReading = false
         defer { hasReadPart = false }
         guard !hasReadPart, case .waiting(let waiting) = phase else { return }
         switch waiting {

@@ -73,10 +73,9 @@ enum RequestRules {
 
     /// Whether a byte may stand in a method or a header's name (RFC 9110, section 5.6.2).
     static func isTokenByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 48...57, 65...90, 97...122, UInt8(ascii: "-"): true
-        default: "!#$%&'*+.^_`|~".utf8.contains(byte)
-        }
+        // A bit for each of them: 0-9 and !#$%&'*+-. below 64, A-Z, a-z and ^_`|~ from there to 127.
+        let bits: UInt64 = byte < 64 ? 0x3ff6cfa00000000 : 0x57ffffffc7fffffe
+        return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
     }
 
     /// Over the bytes where they lie: a walk over the indices of a string's view costs ten times as much.

@@ -112,6 +112,13 @@ struct ResponseDecoder {
     // MARK: The head
 
     private mutating func head(_ input: inout ByteBuffer) -> Step? {
+        if partial.readableBytes == 0 {
+            switch wholeLines(&input) {
+            case .more: break
+            case .refuse(let error): return .refuse(error)
+            case .head(let head): return begin(head)
+            }
+        }
         switch line(&input, upTo: ResponseHeadParser.maxBytes) {
         case .incomplete: return .needsMore
         case .tooLong:
@@ -123,6 +130,24 @@ struct ResponseDecoder {
             case .head(let head): return begin(head)
             }
         }
+    }
+
+    /// Reads the lines that are there from their first to their last byte, where they lie.
+    private mutating func wholeLines(_ input: inout ByteBuffer) -> ResponseHeadParser.Step {
+        var step = ResponseHeadParser.Step.more
+        let used = input.withUnsafeReadableBytes { bytes in
+            var at = 0
+            while case .more = step, at < bytes.count,
+                let feed = memchr(bytes.baseAddress! + at, 10, bytes.count - at)
+            {
+                let end = UnsafeRawPointer(feed) - bytes.baseAddress! + 1
+                step = parser.line(UnsafeRawBufferPointer(rebasing: bytes[at..<end]))
+                at = end
+            }
+            return at
+        }
+        input.moveReaderIndex(forwardBy: used)
+        return step
     }
 
     private mutating func begin(_ head: ResponseHead) -> Step {

@@ -30,25 +30,24 @@ struct ResponseHeadParser {
             return .refuse(.upstreamProtocol("its head is longer than \(ResponseHeadParser.maxBytes) bytes"))
         }
         let line = ResponseHeadParser.withoutLineEnd(raw)
-        guard !line.contains(where: { $0 == 13 || $0 == 10 || $0 == 0 }) else {
+        for byte in line where byte < 14 && (byte == 13 || byte == 10 || byte == 0) {
             return .refuse(.upstreamProtocol("a header holds a control character"))
         }
         if line.isEmpty { return headEnds() }
         return status == nil ? statusLine(line) : fieldLine(line)
     }
 
-    private mutating func statusLine(_ line: Slice<UnsafeRawBufferPointer>) -> Step {
+    /// `HTTP/1.1 200` and whatever words follow.
+    private mutating func statusLine(_ line: UnsafeRawBufferPointer) -> Step {
         guard line.starts(with: "HTTP/".utf8) else {
             return .refuse(.upstreamProtocol("its head has no status line"))
         }
-        // The digits between the first spaces and the next, or the end.
-        let digits = line.drop { $0 != 32 }.drop { $0 == 32 }.prefix { $0 != 32 }
-        guard digits.count == 3, digits.allSatisfy({ (48...57).contains($0) }) else {
+        var at = 5
+        while at < line.count, line[at] != 32 { at += 1 }
+        while at < line.count, line[at] == 32 { at += 1 }
+        guard let code = ResponseHeadParser.code(line[at...]) else {
             return .refuse(.upstreamProtocol("its status line cannot be read"))
         }
-        let code = digits.reduce(0) { $0 * 10 + Int($1 - 48) }
-        // Nobody asked for another protocol (101).
-        guard code >= 100, code != 101 else { return .refuse(.upstreamProtocol("its status line cannot be read")) }
         status = code
         minorVersion = ResponseHeadParser.minorVersion(line)
         fields = []
@@ -56,30 +55,45 @@ struct ResponseHeadParser {
         return .more
     }
 
-    /// Of `HTTP/1.0 ` and `HTTP/1.1 `.
-    private static func minorVersion(_ line: Slice<UnsafeRawBufferPointer>) -> Int? {
-        let version = line.dropFirst(5).prefix(4)
-        if version.elementsEqual("1.1 ".utf8) { return 1 }
-        return version.elementsEqual("1.0 ".utf8) ? 0 : nil
+    /// Three digits, then a space or the end. Nobody asked for another protocol (101).
+    private static func code(_ text: Slice<UnsafeRawBufferPointer>) -> Int? {
+        var code = 0
+        var count = 0
+        for byte in text {
+            if byte == 32 { break }
+            guard byte &- 48 < 10, count < 3 else { return nil }
+            code = code * 10 + Int(byte - 48)
+            count += 1
+        }
+        return count == 3 && code >= 100 && code != 101 ? code : nil
     }
 
-    private mutating func fieldLine(_ line: Slice<UnsafeRawBufferPointer>) -> Step {
-        if line.first == 32 || line.first == 9 {
-            guard let last = fields.indices.last else {
-                return .refuse(.upstreamProtocol("a header has no name"))
-            }
-            fields[last].1 += " " + ResponseHeadParser.trimmed(line)
+    /// Of `HTTP/1.0 ` and `HTTP/1.1 `.
+    private static func minorVersion(_ line: UnsafeRawBufferPointer) -> Int? {
+        guard line.count > 8, line[5] == UInt8(ascii: "1"), line[6] == UInt8(ascii: "."), line[8] == 32 else {
+            return nil
+        }
+        switch line[7] {
+        case UInt8(ascii: "0"): return 0
+        case UInt8(ascii: "1"): return 1
+        default: return nil
+        }
+    }
+
+    private mutating func fieldLine(_ line: UnsafeRawBufferPointer) -> Step {
+        if line[0] == 32 || line[0] == 9 {
+            guard let last = fields.indices.last else { return .refuse(.upstreamProtocol("a header has no name")) }
+            fields[last].1 += " " + ResponseHeadParser.trimmed(line, from: 0)
             return .more
         }
-        guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex else {
-            return .refuse(.upstreamProtocol("a header has no name"))
-        }
-        // `Content-Length : 5` is a length for some readers and none for others.
-        guard line[..<colon].allSatisfy(RequestRules.isTokenByte) else {
-            return .refuse(.upstreamProtocol("a header's name is not a token"))
+        var colon = 0
+        // `Content-Length : 5` is a length for some readers and none for others: a name is a token.
+        while colon < line.count, RequestRules.isTokenByte(line[colon]) { colon += 1 }
+        guard colon > 0, colon < line.count, line[colon] == UInt8(ascii: ":") else {
+            return .refuse(.upstreamProtocol("a header has no name, or one that is not a token"))
         }
         let name = String(decoding: line[..<colon], as: UTF8.self)
-        fields.append((name, ResponseHeadParser.trimmed(line[line.index(after: colon)...])))
+        fields.append((name, ResponseHeadParser.trimmed(line, from: colon + 1)))
         return .more
     }
 
@@ -100,17 +114,17 @@ struct ResponseHeadParser {
         }
     }
 
-    private static func withoutLineEnd(_ raw: UnsafeRawBufferPointer) -> Slice<UnsafeRawBufferPointer> {
-        var line = raw[...]
-        if line.last == 10 { line = line.dropLast() }
-        if line.last == 13 { line = line.dropLast() }
-        return line
+    private static func withoutLineEnd(_ raw: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        var count = raw.count
+        if count > 0, raw[count - 1] == 10 { count -= 1 }
+        if count > 0, raw[count - 1] == 13 { count -= 1 }
+        return UnsafeRawBufferPointer(rebasing: raw[..<count])
     }
 
-    private static func trimmed(_ value: Slice<UnsafeRawBufferPointer>) -> String {
-        let isSpace: (UInt8) -> Bool = { $0 == 32 || $0 == 9 }
-        guard let first = value.firstIndex(where: { !isSpace($0) }), let last = value.lastIndex(where: { !isSpace($0) })
-        else { return "" }
-        return String(decoding: value[first...last], as: UTF8.self)
+    private static func trimmed(_ line: UnsafeRawBufferPointer, from start: Int) -> String {
+        var (first, end) = (start, line.count)
+        while first < end, line[first] == 32 || line[first] == 9 { first += 1 }
+        while end > first, line[end - 1] == 32 || line[end - 1] == 9 { end -= 1 }
+        return String(decoding: line[first..<end], as: UTF8.self)
     }
 }

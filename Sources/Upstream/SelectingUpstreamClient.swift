@@ -21,7 +21,9 @@ package final class SelectingUpstreamClient: UpstreamClient {
     }
 
     package func send(_ request: UpstreamRequest, in exchange: Exchange) async throws -> Response {
-        guard let target = PlainTarget(request) else { return try await curl.send(request, in: exchange) }
+        guard let target = plain.target(of: request, on: exchange.eventLoop) else {
+            return try await curl.send(request, in: exchange)
+        }
         return try await plain.send(request, to: target, in: exchange)
     }
 

@@ -19,7 +19,7 @@ struct PlainClientTests {
         ("http://[::1]:81/", "::1", 81, "[::1]:81", "/"), ("http://[fe80::1]/", "fe80::1", 80, "[fe80::1]", "/"),
     ])
     func readsAnOrdinaryURL(_ url: String, _ host: String, _ port: Int, _ field: String, _ path: String) throws {
-        let target = try #require(PlainTarget(url: url))
+        let target = try #require(PlainTarget.reading(url))
         #expect(target.origin == PlainTarget.Origin(host: host, port: port))
         #expect(target.hostField == field)
         #expect(target.requestTarget == path)
@@ -33,14 +33,14 @@ struct PlainClientTests {
         "http://x\\y/", "http://x/#a", "http://x#/", "",
     ])
     func leavesEverythingElseToLibcurl(_ url: String) {
-        #expect(PlainTarget(url: url) == nil)
+        #expect(PlainTarget.reading(url) == nil)
     }
 
     @Test func leavesProxiesToLibcurl() {
         let request = UpstreamRequest(
             method: .GET, url: "http://example.com/", headers: [:], body: .empty,
             connection: UpstreamConnection(proxy: "http://proxy:1"))
-        #expect(PlainTarget(request) == nil)
+        #expect(PlainTarget.of(request) == nil)
     }
 
     @Test(arguments: [
@@ -105,7 +105,7 @@ struct PlainClientTests {
         let request = UpstreamRequest(method: .GET, url: server.url, headers: [:], body: .empty)
         let exchange = Exchange(
             head: RequestHead(method: .GET, target: "/"), eventLoop: group.next(), logger: Logger(label: "test"))
-        let response = try await client.send(request, to: #require(PlainTarget(request)), in: exchange)
+        let response = try await client.send(request, to: #require(PlainTarget.of(request)), in: exchange)
         #expect(response.status == .ok)
         try await closed.wait()
         await client.shutdown()

@@ -8,8 +8,11 @@ struct LaneWriter<Item: Sendable, Output: Sendable>: Sendable {
 
     func write(_ batch: [Entry]) {
         do {
-            let outputs = try commit(batch.map(\.item))
-            for (entry, output) in zip(batch, outputs) { entry.completion(.success(output)) }
+            var items: [Item] = []
+            items.reserveCapacity(batch.count)
+            for entry in batch { items.append(entry.item) }
+            let outputs = try commit(items)
+            for index in batch.indices { batch[index].completion(.success(outputs[index])) }
         } catch {
             recover(batch, from: error)
         }

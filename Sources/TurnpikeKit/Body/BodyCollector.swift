@@ -35,6 +35,15 @@ final class BodyCollector: BodySink {
     /// Call it on the source's event loop, once.
     func collect() async -> Result<ByteBuffer, GatewayError> {
         source.start(self)
+        // A small body has come with its head: nothing to wait for.
+        if let result = state.withLock({ $0.result }) {
+            if case .failure = result { cancelSource() }
+            return result
+        }
+        return await wait()
+    }
+
+    private func wait() async -> Result<ByteBuffer, GatewayError> {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 // The source may have delivered everything in `start`, and a task that was cancelled before has run

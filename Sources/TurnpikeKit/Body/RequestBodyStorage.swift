@@ -17,7 +17,8 @@ final class RequestBodyStorage: Sendable {
     /// What was taken from `budget`: for as long as this object lives.
     private let reservation: BufferReservation
     private let state: Mutex<State>
-    private let derivedValues = Mutex<[any Sendable]>([])
+    /// Each value is a `DerivedValue` of its type.
+    private let derivedValues = Mutex<[(type: ObjectIdentifier, value: any AnyObject & Sendable)]>([])
 
     init(_ state: consuming State, declaredLength: Int?, budget: BufferBudget?) {
         self.state = Mutex(state)
@@ -46,13 +47,16 @@ final class RequestBodyStorage: Sendable {
     }
 
     func derived<Value: Sendable>(_ type: Value.Type) -> Value? {
-        derivedValues.withLock { values in
-            for value in values { if let value = value as? Value { return value } }
-            return nil
-        }
+        let wanted = ObjectIdentifier(type)
+        let box = derivedValues.withLock { values in values.first { $0.type == wanted }?.value }
+        // Found by its type: a cast from `any` would look that type up again for every step that asks.
+        return box.map { unsafeDowncast($0, to: DerivedValue<Value>.self).value }
     }
 
-    func remember(_ value: some Sendable) { derivedValues.withLock { $0.append(value) } }
+    func remember<Value: Sendable>(_ value: Value) {
+        let box = DerivedValue(value)
+        derivedValues.withLock { $0.append((ObjectIdentifier(Value.self), box)) }
+    }
 
     func collect(upTo limit: Int) async throws(GatewayError) -> ByteBuffer {
         if let declaredLength, declaredLength > limit { throw .bodyTooLarge(limit: limit) }
@@ -125,4 +129,10 @@ final class RequestBodyStorage: Sendable {
             if let settled { continuation.resume(returning: settled) }
         }
     }
+}
+
+/// A value that was made of a body, so that it is found by its type and taken without a cast.
+private final class DerivedValue<Value: Sendable>: Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
 }

@@ -12,6 +12,8 @@ final class PlainLoop {
     let eventLoop: any EventLoop
     /// Nanoseconds after which an idle connection is closed.
     private let idleLimit: UInt64
+    /// Where requests went before.
+    var targets = PlainTargetCache()
     private var idle = IdleConnections<PlainConnection>()
     private var open: [PlainTransfer] = []
     private var isStopped = false
@@ -30,7 +32,7 @@ final class PlainLoop {
         open.append(transfer)
         guard !isStopped else { return transfer.fail(.serverShuttingDown) }
         expect(transfer.deadline)
-        while let connection = idle.take(transfer.request.origin) {
+        while let connection = idle.take(transfer.request.target.origin) {
             if connection.isActive { return transfer.connected(connection) }
         }
         connect(transfer)
@@ -54,10 +56,10 @@ final class PlainLoop {
     // MARK: Connections
 
     func connect(_ transfer: PlainTransfer) {
-        let origin = transfer.request.origin
+        let origin = transfer.request.target.origin
         let bound = NIOLoopBound((loop: self, transfer: transfer), eventLoop: eventLoop)
         let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(.nanoseconds(Int64(clamping: transfer.request.connection.connectTimeout.nanoseconds)))
+            .connectTimeout(.nanoseconds(Int64(clamping: transfer.request.connectTimeout)))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelOption(

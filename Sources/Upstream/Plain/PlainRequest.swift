@@ -7,7 +7,7 @@ struct PlainRequest: Sendable {
     /// Bodies up to this size are copied behind the head, so that both are one write.
     static let copiedBytes = 16 << 10
 
-    var origin: PlainTarget.Origin
+    let target: PlainTarget
     var isHEAD: Bool
     var isIdempotent: Bool
     /// The head, and a small body.
@@ -17,17 +17,20 @@ struct PlainRequest: Sendable {
     var upload: TransferStateMachine.Upload
     /// How a streamed body is framed: its length, or `nil` for chunks.
     var streamLength: Int?
-    var connection: UpstreamConnection
+    let limits: TransferStateMachine.Limits
+    /// Nanoseconds until a connection stands.
+    let connectTimeout: UInt64
 
     /// Throws a ``GatewayError``: `upstream_request_invalid`, or `body_not_allowed` for a streamed body of a HEAD request.
     init(_ request: UpstreamRequest, to target: PlainTarget, body: OutgoingBody) throws(GatewayError) {
         let method = request.method.rawValue
         try RequestRules.check(method: method, body)
-        origin = target.origin
+        self.target = target
         isHEAD = method == "HEAD"
         isIdempotent = RequestRules.isIdempotent(method)
         upload = body.upload
-        connection = request.connection
+        limits = .init(request.connection)
+        connectTimeout = request.connection.connectTimeout.nanoseconds
         head = ByteBuffer()
         if case .stream(let length) = body { streamLength = length }
         try write(method, request.headers, to: target, body)

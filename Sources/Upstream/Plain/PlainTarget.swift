@@ -4,30 +4,28 @@ import TurnpikeKit
 ///
 /// Only what is beyond doubt is read: a scheme `http`, a host of ordinary characters, a port, a path. Everything else,
 /// from a user name in the URL to a name in another alphabet, is for libcurl to understand or to refuse.
-struct PlainTarget: Sendable {
+final class PlainTarget: Sendable {
     struct Origin: Hashable, Sendable {
         /// Without the brackets of an IPv6 address.
         var host: String
         var port: Int
     }
 
-    var origin: Origin
+    let origin: Origin
     /// As the `Host` header has it: without the port where it is 80.
-    var hostField: String
+    let hostField: String
     /// Path and query as they stand in the URL, or `/`.
-    var requestTarget: String
+    let requestTarget: String
 
-    init?(_ request: UpstreamRequest) {
-        guard request.connection.proxy == nil else { return nil }
-        self.init(url: request.url)
+    /// `nil` where the request is for libcurl.
+    static func of(_ request: UpstreamRequest) -> PlainTarget? {
+        request.connection.proxy == nil ? reading(request.url) : nil
     }
 
-    init?(url: String) {
+    static func reading(_ url: String) -> PlainTarget? {
         guard url.hasPrefixIgnoringCase("http://") else { return nil }
         var url = url
-        let parsed = url.withUTF8 { PlainTarget.parse($0, from: 7) }
-        guard let parsed else { return nil }
-        self = parsed
+        return url.withUTF8 { parse($0, from: 7) }
     }
 
     private init(origin: Origin, hostField: String, requestTarget: String) {

@@ -25,7 +25,7 @@ final class PlainTransfer {
         boundLoop = loop
         upload = source.map { ($0, UploadProgress(length: request.streamLength)) }
         machine = TransferStateMachine(
-            limits: .init(request.connection), upload: request.upload, isIdempotent: request.isIdempotent,
+            limits: request.limits, upload: request.upload, isIdempotent: request.isIdempotent,
             now: Monotonic.now)
     }
 

@@ -32,6 +32,12 @@ final class PlainUpstreamClient: Sendable {
         for (eventLoop, loop) in zipped { eventLoop.perform { loop.value.stop() } }
     }
 
+    /// Where `request` goes, if it is one for this client.
+    func target(of request: UpstreamRequest, on eventLoop: any EventLoop) -> PlainTarget? {
+        guard eventLoop.inEventLoop, let loop = loops[ObjectIdentifier(eventLoop)] else { return .of(request) }
+        return loop.value.targets.target(of: request)
+    }
+
     /// As ``UpstreamClient/send(_:in:)``. `target` was read from the request.
     func send(_ request: UpstreamRequest, to target: PlainTarget, in exchange: Exchange) async throws -> Response {
         let eventLoop = exchange.eventLoop

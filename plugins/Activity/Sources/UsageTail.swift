@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import OpenAIWire
 import Synchronization
@@ -41,17 +42,26 @@ final class UsageTail: Sendable {
 
     /// Where the value of the last `"usage"` that is an object begins.
     private static func lastUsage(in bytes: UnsafeRawBufferPointer) -> Int? {
-        let key = Array("\"usage\"".utf8)
-        guard bytes.count > key.count else { return nil }
-        for start in stride(from: bytes.count - key.count, through: 0, by: -1) {
-            guard bytes[start] == key[0], start == 0 || bytes[start - 1] != UInt8(ascii: "\\"),
-                key.indices.allSatisfy({ bytes[start + $0] == key[$0] })
+        let key: StaticString = "\"usage\""
+        let length = key.utf8CodeUnitCount
+        var end = bytes.count - length
+        while end >= 0, let start = lastQuote(in: bytes, upTo: end) {
+            end = start - 1
+            guard start == 0 || bytes[start - 1] != UInt8(ascii: "\\"),
+                memcmp(bytes.baseAddress! + start, key.utf8Start, length) == 0
             else { continue }
-            var at = start + key.count
+            var at = start + length
             while at < bytes.count, bytes[at] == UInt8(ascii: ":") || bytes[at] <= UInt8(ascii: " ") { at += 1 }
             if at < bytes.count, bytes[at] == UInt8(ascii: "{") { return at }
         }
         return nil
+    }
+
+    /// The last quotation mark that stands at `end` or before.
+    private static func lastQuote(in bytes: UnsafeRawBufferPointer, upTo end: Int) -> Int? {
+        var at = end
+        while at >= 0, bytes[at] != UInt8(ascii: "\"") { at -= 1 }
+        return at >= 0 ? at : nil
     }
 
     /// Behind the brace that closes the object. Names and numbers only: a usage object has no texts with braces.

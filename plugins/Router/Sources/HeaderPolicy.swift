@@ -71,6 +71,10 @@ enum HeaderPolicy {
         case 19: if name.equalsIgnoringCase("openai-organization") { return true }
         default: break
         }
+        // All that follows begins with one of two letters, and most headers with neither.
+        guard let first = name.utf8.first, first | 0x20 == UInt8(ascii: "x") || first | 0x20 == UInt8(ascii: "c") else {
+            return false
+        }
         return name.hasPrefixIgnoringCase("x-forwarded-") || name.hasPrefixIgnoringCase("x-turnpike-")
             || name.hasPrefixIgnoringCase("cf-") || name.hasPrefixIgnoringCase("x-envoy-")
             || name.hasPrefixIgnoringCase("x-http-method") || name.hasPrefixIgnoringCase("x-original-")

@@ -51,7 +51,10 @@ final class ActiveExchange {
     /// Begins the work. The chain's first steps run before this returns.
     func start() {
         let bound = NIOLoopBound(self, eventLoop: executor.eventLoop)
-        let task = Task.immediate(executorPreference: executor) { await bound.value.run() }
+        let task = Task.immediate(executorPreference: executor) {
+            await TaskMemory.reserve()
+            await bound.value.run()
+        }
         guard case .responding = stage else { return }
         self.task = task
         if interruption != nil { task.cancel() }

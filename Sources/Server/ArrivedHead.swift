@@ -16,26 +16,28 @@ struct ArrivedHead: Sendable {
     init(_ head: HTTPRequestHead) {
         request = RequestHead(method: head.method, target: head.uri, headers: head.headers)
         version = head.version
-        let examined = ArrivedHead.examine(head)
+        let noted = NotedFields(head.headers)
+        let examined = ArrivedHead.examine(head, noted)
         framing = examined.framing
         expectsContinue = examined.expectsContinue
         refusal = examined.refusal
         // After a head with `Connection: upgrade` the parser reads no further message: a client that offers `h2c`, as
         // Java's HttpClient does, is answered in HTTP/1.1 and connects again.
-        isPersistent = refusal == nil && head.isKeepAlive && !ArrivedHead.stopsParser(head)
+        isPersistent = refusal == nil && head.isKeepAlive && !(noted.hasUpgrade && ArrivedHead.stopsParser(head))
     }
 
     var isHEAD: Bool { request.method == .HEAD }
 
     private static func examine(
-        _ head: HTTPRequestHead
+        _ head: HTTPRequestHead, _ noted: NotedFields
     ) -> (framing: RequestFraming, expectsContinue: Bool, refusal: GatewayError?) {
         do {
-            let framing = try RequestFraming(head)
-            let expectsContinue = try expectation(of: head) && framing != .none
-            try checkHost(of: head)
+            let framing = try RequestFraming(head, noted)
+            let expects = noted.hasExpect ? try expectation(of: head) : false
+            let expectsContinue = expects && framing != .none
+            try checkHost(of: head, noted)
             try checkTarget(of: head)
-            try checkUpgrade(of: head)
+            if noted.hasUpgrade { try checkUpgrade(of: head) }
             return (framing, expectsContinue, nil)
         } catch {
             // Without a framing that both sides agree on the rest of the stream means nothing.
@@ -54,9 +56,8 @@ struct ArrivedHead: Sendable {
     }
 
     /// One Host, or none in HTTP/1.0 (RFC 9112, section 3.2). Its value is never used to route.
-    private static func checkHost(of head: HTTPRequestHead) throws(GatewayError) {
-        let count = head.headers["host"].count
-        guard count == 1 || (count == 0 && head.version == .http1_0) else {
+    private static func checkHost(of head: HTTPRequestHead, _ noted: NotedFields) throws(GatewayError) {
+        guard noted.hosts == 1 || (noted.hosts == 0 && head.version == .http1_0) else {
             throw .badRequest("malformed_request", "A request needs exactly one Host header.")
         }
     }
@@ -85,7 +86,6 @@ struct ArrivedHead: Sendable {
     }
 
     private static func stopsParser(_ head: HTTPRequestHead) -> Bool {
-        head.headers.contains(name: "upgrade")
-            && head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "upgrade" }
+        head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "upgrade" }
     }
 }

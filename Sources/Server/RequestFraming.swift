@@ -11,10 +11,9 @@ enum RequestFraming: Sendable, Equatable {
     ///
     /// llhttp refuses most of this itself, and by itself too leniently: it takes lengths up to 2^64-1, any coding before
     /// `chunked`, and an empty `Transfer-Encoding`. What is passed on must be framed in one way only.
-    init(_ head: HTTPRequestHead) throws(GatewayError) {
-        let codings = head.headers[canonicalForm: "transfer-encoding"]
-        let lengths = head.headers["content-length"]
-        guard head.headers.contains(name: "transfer-encoding") else {
+    init(_ head: HTTPRequestHead, _ noted: NotedFields) throws(GatewayError) {
+        let lengths = noted.hasLength ? head.headers["content-length"] : []
+        guard noted.hasCoding else {
             self = try RequestFraming(lengths: lengths)
             return
         }
@@ -22,6 +21,7 @@ enum RequestFraming: Sendable, Equatable {
             throw RequestFraming.refusal("Content-Length and Transfer-Encoding exclude each other.")
         }
         guard head.version == .http1_1 else { throw RequestFraming.refusal("HTTP/1.0 knows no Transfer-Encoding.") }
+        let codings = head.headers[canonicalForm: "transfer-encoding"]
         guard codings.count == 1, codings[0].lowercased() == "chunked" else {
             throw RequestFraming.refusal("The only Transfer-Encoding that this server reads is chunked.")
         }

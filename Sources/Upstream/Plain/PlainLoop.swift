@@ -33,7 +33,7 @@ final class PlainLoop {
         guard !isStopped else { return transfer.fail(.serverShuttingDown) }
         expect(transfer.deadline)
         while let connection = idle.take(transfer.request.target.origin) {
-            if connection.isActive { return transfer.connected(connection) }
+            if !connection.isClosed { return transfer.connected(connection) }
         }
         connect(transfer)
     }

@@ -52,7 +52,19 @@ public struct Migrator: Sendable {
         }
     }
 
+    /// A migration may take longer than a lease lasts: while it runs, the lease is renewed.
     private func apply(_ migration: Migration, _ token: MigrationLease.Token, on database: any Database) async throws {
+        let renewal = Task {
+            while (try? await Task.sleep(for: lease.duration / 3)) != nil {
+                // SQLite lets nobody write meanwhile, and so nobody else either.
+                _ = try? await database.write { try token.renew($0) }
+            }
+        }
+        defer { renewal.cancel() }
+        try await change(migration, token, on: database)
+    }
+
+    private func change(_ migration: Migration, _ token: MigrationLease.Token, on database: any Database) async throws {
         try await database.write { connection in
             try token.renew(connection)
             for statement in migration.statements(connection.dialect) { try connection.execute(SQL(raw: statement)) }

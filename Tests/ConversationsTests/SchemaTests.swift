@@ -1,0 +1,131 @@
+import Logging
+import NIOCore
+import Persistence
+import Testing
+import TurnpikeTesting
+
+@testable import Conversations
+
+/// The previous release goes on beside the new one: its statements, frozen here as they were released, on every schema
+/// from the first one on.
+@Suite("The schema of conversations") struct SchemaTests {
+    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    /// Every way from an earlier schema to the newest: how many migrations of each component were there before.
+    private static let earlier = Array(1..<ConversationStore.migrations.count)
+
+    @Test(arguments: earlier, TestedDatabase.allCases)
+    func whatAnEarlierSchemaHoldsIsReadByThisOne(_ count: Int, _ tested: TestedDatabase) async throws {
+        try await tested.fixture().with { database in
+            try await migrate(database, to: count)
+            let key = SessionKey(owner: .generate(), session: .generate())
+            try await insertAsReleased(key, turn: .generate(), firstSeq: 1, into: database)
+            try await migrate(database, to: .max)
+            let store = ConversationStore(database: database)
+            let session = try #require(try await store.session(SessionReference(key.session), of: key.owner))
+            #expect(session.nextSeq == 3)
+            let messages = try await store.read { try $0.messages(of: key, in: 0..<Int64.max) }
+            #expect(messages.map { String(buffer: $0.body) } == [#"{"n":1}"#, #"{"n":2}"#])
+        }
+    }
+
+    @Test(arguments: TestedDatabase.allCases)
+    func theFirstReleaseGoesOnOnTheNewestSchema(_ tested: TestedDatabase) async throws {
+        try await tested.fixture().with { database in
+            try await migrate(database, to: .max)
+            let key = SessionKey(owner: .generate(), session: .generate())
+            try await insertAsReleased(key, turn: .generate(), firstSeq: 1, into: database)
+            let store = ConversationStore(database: database)
+            try await append(to: key, store)
+            // What the new release has written, the first one reads; and the other way round.
+            let bodies = try await database.read { connection in
+                try connection.rows(
+                    """
+                    SELECT seq, turn_id, role, digest, digest_version, tokens, chapter, citations, superseded_by_seq, \
+                    created_us, body FROM messages WHERE user_id = \(key.owner) AND session_id = \(key.session) \
+                    AND superseded_by_seq IS NULL ORDER BY seq
+                    """
+                ) { try $0.value(10, as: ByteBuffer.self) }
+            }
+            #expect(bodies.map { String(buffer: $0) } == [#"{"n":1}"#, #"{"n":2}"#, #"{"n":3}"#])
+            let session = try #require(try await store.session(SessionReference(key.session), of: key.owner))
+            #expect(session.counters.messages == 3)
+        }
+    }
+
+    /// Migrations are append-only: a database that has the first one never sees it again.
+    @Test func theFirstMigrationIsAsItWasReleased() throws {
+        let first = try #require(ConversationStore.migrations.first { $0.number == 1 && $0.component == "conversations" })
+        #expect(Self.hash(first.statements(.sqlite)) == 10_974_093_186_293_474_155)
+        #expect(Self.hash(first.statements(.mariadb)) == 5_846_216_150_867_170_203)
+    }
+
+    private static func hash(_ statements: [String]) -> UInt64 {
+        statements.joined(separator: ";").utf8.reduce(14_695_981_039_346_656_037) {
+            ($0 ^ UInt64($1)) &* 1_099_511_628_211
+        }
+    }
+
+    /// Applies the first `count` migrations, in the order in which they are listed.
+    private func migrate(_ database: any Database, to count: Int) async throws {
+        let list = Array(ConversationStore.migrations.prefix(min(count, ConversationStore.migrations.count)))
+        _ = try await Migrator(list, logger: Self.logger).migrate(database)
+    }
+
+    private func append(to key: SessionKey, _ store: ConversationStore) async throws {
+        _ = try await store.append(turn(key))
+    }
+
+    private func turn(_ key: SessionKey) throws -> TurnDraft {
+        let digest = try #require(StoredDigest(bytes: Array(repeating: 1, count: 32)))
+        return TurnDraft(
+            key: key, baseSeq: 3, requestDigest: digest,
+            messages: [NewMessage(role: .user, body: ByteBuffer(string: #"{"n":3}"#), digest: digest, tokens: 1)])
+    }
+
+    /// A session with a turn of two messages, by the statements of the first release.
+    private func insertAsReleased(
+        _ key: SessionKey, turn: UniqueID, firstSeq: Int64, into database: any Database
+    ) async throws {
+        let digest = ByteBuffer(repeating: 7, count: 32)
+        try await database.write { connection in
+            try connection.execute(
+                """
+                INSERT INTO sessions (user_id, session_id, external_id, agent_id, external_conv_id, is_group, group_name, \
+                participant_id, peer_agent_id, title, source_channel, provider, model, max_history, history_mode, \
+                truncation, metadata, system_digest, next_seq, context_start_seq, version, last_turn_id, last_turn_seq, \
+                last_turn_base, last_turn_digest, message_count, turn_count, prompt_tokens, completion_tokens, \
+                created_us, updated_us, last_message_at) VALUES (\(key.owner), \(key.session), NULL, '', NULL, 0, NULL, \
+                NULL, NULL, 'a title', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1, 0, 1, NULL, NULL, NULL, NULL, \
+                0, 0, 0, 0, 1, 1, 1) \(raw: connection.dialect.orIgnore("user_id"))
+                """)
+            try connection.execute(
+                BulkStatement(
+                    insertInto: "messages",
+                    [
+                        "user_id", "session_id", "seq", "turn_id", "role", "digest", "digest_version", "tokens",
+                        "created_us", "chapter", "citations", "body",
+                    ]),
+                rows: (0..<2).flatMap { index -> [SQLValue] in
+                    [
+                        .id(key.owner), .id(key.session), .integer(firstSeq + index), .id(turn), .integer(1 + index),
+                        .blob(digest), .integer(1), .null, .integer(1), .null, .null,
+                        .blob(ByteBuffer(string: #"{"n":\#(firstSeq + index)}"#)),
+                    ]
+                })
+            try connection.execute(
+                """
+                INSERT INTO turns (user_id, session_id, turn_id, first_seq, message_count, base_seq, request_digest, \
+                status, model, provider, prompt_tokens, completion_tokens, created_us) VALUES (\(key.owner), \
+                \(key.session), \(turn), \(firstSeq), 2, 1, \(digest), 'complete', 'm', 'p', NULL, NULL, 1)
+                """)
+            try connection.execute(
+                """
+                UPDATE sessions SET next_seq = 3, context_start_seq = 0, version = 2, last_turn_id = \(turn), \
+                last_turn_seq = \(firstSeq), last_turn_base = 1, last_turn_digest = \(digest), message_count = 2, \
+                turn_count = 1, prompt_tokens = 0, completion_tokens = 0, system_digest = NULL, updated_us = 2, \
+                last_message_at = 2 WHERE user_id = \(key.owner) AND session_id = \(key.session)
+                """)
+        }
+    }
+}

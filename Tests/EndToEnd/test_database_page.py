@@ -1,0 +1,61 @@
+"""What docs/database.md tells operators to do, done: its SQL, its backup, its restore."""
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.database import MariaDB
+from harness.site import Site
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/database.md"
+
+
+def blocks(language):
+    """The code of the page in a language, block by block."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server of its own, because the page's database has a fixed name."""
+    with MariaDB() as server:
+        for statement in blocks("sql"):
+            server.execute(statement)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def site(open_site, server):
+    return open_site(database=f"mariadb://turnpike:choose-another@/turnpike?socket={server.socket}")
+
+
+def run(commands, server, directory):
+    """Runs the page's commands as an operator whose ~/.my.cnf names the server."""
+    (directory / ".my.cnf").write_text(f"[client]\nuser=root\nsocket={server.socket}\n")
+    subprocess.run(commands, shell=True, check=True, cwd=directory, env={**os.environ, "HOME": str(directory)}, timeout=120)
+
+
+def test_the_rights_of_the_page_suffice(site):
+    talk = site.conversation()
+    for number in range(3):
+        talk.say(f"turn {number}")
+    assert len(talk.texts) == 5
+
+
+def test_a_backup_that_is_restored_goes_on_with_the_conversations(site, server, tmp_path):
+    talk = site.conversation()
+    talk.say("before")
+    dump, restore = blocks("sh")
+    run(dump, server, tmp_path)
+    talk.say("after")
+    run(restore, server, tmp_path)
+    restored = Site(site.directory, database=f"mariadb://root@/turnpike_restored?socket={server.socket}")
+    key = site.key()
+    with restored:
+        restored._keys["alice"] = key
+        again = restored.conversation(talk.session, model=talk.model)
+        again.say("and now")
+        assert again.texts == ["before", "re: before", "and now"]
+    assert talk.stored_texts == ["before", "re: before", "after", "re: after"]

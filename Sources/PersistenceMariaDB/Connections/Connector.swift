@@ -118,11 +118,13 @@ struct Connector: Sendable {
 
     private func settings(_ role: ConnectionRole) -> [String] {
         let limit = Int(seconds(address.statementTimeout))
+        // A lock that is waited for too long is known as such, and tried again, before the statement has lasted too long.
+        let lock = max(1, min(5, limit / 2))
         return [
             "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
             "time_zone = '+00:00'", "collation_connection = 'utf8mb4_nopad_bin'",
-            "autocommit = \(role == .writing ? 0 : 1)", "innodb_lock_wait_timeout = \(min(5, limit))",
-            "lock_wait_timeout = \(limit)", "max_statement_time = \(role == .schema ? 0 : limit)",
+            "autocommit = \(role == .writing ? 0 : 1)", "innodb_lock_wait_timeout = \(lock)",
+            "lock_wait_timeout = \(lock)", "max_statement_time = \(role == .schema ? 0 : limit)",
         ]
     }
 

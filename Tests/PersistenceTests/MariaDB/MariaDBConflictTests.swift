@@ -35,12 +35,13 @@ import TurnpikeTesting
     @Test func aLockThatIsHeldTooLongIsWaitedForAgain() async throws {
         let fixture = try MariaDBFixture()
         var address = fixture.address
-        address.statementTimeout = .seconds(1)
+        address.statementTimeout = .seconds(2)
         try await with(address) { database in
             try await database.createNumbers()
             try await database.insertNumber(1)
             let attempts = Attempts()
             let gate = Gate()
+            defer { gate.open() }
             let holding = Task {
                 try await database.write { connection in
                     try connection.execute("UPDATE numbers SET data = 'x' WHERE number = 1")

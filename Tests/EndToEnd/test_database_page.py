@@ -51,7 +51,9 @@ def test_a_backup_that_is_restored_goes_on_with_the_conversations(site, server, 
     run(dump, server, tmp_path)
     talk.say("after")
     run(restore, server, tmp_path)
-    restored = Site(site.directory, database=f"mariadb://root@/turnpike_restored?socket={server.socket}")
+    (tmp_path / "restored").mkdir()
+    # Its hash key is the same file's content.
+    restored = Site(tmp_path / "restored", database=f"mariadb://root@/turnpike_restored?socket={server.socket}")
     key = site.key()
     with restored:
         restored._keys["alice"] = key

@@ -1,10 +1,11 @@
+import Glibc
 import NIOHTTP1
 import TurnpikeKit
 
 /// Turnpike's own endpoints, found by method and path.
 ///
 /// Every request passes here, most of them only to learn that they are for a provider: paths are compared as bytes,
-/// without splitting them, and only with routes of as many segments.
+/// without splitting them, and only with routes of as many segments whose last one fits.
 struct RouteTable: Sendable {
     /// What a path leads to.
     enum Match {
@@ -15,7 +16,20 @@ struct RouteTable: Sendable {
     }
 
     private typealias Bytes = UnsafeBufferPointer<UInt8>
-    private typealias Entry = (route: Route, segments: [Segment])
+
+    /// A class: most entries are looked at only to be passed over, and a route is not copied for that.
+    private final class Entry: Sendable {
+        let route: Route
+        let segments: [Segment]
+        /// The last segment, where it is a literal: paths differ at their end, most of them begin alike.
+        let tail: [UInt8]?
+
+        init(_ route: Route, _ segments: [Segment]) {
+            self.route = route
+            self.segments = segments
+            if case .literal(let literal)? = segments.last { tail = literal } else { tail = nil }
+        }
+    }
 
     /// By the number of segments.
     private let routes: [[Entry]]
@@ -32,7 +46,7 @@ struct RouteTable: Sendable {
                 part.hasPrefix("{") ? .parameter(String(part.dropFirst().dropLast())) : .literal(Array(part.utf8))
             }
             while byCount.count <= segments.count { byCount.append([]) }
-            byCount[segments.count].append((route, segments))
+            byCount[segments.count].append(Entry(route, segments))
         }
         self.routes = byCount
     }
@@ -45,9 +59,12 @@ struct RouteTable: Sendable {
     private func match(_ method: HTTPMethod, _ path: Bytes) -> Match {
         let count = Self.segmentCount(path)
         guard count < routes.count else { return .none }
+        let last = Self.lastSegment(path)
         var allowed: [HTTPMethod] = []
-        for (route, segments) in routes[count] {
-            guard let parameters = Self.parameters(segments, path) else { continue }
+        for entry in routes[count] {
+            if let tail = entry.tail, !Self.equal(last, tail) { continue }
+            guard let parameters = Self.parameters(entry.segments, path) else { continue }
+            let route = entry.route
             if route.method == method || (method == .HEAD && route.method == .GET) { return .route(route, parameters) }
             allowed.append(route.method)
         }
@@ -59,6 +76,19 @@ struct RouteTable: Sendable {
         var position = 0
         while nextSegment(path, from: &position) != nil { count += 1 }
         return count
+    }
+
+    private static func lastSegment(_ path: Bytes) -> Bytes {
+        var end = path.count
+        while end > 0, path[end - 1] == UInt8(ascii: "/") { end -= 1 }
+        var start = end
+        while start > 0, path[start - 1] != UInt8(ascii: "/") { start -= 1 }
+        return Bytes(rebasing: path[start..<end])
+    }
+
+    private static func equal(_ part: Bytes, _ literal: [UInt8]) -> Bool {
+        guard part.count == literal.count, let start = part.baseAddress else { return part.count == literal.count }
+        return literal.withUnsafeBytes { memcmp(start, $0.baseAddress!, part.count) == 0 }
     }
 
     /// The segment at or behind `position`; empty ones do not count.
@@ -75,7 +105,7 @@ struct RouteTable: Sendable {
         for segment in segments {
             guard let part = nextSegment(path, from: &position) else { return nil }
             switch segment {
-            case .literal(let literal): guard part.elementsEqual(literal) else { return nil }
+            case .literal(let literal): guard equal(part, literal) else { return nil }
             case .parameter(let name):
                 guard let value = PercentEncoding.decode(Substring(decoding: part, as: UTF8.self)) else { return nil }
                 values[name] = value

@@ -73,28 +73,31 @@ extension ConversationStore {
         return try await readWithSpooledTurns(row.key)?.session
     }
 
+    /// Reads the spool first: a turn that is stored meanwhile is then found in both, and not in neither.
     private func readWithSpooledTurns(_ key: SessionKey) async throws -> SessionSnapshot? {
-        guard let durability, var snapshot = try await readPromptly({ try Self.snapshot(key, $0) }) else { return nil }
-        let last = snapshot.session.lastTurn?.id
-        for turn in try await durability.spool.turns(of: key) {
-            // The first one may have been stored a moment ago.
-            if turn.id == last || snapshot.outlines.contains(where: { $0.turnID == turn.id }) { continue }
-            try snapshot.append(turn, at: now())
-        }
-        cache.replace(snapshot)
+        guard let durability else { return nil }
+        let (start, time) = (cache.time, now())
+        let spooled = try await durability.spool.turns(of: key)
+        let snapshot = try await readPromptly { try Self.snapshot(key, with: spooled, $0, at: time) }
+        if let snapshot { cache.replace(snapshot, readSince: start) }
         return snapshot
     }
 
-    /// All of a session, at one version.
-    private static func snapshot(_ key: SessionKey, _ reader: ConversationReader) throws -> SessionSnapshot? {
+    /// All of a session, at one version, and the turns behind it that are not stored yet.
+    private static func snapshot(
+        _ key: SessionKey, with spooled: [TurnDraft], _ reader: ConversationReader, at time: Timestamp
+    ) throws -> SessionSnapshot? {
         guard let session = try reader.session(key) else { return nil }
         let outlines = try reader.outlines(of: key)
         let bodies = try reader.messages(of: key, in: 0..<session.nextSeq)
         let system = try reader.system(key)
+        let stored = try reader.stored(spooled)
         guard try reader.session(key)?.version == session.version else {
             throw DatabaseError(.retryTransaction, "the session was written to meanwhile")
         }
-        return SessionSnapshot(session, outlines: outlines, isComplete: true, bodies: bodies, system: system)
+        var snapshot = SessionSnapshot(session, outlines: outlines, isComplete: true, bodies: bodies, system: system)
+        for turn in spooled where !stored.contains(turn.id) { try snapshot.append(turn, at: time) }
+        return snapshot
     }
 
     // MARK: Waiting
@@ -142,5 +145,18 @@ extension ConversationStore {
         durability?.deadlines.add {
             answer.give(.failure(DatabaseError(.unavailable, "the database did not answer in time")))
         }
+    }
+}
+
+extension ConversationReader {
+    /// Which of these turns are stored.
+    fileprivate func stored(_ turns: [TurnDraft]) throws -> Set<UniqueID> {
+        var stored: Set<UniqueID> = []
+        let size = ConversationSQL.lookupSize(connection.dialect)
+        for start in stride(from: 0, to: turns.count, by: size) {
+            let chunk = turns[start..<min(start + size, turns.count)]
+            stored.formUnion(try connection.rows(ConversationSQL.stored(chunk)) { try $0.value(2) })
+        }
+        return stored
     }
 }

@@ -101,11 +101,14 @@ final class SessionCache: Sendable {
         }
     }
 
-    /// Keeps a snapshot instead of what is known.
-    func replace(_ snapshot: SessionSnapshot) {
+    /// Keeps a snapshot instead of what is known. Where the session changed meanwhile neither is kept.
+    ///
+    /// - Parameter start: the cache's time when the reading began.
+    func replace(_ snapshot: SessionSnapshot, readSince start: UInt64) {
         guard limit > 0 else { return }
         state.withLock { state in
             _ = take(snapshot.session.key, &state)
+            guard state.changes[snapshot.session.key] ?? state.forgotten <= start else { return }
             put(snapshot, &state)
         }
     }

@@ -146,6 +146,7 @@ private struct TurnDecoder {
             turn.system = SystemMessages(body: try body(), digest: digest)
         }
         let count = try number()
+        guard count >= 0 else { throw Failure(reason: "a turn of \(count) messages") }
         for _ in 0..<count { turn.messages.append(try message()) }
         guard bytes.readableBytes == 0 else { throw Failure(reason: "a turn with bytes behind its end") }
         return turn

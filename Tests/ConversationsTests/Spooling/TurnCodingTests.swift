@@ -1,0 +1,97 @@
+import NIOCore
+import Persistence
+import Testing
+
+@testable import Conversations
+
+@Suite struct TurnCodingTests {
+    private func digest(_ byte: UInt8) throws -> StoredDigest {
+        try #require(StoredDigest(bytes: Array(repeating: byte, count: 32)))
+    }
+
+    /// A turn in which nothing has its default.
+    private func fullTurn() throws -> TurnDraft {
+        var message = NewMessage(
+            role: .tool, body: ByteBuffer(string: #"{"a":"\u0000 🍣"}"#), digest: try digest(1), digestVersion: 7,
+            tokens: 12)
+        message.tokenEncoding = 3
+        message.isPartial = true
+        message.chapter = "one"
+        message.citations = ByteBuffer(string: "[1]")
+        message.model = "m"
+        message.status = .imported
+        message.metadata = ByteBuffer(string: "{}")
+        message.createdAt = Timestamp(microseconds: 5)
+        let plain = NewMessage(role: .user, body: ByteBuffer(), digest: try digest(2))
+        var turn = TurnDraft(
+            key: SessionKey(owner: .generate(), session: .generate()), baseSeq: 9, requestDigest: try digest(3),
+            messages: [message, plain])
+        turn.attempt = 2
+        turn.idempotencyKey = try digest(4)
+        turn.contextStart = 4
+        turn.supersedes = Supersession(fromSeq: 5, retriesLastTurn: true)
+        turn.knownTurn = .after(.generate())
+        turn.status = .cancelled
+        turn.model = "gpt"
+        turn.provider = "p"
+        turn.promptTokens = 10
+        turn.completionTokens = 20
+        turn.system = SystemMessages(body: ByteBuffer(string: "[]"), digest: try digest(5))
+        return turn
+    }
+
+    /// Everything in a value, as text. Positions in buffers do not count.
+    private func text(_ value: Any) -> String {
+        if let bytes = value as? ByteBuffer { return "bytes(\(String(buffer: bytes)))" }
+        let children = Mirror(reflecting: value).children
+        guard !children.isEmpty else { return "\(value)" }
+        return "(" + children.map { "\($0.label ?? ""):\(text($0.value))" }.joined(separator: ",") + ")"
+    }
+
+    @Test func aTurnIsReadAsItWasWritten() throws {
+        let turn = try fullTurn()
+        let read = try TurnCoding.decode(TurnCoding.encode(turn))
+        #expect(text(read) == text(turn))
+        let plain = TurnDraft(
+            key: turn.key, baseSeq: 0, requestDigest: turn.requestDigest, messages: [turn.messages[1]])
+        #expect(text(try TurnCoding.decode(TurnCoding.encode(plain))) == text(plain))
+    }
+
+    /// A new field of a turn has to be spooled too: then these numbers change, and `fullTurn` sets it.
+    @Test func everyFieldOfATurnIsKnownHere() throws {
+        let turn = try fullTurn()
+        #expect(Mirror(reflecting: turn).children.count == 16)
+        #expect(Mirror(reflecting: turn.messages[0]).children.count == 13)
+        let unset = Mirror(reflecting: turn).children.filter { text($0.value) == "nil" }.map(\.label)
+        #expect(unset.isEmpty)
+    }
+
+    @Test func theBeginningTellsWhoseTurnItIs() throws {
+        let turn = try fullTurn()
+        let prefix = try #require(TurnCoding.encode(turn).getSlice(at: 0, length: TurnCoding.prefixSize))
+        let (key, id) = try TurnCoding.identity(prefix)
+        #expect(key == turn.key && id == turn.id)
+    }
+
+    @Test func whatIsCutOffOrOfANewerReleaseIsRefused() throws {
+        let bytes = TurnCoding.encode(try fullTurn())
+        for length in 0..<bytes.readableBytes {
+            let part = try #require(bytes.getSlice(at: 0, length: length))
+            #expect(throws: TurnCoding.Failure.self) { try TurnCoding.decode(part) }
+        }
+        var newer = bytes
+        newer.setInteger(TurnCoding.version + 1, at: 0)
+        #expect(throws: TurnCoding.Failure.self) { try TurnCoding.decode(newer) }
+    }
+
+    @Test func bytesOfAnyKindAreReadWithoutATrap() throws {
+        let bytes = TurnCoding.encode(try fullTurn())
+        for _ in 0..<2_000 {
+            var damaged = bytes
+            for _ in 0..<4 {
+                damaged.setInteger(UInt8.random(in: 0...255), at: Int.random(in: 0..<bytes.readableBytes))
+            }
+            _ = try? TurnCoding.decode(damaged)
+        }
+    }
+}

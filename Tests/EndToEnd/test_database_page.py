@@ -61,3 +61,15 @@ def test_a_backup_that_is_restored_goes_on_with_the_conversations(site, server, 
         again.say("and now")
         assert again.texts == ["before", "re: before", "and now"]
     assert talk.stored_texts == ["before", "re: before", "after", "re: after"]
+
+
+def test_a_setting_that_breaks_the_promise_is_told(open_site, server):
+    ready = lambda site: site.call("GET", "/readyz", user=None)
+    address = server.create_database()
+    server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+    site = open_site(database=address)
+    assert ready(site).status == 200
+    assert "innodb_flush_log_at_trx_commit is 2" in ready(site).json()["problems"]["database"][0]
+    assert "innodb_flush_log_at_trx_commit is 2" in site.gateway.log
+    server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+    assert "problems" not in ready(open_site(database=server.create_database())).json()

@@ -29,6 +29,7 @@ package struct MigrationService: Service {
         self.readiness = readiness
         self.logger = logger
         self.pause = pause
+        readiness.addReporter { [weak database] in Readiness.Report(Self.part, problems: database?.problems ?? []) }
     }
 
     package func run() async throws {

@@ -55,6 +55,8 @@ enum SessionCreation {
     private static func isFull(
         _ owner: UniqueID, _ limit: Int, _ connection: any Connection, at time: Timestamp
     ) throws -> Bool {
+        // A row that is not there cannot be locked.
+        try connection.execute(ConversationSQL.count(0, of: owner, isGroup: false, connection.dialect))
         let count = ConversationSQL.lockTotal(of: owner, connection.dialect)
         guard try connection.first(count, { try $0.value(0, as: Int.self) }) ?? 0 >= limit else { return false }
         try SessionRemoval.expire(owner, connection, at: time)

@@ -25,27 +25,18 @@ extension ConversationSQL {
         "SELECT COUNT(*) FROM sessions WHERE user_id = \(owner)" + condition(filter)
     }
 
-    /// A page, newest activity first.
-    static func page(of owner: UniqueID, _ query: SessionQuery) -> SQL {
-        guard query.filter.includesGroups, !query.filter.isDeleted else { return plainPage(of: owner, query) }
-        // One walk along the index for each kind, and as many rows of each as the page can show.
-        let limit: SQL = "\(sql: newestFirst) LIMIT \(query.limit + query.offset)"
-        let list = SessionRow.list
-        let start = selection(of: owner, query)
-        return """
-            SELECT \(raw: list) FROM (\(sql: start) AND is_group = 0\(sql: limit)) AS chats \
-            UNION ALL SELECT \(raw: list) FROM (\(sql: start) AND is_group = 1\(sql: limit)) AS chats_of_groups\
-            \(sql: newestFirst) LIMIT \(query.limit) OFFSET \(query.offset)
-            """
+    /// A page, newest activity first: of the user's own chats or of groups, one walk along the index.
+    static func page(of owner: UniqueID, _ query: SessionQuery, groups: Bool) -> SQL {
+        "\(sql: selection(of: owner, query)) AND is_group = \(groups)\(sql: newestFirst) LIMIT \(query.limit) OFFSET \(query.offset)"
     }
 
-    private static func plainPage(of owner: UniqueID, _ query: SessionQuery) -> SQL {
-        "\(sql: all(of: owner, query)) LIMIT \(query.limit) OFFSET \(query.offset)"
-    }
-
-    /// The same without the page's bounds: for a filter that the database cannot apply.
+    /// Without the page's bounds, for a filter that the database cannot apply; and whatever is deleted.
     static func all(of owner: UniqueID, _ query: SessionQuery) -> SQL {
         selection(of: owner, query) + (query.filter.includesGroups ? "" : " AND is_group = 0") + newestFirst
+    }
+
+    static func deletedPage(of owner: UniqueID, _ query: SessionQuery) -> SQL {
+        "\(sql: all(of: owner, query)) LIMIT \(query.limit) OFFSET \(query.offset)"
     }
 
     private static let newestFirst: SQL = " ORDER BY last_message_at DESC, session_id DESC"
@@ -53,6 +44,7 @@ extension ConversationSQL {
     private static func selection(of owner: UniqueID, _ query: SessionQuery) -> SQL {
         var sql: SQL = "SELECT \(raw: SessionRow.list) FROM sessions WHERE user_id = \(owner)"
         sql += condition(query.filter)
+        if let start = query.notBefore { sql += " AND last_message_at >= \(start)" }
         guard let cursor = query.after else { return sql }
         return sql + """
              AND last_message_at <= \(cursor.lastMessageAt) \

@@ -21,9 +21,26 @@ extension ConversationReader {
             ? ConversationSQL.total(of: owner, includesGroups: filter.includesGroups)
             : ConversationSQL.total(of: owner, filter)
         return Page(
-            elements: try connection.rows(ConversationSQL.page(of: owner, query), SessionRow.session)
-                .filter { !$0.isExpired(at: now) || filter.isDeleted },
+            elements: try elements(of: owner, query).filter { !$0.isExpired(at: now) || filter.isDeleted },
             total: max(0, try connection.first(total) { try $0.value(0) } ?? 0))
+    }
+
+    private func elements(of owner: UniqueID, _ query: SessionQuery) throws -> [Session] {
+        if query.filter.isDeleted {
+            return try connection.rows(ConversationSQL.deletedPage(of: owner, query), SessionRow.session)
+        }
+        guard query.filter.includesGroups else {
+            return try connection.rows(ConversationSQL.page(of: owner, query, groups: false), SessionRow.session)
+        }
+        // Two walks along the index: one as far as the page may reach, the other as far as it can still matter.
+        var reach = query
+        reach.limit += reach.offset
+        reach.offset = 0
+        let own = try connection.rows(ConversationSQL.page(of: owner, reach, groups: false), SessionRow.session)
+        if own.count == reach.limit { reach.notBefore = own.last?.lastMessageAt }
+        let groups = try connection.rows(ConversationSQL.page(of: owner, reach, groups: true), SessionRow.session)
+        let newestFirst = (own + groups).sorted { SessionCursor($1).isBehind(SessionCursor($0)) }
+        return Array(newestFirst.dropFirst(query.offset).prefix(query.limit))
     }
 
     private func filtered(of owner: UniqueID, _ query: SessionQuery) throws -> Page<Session> {

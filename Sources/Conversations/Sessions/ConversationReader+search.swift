@@ -16,8 +16,7 @@ extension ConversationReader {
         var walk = SearchWalk(query, isOver)
         var cursor = query.from
         while true {
-            let sessions = try connection.rows(
-                ConversationSQL.searchedSessions(of: owner, from: cursor), SearchedSession.init)
+            let sessions = try searched(of: owner, from: cursor)
             for session in sessions {
                 let start = cursor?.session == session.id ? cursor?.seq : nil
                 try look(at: session, of: owner, before: start, &walk)
@@ -27,6 +26,16 @@ extension ConversationReader {
             // Its messages have been seen: from seq 0 on there are none.
             cursor = SearchCursor(lastMessageAt: last.lastMessageAt, session: last.id, seq: 0)
         }
+    }
+
+    /// The next sessions, newest activity first.
+    private func searched(of owner: UniqueID, from cursor: SearchCursor?) throws -> [SearchedSession] {
+        let found = try [false, true].flatMap { groups in
+            try connection.rows(
+                ConversationSQL.searchedSessions(of: owner, from: cursor, groups: groups), SearchedSession.init)
+        }
+        return Array(
+            found.sorted { ($1.lastMessageAt, $1.id) < ($0.lastMessageAt, $0.id) }.prefix(SearchedSession.batch))
     }
 
     private func look(

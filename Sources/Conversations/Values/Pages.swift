@@ -49,6 +49,8 @@ public struct SessionQuery: Sendable, Equatable {
     public var offset: Int
     /// Only what comes behind this place.
     public var after: SessionCursor?
+    /// Nothing that is older than this.
+    var notBefore: Timestamp?
 
     public init(_ filter: SessionFilter = SessionFilter(), limit: Int, offset: Int = 0, after: SessionCursor? = nil) {
         self.filter = filter

@@ -13,9 +13,10 @@ package struct OpenAPIDocument: Sendable {
 
     init(routes: [Route], plugins: [any Plugin]) {
         let endpoints =
-            [Self.itself] + routes.compactMap(\.endpoint) + plugins.flatMap(\.endpoints)
+            [Self.itself] + routes.compactMap(\.endpoint) + SessionPreview.endpoints + plugins.flatMap(\.endpoints)
         let others = routes.filter { $0.endpoint == nil }.map { "\($0.method.rawValue) \($0.path)" }
-        bytes = Self.document(endpoints, Self.schemas + plugins.flatMap(\.schemas), undescribed: others)
+        bytes = Self.document(
+            endpoints, Self.schemas + SessionPreview.schemas + plugins.flatMap(\.schemas), undescribed: others)
     }
 
     /// The route that gives the document to anyone.

@@ -22,3 +22,39 @@ enum SessionPreview {
         return chat
     }
 }
+
+extension SessionPreview {
+    /// What the API document says about it.
+    static let endpoints = [("/v1/chat/sessions", ""), ("/chat/sessions", "Alias")].map { base, suffix in
+        DescribedEndpoint(
+            method: "POST", path: base + "/{id}/preview",
+            RouteDescription(
+                "previewChat" + suffix, "What a chat request in this session would send, without sending it.",
+                body: "JSONObject", answers: [RouteAnswer(200, "SessionPreview", "The request, and why it is that.")]))
+    }
+
+    static let schemas = [
+        RouteSchema(
+            "SessionPreview",
+            """
+            {"description":"Beside these members there is one for each plugin that has something to say.",
+            "type":"object","required":["object","provider","model","request"],"properties":{
+            "object":{"const":"chat.session.preview"},"provider":{"type":"string"},"model":{"type":"string"},
+            "history":{"$ref":"#/components/schemas/HistoryReport"},
+            "request":{"$ref":"#/components/schemas/JSONObject"}},
+            "additionalProperties":{"$ref":"#/components/schemas/JSONValue"}}
+            """),
+        RouteSchema(
+            "HistoryReport",
+            """
+            {"type":"object","required":["mode","injected","dropped","reason"],"additionalProperties":false,
+            "properties":{"mode":{"enum":["inject","shadow"]},"injected":{"type":"integer"},
+            "dropped":{"type":"integer"},"superseded":{"type":"integer"},"new_messages":{"type":"integer"},
+            "reason":{"type":"string"},"truncation":{"type":"string"},"max_history_messages":{"type":"integer"},
+            "retry":{"type":"boolean"},"partial":{"type":"boolean"},"tokens":{"type":"integer"},
+            "budget":{"type":"integer"},"context_window":{"type":"integer"},
+            "context_window_assumed":{"type":"boolean"},"reserved_output":{"type":"integer"},
+            "request_tokens":{"type":"integer"}}}
+            """),
+    ]
+}

@@ -7,6 +7,7 @@ extension ConversationStore {
     /// For what is imported: it does not wait in the lane of the exchanges.
     public func append(all turns: [TurnDraft]) async throws -> [AppendOutcome] {
         for turn in turns { try turn.validate() }
+        defer { for turn in turns { cache.drop(turn.key) } }
         return try await database.write { [now] in try TurnBatch.append(turns, $0, at: now()) }
     }
 
@@ -14,7 +15,8 @@ extension ConversationStore {
     ///
     /// - Returns: The session; nil if there is no deleted session with this key.
     public func restore(_ key: SessionKey) async throws -> Session? {
-        try await database.write { [now] in try SessionRemoval.restore(key, $0, at: now()) }
+        defer { cache.drop(key) }
+        return try await database.write { [now] in try SessionRemoval.restore(key, $0, at: now()) }
     }
 
     /// Deletes what has expired of a user, so that the counters of its lists are right. Where nothing has, it costs one

@@ -8,6 +8,13 @@ public struct ChatRequest: Sendable {
     /// Members that are for Turnpike, and that no upstream may see.
     public static let extensionFields = ["session_id", "session", "history_mode"]
 
+    /// Members that Turnpike acts on. One that stands twice is refused: readers differ in which of the two they take, and
+    /// the upstream's must not be another than ours.
+    public static let decisiveFields = [
+        "model", "messages", "stream", "stream_options", "n", "store", "max_tokens", "max_completion_tokens", "tools",
+        "functions", "response_format", "session_id", "session", "history_mode",
+    ]
+
     /// The body's members.
     public let object: JSONObject
     /// The model's name as the client gave it.

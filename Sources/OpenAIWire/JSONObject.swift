@@ -53,6 +53,19 @@ public struct JSONObject: Sendable {
     /// How many members there are, repeated keys included.
     public var count: Int { members.count }
 
+    /// The first of `keys` that occurs more than once, however it is written; nil where none does.
+    public func repeatedKey(among keys: [String]) -> String? {
+        bytes.withUnsafeReadableBytes { text in
+            var seen: UInt64 = 0
+            for member in members {
+                guard let index = keys.firstIndex(where: { Self.matches(member, $0, in: text) }) else { continue }
+                if seen & (1 << UInt64(index)) != 0 { return keys[index] }
+                seen |= 1 << UInt64(index)
+            }
+            return nil
+        }
+    }
+
     /// The value of `key`, the last one where it occurs more than once; nil where it is missing.
     public subscript(key: String) -> JSONValue? {
         bytes.withUnsafeReadableBytes { text in

@@ -49,7 +49,8 @@ extension ConnectionStateMachine {
     /// Whether the socket should be read.
     var wantsRead: Bool {
         switch phase {
-        case .waiting, .lingering: return true
+        case .waiting: return true
+        case .lingering: return lingeredBytes <= Self.maximumLingeredBytes
         case .closed: return false
         case .serving:
             // The whole body is here and no further request: what may come now is the client's close.
@@ -73,7 +74,8 @@ extension ConnectionStateMachine {
             if serving.answer == .flushing || !isWritable { return .write }
             switch serving.upload {
             case .flowing: return .body
-            case .dropping: return serving.answer == .ended ? .body : nil
+            // From the answer's end on, all of the rest together: it is dropped as a favour.
+            case .dropping: return serving.answer == .ended ? .linger : nil
             case .unasked, .paused, .done: return nil
             }
         }

@@ -112,6 +112,10 @@ struct ConnectionStateMachine {
     /// and whoever asks for it has it at once, without a wait and a wake-up.
     private var isReading = false
     let drainedBodyBytes: Int
+    /// How much was dropped behind the last answer. Beyond ``maximumLingeredBytes`` the socket is not read any more: the
+    /// client may still read its answer, until the time is over.
+    private(set) var lingeredBytes = 0
+    static let maximumLingeredBytes = 1 << 20
     /// Counts what restarts the running time-out.
     var progress: UInt = 0
 
@@ -157,7 +161,10 @@ struct ConnectionStateMachine {
         switch phase {
         case .waiting: return takeWaiting(part)
         case .serving(let serving): return takeServing(part, serving)
-        case .lingering, .closed: return .nothing
+        case .lingering:
+            if case .body(let bytes) = part { lingeredBytes += bytes.readableBytes }
+            return .nothing
+        case .closed: return .nothing
         }
     }
 
@@ -192,7 +199,6 @@ struct ConnectionStateMachine {
             guard bytes.readableBytes <= allowance else { return giveUpDropping(serving) }
             serving.count(bytes)
             serving.upload = .dropping(allowance: allowance - bytes.readableBytes)
-            progress &+= 1
             phase = .serving(serving)
             return .nothing
         case (.end, .flowing):

@@ -116,10 +116,32 @@ struct ConnectionStateMachineTests {
         _ = machine.received(head(["Content-Length": "10"]))
         _ = machine.answerBegins(closes: false)
         #expect(machine.answerEnded(isWhole: true).name == "nothing")
-        #expect(machine.timeout == .body)
+        #expect(machine.timeout == .linger)
         #expect(machine.received(body(10)).name == "nothing")
         #expect(machine.received(.end).name == "nothing")
         #expect(machine.timeout == .keepAlive)
+    }
+
+    @Test func aBodyThatDribblesBehindItsAnswerGetsNoMoreTime() {
+        var machine = machine()
+        _ = machine.received(head(["Content-Length": "10"]))
+        _ = machine.answerBegins(closes: false)
+        _ = machine.answerEnded(isWhole: true)
+        let begun = machine.progress
+        for _ in 0..<9 { _ = machine.received(body(1)) }
+        #expect(machine.progress == begun, "What restarts the time-out does not move.")
+        #expect(machine.timedOut().name == "close")
+    }
+
+    @Test func readsOnlySoMuchWhileItLingers() {
+        var machine = machine()
+        _ = machine.received(head(["Content-Length": "100000000"]))
+        _ = machine.answerBegins(closes: false)
+        #expect(machine.answerEnded(isWhole: true).name == "linger")
+        _ = machine.received(body(ConnectionStateMachine.maximumLingeredBytes))
+        #expect(machine.wantsRead)
+        _ = machine.received(body(1))
+        #expect(!machine.wantsRead && machine.timeout == .linger)
     }
 
     @Test func lingersWhereSomethingIsUnread() {

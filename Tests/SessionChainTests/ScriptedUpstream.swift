@@ -25,6 +25,8 @@ final class ScriptedUpstream: Middleware {
         case json(String, status: HTTPResponseStatus = .ok)
         case events([String])
         case raw(String, headers: HTTPHeaders)
+        /// A body of any bytes, and its type.
+        case bytes([UInt8], String)
         case error(GatewayError)
         /// Done before the answer is given.
         case after(@Sendable () async throws -> Void, String)
@@ -54,6 +56,8 @@ final class ScriptedUpstream: Middleware {
         case .json(let text, let status): return .json(ByteBuffer(string: text), status: status)
         case .raw(let text, let headers):
             return Response(status: .ok, headers: headers, body: .bytes(.init(string: text)))
+        case .bytes(let bytes, let type):
+            return Response(status: .ok, headers: ["Content-Type": type], body: .bytes(.init(bytes: bytes)))
         case .error(let error): throw error
         case .events(let events):
             return Response(

@@ -1,3 +1,4 @@
+import NIOCore
 import NIOHTTP1
 public import OpenAIWire
 
@@ -7,17 +8,27 @@ extension Request {
     /// Throws a ``GatewayError``: 400 that names what is wrong, or what reading the body gave.
     public func chatRequest(upTo limit: Int) async throws -> ChatRequest {
         try await body.derived(upTo: limit) { bytes in
-            try GatewayError.blamingClient { () throws(WireError) in try ChatRequest(scanning: bytes) }
+            let object = try JSONObject(request: bytes)
+            return try GatewayError.blamingClient { () throws(WireError) in try ChatRequest(object) }
         }
     }
 
     /// The body as a JSON object of any endpoint, scanned once for all middlewares that ask. Throws like `chatRequest`.
     public func jsonObject(upTo limit: Int) async throws -> JSONObject {
         try await body.derived(upTo: limit) { bytes in
-            try GatewayError.blamingClient { () throws(WireError) in
-                try JSONObject(scanning: bytes, maximumMembers: JSON.maximumRequestMembers)
-            }
+            try JSONObject(request: bytes)
         }
+    }
+}
+
+extension JSONObject {
+    /// A request's body. Throws a ``GatewayError``: 400 also for a decisive parameter that stands twice.
+    fileprivate init(request bytes: ByteBuffer) throws(GatewayError) {
+        self = try GatewayError.blamingClient { () throws(WireError) in
+            try JSONObject(scanning: bytes, maximumMembers: JSON.maximumRequestMembers)
+        }
+        guard let key = repeatedKey(among: ChatRequest.decisiveFields) else { return }
+        throw .badRequest("duplicate_parameter", "The parameter '\(key)' stands more than once.", param: key)
     }
 }
 

@@ -84,6 +84,7 @@ extension ActivityRow {
         firstByte = try row.optional(23)
         total = try row.value(24)
         flags = try row.value(25, as: String.self).split(separator: ",").map(String.init)
+        requests = try row.value(27)
     }
 }
 

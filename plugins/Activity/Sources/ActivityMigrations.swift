@@ -17,6 +17,11 @@ enum ActivityMigrations {
                 "ALTER TABLE activity PARTITION BY RANGE (created_us) (PARTITION pmax VALUES LESS THAN MAXVALUE)"
             ]
         },
+        Migration("activity", 3, "rows that stand for several requests") { dialect in
+            // SQLite does the whole migration in one transaction, and knows no IF NOT EXISTS here.
+            let condition = dialect == .sqlite ? "" : "IF NOT EXISTS "
+            return ["ALTER TABLE activity ADD COLUMN \(condition)requests \(dialect.integer) NOT NULL DEFAULT 1"]
+        },
     ]
 
     private static func table(_ dialect: Dialect) -> String {

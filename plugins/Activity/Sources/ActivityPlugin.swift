@@ -49,6 +49,9 @@ package final class ActivityPlugin: Plugin {
                     await self.retention.chore().run(on: self.database, logger: Logger(label: "turnpike.activity"))
                 }
                 group.addTask { await self.recorder.tendSpool() }
+                group.addTask {
+                    while (try? await Task.sleep(for: .seconds(1))) != nil { self.recorder.writeGathered() }
+                }
             }
         }
         await recorder.drain()

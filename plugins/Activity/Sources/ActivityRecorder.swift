@@ -19,6 +19,7 @@ final class ActivityRecorder: Sendable {
     private let losses = Mutex(LossReport())
     /// Nil: what the database does not take is lost.
     let spool: ActivitySpool?
+    private let refusals = Mutex(RefusalGatherer())
 
     init(
         database: any Database, clock: GatewayClock, spool: ActivitySpool.Settings? = nil,
@@ -58,6 +59,17 @@ final class ActivityRecorder: Sendable {
 
     /// Hands over a row. Never blocks, never throws.
     func record(_ row: ActivityRow) {
+        guard row.isAnonymousRefusal else { return write(row) }
+        for due in refusals.withLock({ $0.add(row) }) { write(due) }
+    }
+
+    /// Hands over what was gathered and is a second old. Called once per second.
+    func writeGathered() {
+        let now = Timestamp(microseconds: clock.wallMicroseconds())
+        for due in refusals.withLock({ $0.takeDue(at: now) }) { write(due) }
+    }
+
+    private func write(_ row: ActivityRow) {
         do throws(DatabaseError) {
             try opened().enqueue(row) { [self] result in
                 if case .failure(let error) = result { keep(row, because: error) }
@@ -83,6 +95,7 @@ final class ActivityRecorder: Sendable {
     /// Writes what was taken. A row that comes later, from an exchange that outlives its configuration, opens a queue of
     /// its own; closing the database ends that.
     func drain() async {
+        for row in refusals.withLock({ $0.takeAll() }) { write(row) }
         let taken = lane.withLock { lane in
             defer { lane = nil }
             return lane

@@ -27,6 +27,9 @@ struct ActivityRow: Sendable {
     var total: Int
     /// The flags that were on.
     var flags: [String]
+    /// How many requests the row stands for: more than one only where nobody knows who sent them, see
+    /// ``RefusalGatherer``. Everything but the bytes is then of the first of them.
+    var requests = 1
 }
 
 /// How an exchange ended; the raw values are stored.

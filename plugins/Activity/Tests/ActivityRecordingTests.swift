@@ -93,6 +93,36 @@ import TurnpikeTesting
     }
 
     @Test(arguments: TestedDatabase.allCases)
+    func aFloodWithoutAKeyBecomesOneRowForEachSecondAndReason(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
+        let other = GatewayError(.client, .unauthorized, code: "expired", "Expired.")
+        for second in 0..<3 {
+            for number in 0..<100 {
+                let error = number % 10 == 0 ? other : GatewayError.internalError("x")
+                let outcome = Outcome(ending: .refused(error), status: 401, responseBytes: 5)
+                try await bench.run(bench.exchange(), outcome)
+                bench.time.advance(by: 1_000)
+            }
+            bench.time.advance(by: 900_000)
+            if second == 1 { bench.plugin.recorder.writeGathered() }
+        }
+        // Whoever is known has a row for every request.
+        for _ in 0..<2 {
+            try await bench.run(bench.exchange(as: bench.alice), Outcome(ending: .refused(other), status: 403))
+        }
+        await bench.plugin.recorder.drain()
+        let rows = try await bench.database.read { connection in
+            try connection.rows(
+                "SELECT error_code, requests, response_bytes FROM activity WHERE user_id IS NULL ORDER BY created_us"
+            ) { "\(try $0.text(0)) \(try $0.integer(1)) \(try $0.integer(2))" }
+        }
+        #expect(
+            rows.sorted() == Array(repeating: "expired 10 50", count: 3)
+                + Array(repeating: "internal_error 90 450", count: 3))
+        #expect(try await bench.rows(of: bench.alice).map(\.requests) == [1, 1])
+    }
+
+    @Test(arguments: TestedDatabase.allCases)
     func cutsLabelsThatAreLongerThanTheirColumn(_ tested: TestedDatabase) async throws {
         let bench = try await ActivityBench(on: tested)
         let exchange = bench.exchange("/v1/" + String(repeating: "x", count: 5_000), as: bench.alice)

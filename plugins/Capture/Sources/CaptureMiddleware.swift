@@ -62,9 +62,14 @@ struct CaptureMiddleware: Middleware {
             response.transform(
                 with: StreamCapture(
                     committer, limit: configuration.maxAnswer, choices: chat.n, hidesUsage: hidesUsage))
+        } else if !response.isIdentity {
+            CaptureSkip.contentEncoding.note(on: &response, in: committer.exchange)
         } else if response.isJSON {
             let body = try await response.collect(upTo: configuration.maxAnswer, in: committer.exchange)
-            try await committer.commit(body)
+            let skip = try await committer.commit(body)
+            skip?.note(on: &response, in: committer.exchange)
+        } else {
+            CaptureSkip.contentType.note(on: &response, in: committer.exchange)
         }
         return response
     }
@@ -89,10 +94,14 @@ struct CaptureMiddleware: Middleware {
 }
 
 extension Response {
-    /// Whether the body is JSON that can be read.
-    fileprivate var isJSON: Bool {
+    /// Whether the body is as it was written, so that it can be read.
+    fileprivate var isIdentity: Bool {
         let encoding = headers.first(name: "content-encoding") ?? "identity"
-        guard encoding == "identity" || encoding.isEmpty else { return false }
+        return encoding == "identity" || encoding.isEmpty
+    }
+
+    /// Whether the body is JSON.
+    fileprivate var isJSON: Bool {
         let type = headers.first(name: "content-type") ?? ""
         return type.prefix { $0 != ";" && $0 != " " && $0 != "\t" }.lowercased() == "application/json"
     }

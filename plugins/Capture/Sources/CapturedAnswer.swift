@@ -10,6 +10,8 @@ struct CapturedAnswer: Sendable {
     var usage: Usage?
     /// Sources that some providers name beside the message: a JSON array.
     var citations: ByteBuffer?
+    /// Whether the upstream's text was no UTF-8, and U+FFFD stands for what was not.
+    var isRepaired = false
 }
 
 extension CapturedAnswer {
@@ -34,13 +36,20 @@ extension CapturedAnswer {
         self.init(message: message, status: status, usage: answer.usage, citations: answer.citations)
     }
 
-    /// Upstreams may leave the role out, a stored message needs it.
+    /// What answered is the assistant, whatever the upstream calls it: a stored message with another role would be sent
+    /// as somebody else's words in the next request.
     private static func withRole(_ message: ByteBuffer) -> ByteBuffer? {
         guard let object = try? JSONObject(scanning: message) else { return nil }
-        return object.edited([
-            object["role"]?.string == nil
-                ? .set("role", JSONWriter.string("assistant")) : .insert("role", JSONWriter.string("assistant"))
-        ])
+        guard object["role"]?.string != "assistant" else { return message }
+        return object.edited([.set("role", JSONWriter.string("assistant"))])
+    }
+}
+
+extension ByteBuffer {
+    /// The bytes with U+FFFD for what is no UTF-8, as clients decode them; `nil` where all of it is.
+    var repaired: ByteBuffer? {
+        guard String(validating: readableBytesView, as: UTF8.self) == nil else { return nil }
+        return ByteBuffer(string: String(decoding: readableBytesView, as: UTF8.self))
     }
 }
 

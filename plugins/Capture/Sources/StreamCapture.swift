@@ -26,6 +26,7 @@ struct StreamCapture: ResponseTransformer {
     private var heldBytes = 0
     private var isHolding = false
     private let reservation: BufferReservation
+    private var isRepaired = false
 
     /// - Parameters:
     ///   - limit: how many bytes of the answer are kept at most.
@@ -54,7 +55,11 @@ struct StreamCapture: ResponseTransformer {
 
     mutating func onEnd(_ end: ResponseEnd) async throws -> ResponseTail {
         if let usage = answer.usage { committer.exchange.note { $0.usage = usage } }
-        if let captured = try await takeAnswer(end.interruption) { try await committer.commit(captured) }
+        if let captured = try await takeAnswer(end.interruption) {
+            try await committer.commit(captured)
+        } else if case .complete = end {
+            committer.exchange.note { $0.captureStatus = CaptureSkip.status }
+        }
         return held.isEmpty ? .nothing : .events(held)
     }
 
@@ -62,16 +67,25 @@ struct StreamCapture: ResponseTransformer {
     private mutating func takeAnswer(_ interruption: TurnStatus) async throws -> CapturedAnswer? {
         let whole = answer
         answer = DeltaAccumulator(limit: 0)
-        return try await BodyWork.run(on: whole.keptBytes) { CapturedAnswer(whole, interruption: interruption) }
+        var captured = try await BodyWork.run(on: whole.keptBytes) {
+            CapturedAnswer(whole, interruption: interruption)
+        }
+        captured?.isRepaired = isRepaired
+        return captured
     }
 
-    /// Adds a chunk to the answer. What is no JSON is no part of it, and passes.
+    /// Adds a chunk to the answer. What is no JSON is no part of it, and passes; what is no UTF-8 is stored as clients
+    /// show it.
     private mutating func take(_ data: ByteBuffer) throws(GatewayError) -> DeltaAccumulator.ChunkFacts {
         do {
             return try answer.add(data)
         } catch {
             if error.exceedsLimit { throw .answerTooLarge(limit: limit) }
-            guard error.position == nil else { return DeltaAccumulator.ChunkFacts() }
+            if error.position != nil {
+                guard let repaired = data.repaired else { return DeltaAccumulator.ChunkFacts() }
+                isRepaired = true
+                return try take(repaired)
+            }
             throw GatewayError(
                 .upstream, .badGateway, code: "upstream_protocol_error",
                 "The upstream's chunks cannot be put together.", detail: "\(error)", retry: .unsafe)

@@ -25,16 +25,20 @@ struct TurnCommitter: Sendable {
         self.room = room
     }
 
-    /// Stores the answer that is the whole of `body`, if it is one.
-    func commit(_ body: ByteBuffer) async throws {
-        let completion = try? await BodyWork.run(on: body.readableBytes) { try ChatCompletion(scanning: body) }
-        guard let completion else {
-            exchange.logger.warning("An answer that is no chat completion was not stored.")
-            return
-        }
+    /// Stores the answer that is the whole of `body`; says why not, if it is none.
+    func commit(_ body: ByteBuffer) async throws -> CaptureSkip? {
+        let read = try await BodyWork.run(on: body.readableBytes) { Self.read(body) }
+        guard let (completion, isRepaired) = read else { return .notACompletion }
         if let usage = completion.usage { exchange.note { $0.usage = usage } }
-        guard let answer = CapturedAnswer(completion) else { return }
+        guard var answer = CapturedAnswer(completion) else { return .noOutput }
+        answer.isRepaired = isRepaired
         try await commit(answer)
+        return nil
+    }
+
+    private static func read(_ body: ByteBuffer) -> (ChatCompletion, isRepaired: Bool)? {
+        if let completion = try? ChatCompletion(scanning: body) { return (completion, false) }
+        return body.repaired.flatMap { try? ChatCompletion(scanning: $0) }.map { ($0, true) }
     }
 
     /// Stores `answer`; returns after the commit, or when the turn is safe in the spool.
@@ -44,7 +48,7 @@ struct TurnCommitter: Sendable {
         guard let planned = exchange[PlannedTurnKey.self] else {
             throw GatewayError.internalError("a turn without a plan was to be stored")
         }
-        exchange.note { $0.captureStatus = answer.status.rawValue }
+        exchange.note { $0.captureStatus = answer.status.rawValue + (answer.isRepaired ? "_repaired" : "") }
         do {
             let size = planned.plan.newMessages.reduce(answer.message.readableBytes) { $0 + $1.body.readableBytes }
             var draft = try await BodyWork.run(on: size) { [turnID, key] in

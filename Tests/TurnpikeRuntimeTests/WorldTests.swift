@@ -46,6 +46,21 @@ private struct Failing: Plugin, Middleware {
     }
 }
 
+@Suite struct WrappedErrorTests {
+    @Test func whatTheDatabaseCouldNotDoIsToldWithoutItsWords() {
+        let error = GatewayError(wrapping: DatabaseError(.unavailable, "disk I/O error in /data"))
+        #expect(error.code == "storage_unavailable" && error.status == .serviceUnavailable)
+        #expect(!error.message.contains("disk") && error.debugDescription.contains("disk"))
+        #expect(error.headers.first(name: "Retry-After") == "1")
+    }
+
+    @Test func whatNobodyKnowsIsAnInternalError() {
+        struct Unknown: Error {}
+        #expect(GatewayError(wrapping: Unknown()).code == "internal_error")
+        #expect(GatewayError(wrapping: CancellationError()).code == "client_left")
+    }
+}
+
 @Suite struct WorldTests {
     private static let factories = [
         Marking.factory("watch", .observe), Marking.factory("guard", .authenticate), Marking.factory("find", .resolve),
@@ -110,7 +125,8 @@ private struct Failing: Plugin, Middleware {
     }
 
     @Test func refusesARouteWhoseScopeTheKeyLacks() async throws {
-        #expect(try await answer(.POST, "/v1/admins").status == .forbidden)
+        let refused = try await answer(.POST, "/v1/admins")
+        #expect(refused.status == .forbidden && refused.error?.code == "insufficient_scope")
     }
 
     @Test func tellsTheMethodsOfItsOwnPaths() async throws {

@@ -1,6 +1,8 @@
 import Logging
+import NIOHTTP1
 import Persistence
 import Testing
+import TurnpikeKit
 import TurnpikeTesting
 
 @testable import Conversations
@@ -28,6 +30,37 @@ import TurnpikeTesting
     {
         let now = try #require(try await store.read { try $0.session(session.key) })
         _ = try await store.append(draft(said, after: now, answer: answer))
+    }
+
+    /// A session that changes whenever it is looked at.
+    private final class RestlessReading: HistoryReading {
+        private var session: Session
+        private(set) var restarts = 0
+
+        init(_ session: Session) { self.session = session }
+
+        func startOver() { restarts += 1 }
+        func session(_ key: SessionKey) -> Session? {
+            session.version += 1
+            return session
+        }
+        func newest(_ limit: Int, of key: SessionKey, from start: Int64) -> [StoredMessage] { [] }
+        func outlines(of key: SessionKey, in seqs: Range<Int64>, order: MessageOrder) -> [MessageOutline] { [] }
+        func messages(of key: SessionKey, in seqs: Range<Int64>) -> [StoredMessage] { [] }
+        func system(_ key: SessionKey) -> SystemMessages? { nil }
+    }
+
+    @Test func aSessionThatNeverRestsIsBusy() async throws {
+        let files = SQLiteFixture()
+        let database = try await files.open()
+        _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
+        let session = try await ConversationStore(database: database).create(SessionDraft(owner: .generate()))
+        let restless = RestlessReading(session)
+        let history = history(try turn(.user("new")))
+        let error = #expect(throws: GatewayError.self) { try history.read(restless, startingWith: session) }
+        #expect(error?.code == "session_busy" && error?.status == .serviceUnavailable)
+        #expect(restless.restarts == 16)
+        await database.close()
     }
 
     @Test func aPlanIsMadeOnTheSessionAsItIsAndNotAsItWas() async throws {

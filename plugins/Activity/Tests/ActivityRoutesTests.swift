@@ -13,6 +13,15 @@ import TurnpikeTesting
         try (answer["data"]?.array() ?? []).compactMap { try $0.object()?["id"]?.string }
     }
 
+    @Test func aDatabaseThatIsAwayIsToldAsSuch() async throws {
+        let bench = try await ActivityBench()
+        await bench.database.close()
+        for target in ["/v1/activity", "/v1/activity/stats"] {
+            let error = await #expect(throws: GatewayError.self) { try await bench.get(target, as: bench.alice) }
+            #expect(error?.code == "activity_unavailable")
+        }
+    }
+
     @Test(arguments: TestedDatabase.allCases)
     func listsTheNewestFirstAndOnlyOnesOwn(_ tested: TestedDatabase) async throws {
         let bench = try await ActivityBench(on: tested)

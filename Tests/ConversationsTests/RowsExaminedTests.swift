@@ -125,7 +125,12 @@ private enum RowCounter {
         let reads: [(String, () throws -> Int)] = [
             (
                 "a list",
-                { try reader.sessions(of: user.id, SessionFilter(includesGroups: false), limit: 50).elements.count }
+                {
+                    let expired = ConversationSQL.expired(of: user.id, at: reader.now, limit: 1)
+                    _ = try connection.first(expired) { _ in true }
+                    let own = SessionFilter(includesGroups: false)
+                    return try reader.sessions(of: user.id, own, limit: 50).elements.count
+                }
             ),
             ("a list with groups", { try reader.sessions(of: user.id, limit: 50).elements.count }),
             ("a session", { try reader.session(session) == nil ? 0 : 1 }),

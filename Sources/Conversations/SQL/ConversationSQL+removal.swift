@@ -29,11 +29,12 @@ extension ConversationSQL {
         """
     }
 
-    /// Sessions of a user whose time is over and that were not deleted yet.
+    /// Sessions of a user whose time is over and that were not deleted yet; in the order of the index, so that no other
+    /// one is taken for the order's sake.
     static func expired(of owner: UniqueID, at time: Timestamp, limit: Int) -> SQL {
         """
         SELECT session_id FROM sessions WHERE user_id = \(owner) AND deleted_us IS NULL AND expires_us <= \(time) \
-        ORDER BY session_id LIMIT \(limit)
+        ORDER BY expires_us LIMIT \(limit)
         """
     }
 

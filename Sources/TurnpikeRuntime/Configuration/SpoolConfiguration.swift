@@ -32,7 +32,7 @@ package struct SessionCacheSettings: Sendable, Equatable {
     package var maxSize: Int
 
     init(_ section: ConfigurationSection) throws {
-        maxSize = try section.bytes("max_size", default: 64 << 20)
+        maxSize = try section.bytes("max_size", default: 16 << 20)
     }
 }
 

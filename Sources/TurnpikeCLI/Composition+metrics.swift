@@ -1,4 +1,5 @@
 import Conversations
+import Persistence
 import Server
 import TurnpikeKit
 import TurnpikeRuntime
@@ -25,6 +26,31 @@ extension Composition {
                 MetricRegistry.Sample(Double(pending.sessions), [("lane", "sessions")]),
             ]
         }
+    }
+
+    /// Nothing where the spool is switched off.
+    static func registerSpool(of store: ConversationStore, in metrics: MetricRegistry) {
+        guard store.spoolStatus != nil else { return }
+        func register(
+            _ name: String, _ kind: MetricRegistry.Kind, _ help: String,
+            _ value: @escaping @Sendable (SpoolStatus) -> Int
+        ) {
+            metrics.register("turnpike_spool_\(name)", kind, help) {
+                Double(store.spoolStatus.map(value) ?? 0)
+            }
+        }
+        register("turns", .gauge, "Turns that wait to be stored in the database.") { $0.turns }
+        register("bytes", .gauge, "Bytes of the spool on the disk.") { $0.bytes }
+        register("reserved_bytes", .gauge, "Bytes that are promised to exchanges under way.") { $0.reserved }
+        register("limit_bytes", .gauge, "How many both may be (spool.max_size).") { $0.limit }
+        register("oldest_seconds", .gauge, "Age of the oldest turn that waits.") { status in
+            guard let oldest = status.oldest else { return 0 }
+            return Int(max(0, Timestamp.now().microseconds - oldest.microseconds) / 1_000_000)
+        }
+        register("dead_letters", .gauge, "Turns and pieces that were set aside: alarm above 0.") { $0.deadLetters }
+        register("spooled_total", .counter, "Turns that were spooled.") { $0.spooledTotal }
+        register("replayed_total", .counter, "Spooled turns that were stored.") { $0.replayedTotal }
+        register("refused_total", .counter, "Spooled turns that the database refused.") { $0.refusedTotal }
     }
 
     static func register(_ servers: [HTTPServer], _ budget: BufferBudget, in metrics: MetricRegistry) {

@@ -157,6 +157,7 @@ struct Composition {
         resources[TargetModelsKey.self] = CountedModels(counters: TokenCounters(ModelCatalogue()))
         resources[MetricRegistryKey.self] = metrics
         register(store, in: metrics)
+        registerSpool(of: store, in: metrics)
         return WorldBuilder(
             factories: BuiltInPlugins.factories, resources: resources, ownRoutes: HealthRoutes.all(readiness))
     }

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -175,6 +176,30 @@ def test_the_operator_lists_exports_and_replays_what_waits(site):
     assert json.loads(run("spool", "list", "--config", config, "--json"))["turns"] == []
     site.start()
     assert conversation.stored_texts == ["one", "re: one", "two", "re: two"]
+
+
+def test_the_commands_of_the_reliability_page_work(site):
+    site.conversation().say("one")
+    page = (Path(__file__).parents[2] / "docs/reliability.md").read_text()
+    commands = [line.split("#")[0].split() for line in page.splitlines() if line.startswith("turnpike spool ")]
+    assert len(commands) == 4
+    site.gateway.terminate()
+    for _, *arguments in commands:
+        arguments[arguments.index("--config") + 1] = site.gateway.config_path
+        run(*arguments)
+    site.start()
+
+
+def test_metrics_tell_what_waits(site):
+    conversation = site.conversation()
+    conversation.say("one")
+    with locked(site):
+        conversation.say("two")
+        metrics = exchange(site.gateway.admin_port, "GET", "/metrics").body.decode()
+        assert "turnpike_spool_turns 1\n" in metrics and "turnpike_spool_spooled_total 1\n" in metrics
+    drained(site)
+    metrics = exchange(site.gateway.admin_port, "GET", "/metrics").body.decode()
+    assert "turnpike_spool_turns 0\n" in metrics and "turnpike_spool_replayed_total 1\n" in metrics
 
 
 def test_two_processes_do_not_share_a_spool(site):

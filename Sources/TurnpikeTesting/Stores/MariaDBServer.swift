@@ -14,6 +14,14 @@ public final class MariaDBServer: Sendable {
     public static func shared() throws -> MariaDBServer { try running.get() }
     private static let running = Result { try MariaDBServer() }
 
+    private static let threads = WorkerThreads("mariadb-test", count: 4)
+
+    /// Runs what blocks for seconds (starting a server) on a thread of its own, so that the tests which run beside it do
+    /// not stand still.
+    package static func blocking<Value: Sendable>(
+        _ body: @escaping @Sendable () throws -> Value
+    ) async throws -> Value { try await threads.run(body) }
+
     /// What must not be used by two threads at once: commands and their answers.
     private struct Pipes {
         let input: Int32

@@ -8,7 +8,7 @@ import TurnpikeTesting
 @Suite("MariaDB: who gets in, and how", .serialized, .timeLimit(.minutes(2)))
 struct MariaDBEntryTests {
     /// Two authorities; the server's certificate is the first one's, for 127.0.0.1 and not for localhost.
-    private struct Secured {
+    private struct Secured: Sendable {
         let server: MariaDBServer
         let port: Int
 
@@ -58,6 +58,11 @@ struct MariaDBEntryTests {
         return (server, port)
     }
 
+    private static func site() async throws -> Secured { try await MariaDBServer.blocking { try secured.get() } }
+    private static func plainSite() async throws -> (MariaDBServer, Int) {
+        try await MariaDBServer.blocking { try plain.get() }
+    }
+
     /// Below the ephemeral range, where another process's connection may take it at any time.
     private static func freePort() throws -> Int {
         for port in (20_000..<30_000).shuffled().prefix(100) {
@@ -97,18 +102,18 @@ struct MariaDBEntryTests {
     // MARK: TLS
 
     @Test func offIsPlainText() async throws {
-        #expect(try await cipher(Self.secured.get().address()) == "")
+        #expect(try await cipher(Self.site().address()) == "")
     }
 
     @Test func requireEncrypts() async throws {
-        let address = try Self.secured.get().address("127.0.0.1", "&tls=require")
+        let address = try await Self.site().address("127.0.0.1", "&tls=require")
         #expect(try await cipher(address)?.hasPrefix("TLS") == true)
-        let user = try Self.secured.get().address("127.0.0.1", "&tls=require", user: "secure:x")
+        let user = try await Self.site().address("127.0.0.1", "&tls=require", user: "secure:x")
         #expect(try await cipher(user)?.isEmpty == false)
     }
 
     @Test func verifyTakesTheRightAuthoritysCertificate() async throws {
-        let site = try Self.secured.get()
+        let site = try await Self.site()
         for tls in ["&tls=verify", "&tls=require", ""] {
             let address = try site.address("127.0.0.1", "\(tls)&ca=\(site.ca("right"))")
             #expect(try await cipher(address)?.isEmpty == false)
@@ -116,7 +121,7 @@ struct MariaDBEntryTests {
     }
 
     @Test func verifyRefusesEverythingElse() async throws {
-        let site = try Self.secured.get()
+        let site = try await Self.site()
         let addresses = [
             try site.address("127.0.0.1", "&ca=\(site.ca("wrong"))"), try site.address("127.0.0.1", "&tls=verify"),
             try site.address("localhost", "&ca=\(site.ca("right"))"),
@@ -130,8 +135,8 @@ struct MariaDBEntryTests {
 
     @Test(arguments: ["&tls=require", "&tls=verify", "&ca="])
     func aServerWithoutTLSIsNeverSpokenToInPlainText(_ options: String) async throws {
-        let (_, port) = try Self.plain.get()
-        let ca = try Self.secured.get().ca("right")
+        let (_, port) = try await Self.plainSite()
+        let ca = try await Self.site().ca("right")
         let complete = options.hasSuffix("=") ? options + ca : options
         let address = try ServerAddress(parsing: "mariadb://u@127.0.0.1:\(port)/t?connect_timeout=2\(complete)")
         let error = await refusal(address)
@@ -140,7 +145,7 @@ struct MariaDBEntryTests {
     }
 
     @Test func aUserWhoMustEncryptIsToldSoWhenNot() async throws {
-        let error = await refusal(try Self.secured.get().address(user: "secure:x"))
+        let error = await refusal(try await Self.site().address(user: "secure:x"))
         #expect(error?.failure == .refuse && error?.code == 1_045)
     }
 
@@ -148,22 +153,22 @@ struct MariaDBEntryTests {
 
     @Test(arguments: ["plain:wrong", "plain", "nobody:x"])
     func aWrongPasswordIsRefused(_ user: String) async throws {
-        let error = await refusal(try Self.secured.get().address(user: user))
+        let error = await refusal(try await Self.site().address(user: user))
         #expect(error?.failure == .refuse && error?.code == 1_045)
         #expect(error?.debugDescription.contains("wrong") == false)
     }
 
     @Test func aMissingDatabaseIsNamedAsTheReason() async throws {
-        var address = try Self.secured.get().address()
+        var address = try await Self.site().address()
         address.database = "t2"
         address.user = "root"
         address.password = ""
-        address.place = .socket(try Self.secured.get().server.socket)
+        address.place = .socket(try await Self.site().server.socket)
         #expect(await refusal(address)?.code == 1_049)
     }
 
     @Test func aPasswordThatChangesLaterIsAnOutage() async throws {
-        let site = try Self.secured.get()
+        let site = try await Self.site()
         func mariadb(_ sql: String) throws {
             try shell("mariadb --no-defaults -uroot -S \(site.server.socket) -e \"\(sql)\"")
         }
@@ -183,7 +188,7 @@ struct MariaDBEntryTests {
     // MARK: Hosts
 
     @Test func theFirstHealthyHostWins() async throws {
-        let (_, port) = try Self.plain.get()
+        let (_, port) = try await Self.plainSite()
         let dead = try Self.freePort()
         let address = try ServerAddress(parsing: "mariadb://u@127.0.0.1:\(dead),localhost:\(port)/t?connect_timeout=2")
         try await with(address) { database in
@@ -195,9 +200,9 @@ struct MariaDBEntryTests {
     }
 
     @Test func whenTheFirstHostDiesTheNextOneIsUsed() async throws {
-        let (_, second) = try Self.plain.get()
+        let (_, second) = try await Self.plainSite()
         let first = try Self.freePort()
-        let server = try MariaDBServer(options: ["--port=\(first)"])
+        let server = try await MariaDBServer.blocking { try MariaDBServer(options: ["--port=\(first)"]) }
         try shell(
             "mariadb --no-defaults -uroot -S \(server.socket) -e \"CREATE DATABASE t; CREATE USER u@'%'; "
                 + "GRANT ALL ON t.* TO u@'%'\"")

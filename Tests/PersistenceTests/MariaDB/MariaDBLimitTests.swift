@@ -9,6 +9,10 @@ import TurnpikeTesting
 struct MariaDBLimitTests {
     private static let server = Result { try MariaDBServer() }
 
+    private static func fixture() async throws -> MariaDBFixture {
+        try await MariaDBServer.blocking { try MariaDBFixture(on: server.get()) }
+    }
+
     private func set(_ setting: String, _ fixture: MariaDBFixture) async throws {
         try await fixture.with { database in
             try await database.read { _ = try $0.execute("SET GLOBAL \(raw: setting)") }
@@ -16,7 +20,7 @@ struct MariaDBLimitTests {
     }
 
     @Test func whatIsBeyondThePacketIsRefusedBeforeItIsSent() async throws {
-        let fixture = try MariaDBFixture(on: Self.server.get())
+        let fixture = try await Self.fixture()
         try await set("max_allowed_packet = 2097152", fixture)
         try await fixture.with { database in
             try await database.createNumbers()
@@ -48,7 +52,7 @@ struct MariaDBLimitTests {
     }
 
     @Test func aSettingThatBreaksThePromiseIsReportedOnceConnected() async throws {
-        let fixture = try MariaDBFixture(on: Self.server.get())
+        let fixture = try await Self.fixture()
         try await set("innodb_flush_log_at_trx_commit = 2", fixture)
         try await with(fixture.address) { database in
             #expect(database.problems.isEmpty)
@@ -64,7 +68,7 @@ struct MariaDBLimitTests {
     }
 
     @Test func aServerThatIsReadOnlyIsNotUsed() async throws {
-        let fixture = try MariaDBFixture(on: Self.server.get())
+        let fixture = try await Self.fixture()
         try await with(fixture.address) { administrator in
             _ = try await administrator.read { try $0.number("SELECT 1") }
             try await with(fixture.address) { database in
@@ -78,7 +82,7 @@ struct MariaDBLimitTests {
     }
 
     @Test func preparedStatementsAreBounded() async throws {
-        let fixture = try MariaDBFixture(on: Self.server.get())
+        let fixture = try await Self.fixture()
         var address = fixture.address
         address.readers = 1
         try await with(address) { database in
@@ -94,7 +98,7 @@ struct MariaDBLimitTests {
     }
 
     @Test func sessionsHaveStrictSettings() async throws {
-        try await MariaDBFixture(on: Self.server.get()).with { database in
+        try await Self.fixture().with { database in
             let found = try await database.write { connection in
                 try connection.first(
                     """

@@ -8,7 +8,7 @@ import TurnpikeTesting
 /// A server that dies, hangs, and comes back. One of its own, because the others' tests go on.
 @Suite("MariaDB: outages", .timeLimit(.minutes(2))) struct MariaDBOutageTests {
     @Test func afterAKillInATransactionEverythingGoesOnWithoutARestart() async throws {
-        let server = try MariaDBServer()
+        let server = try await MariaDBServer.blocking { try MariaDBServer() }
         try await MariaDBFixture(on: server).with { database in
             try await database.createNumbers()
             for number in 1...5 { try await database.insertNumber(number) }
@@ -22,7 +22,7 @@ import TurnpikeTesting
             #expect(error?.failure == .unavailable)
             // Nobody waits for a server that is away.
             for _ in 0..<200 { await #expect(throws: DatabaseError.self) { _ = try await database.countNumbers() } }
-            try server.start()
+            try await MariaDBServer.blocking { try server.start() }
             try await eventually("reads go on") { try await database.countNumbers() == 5 }
             try await database.insertNumber(6)
             #expect(try await database.countNumbers() == 6)
@@ -30,7 +30,7 @@ import TurnpikeTesting
     }
 
     @Test func turnsThatWereAcknowledgedSurviveAKillUnderLoad() async throws {
-        let server = try MariaDBServer()
+        let server = try await MariaDBServer.blocking { try MariaDBServer() }
         try await MariaDBFixture(on: server).with { database in
             try await Migrator(ConversationStore.migrations, logger: silence).migrate(database)
             let store = ConversationStore(database: database)
@@ -41,7 +41,7 @@ import TurnpikeTesting
             }
             try server.kill()
             let (acknowledged, failed) = try await load.value
-            try server.start()
+            try await MariaDBServer.blocking { try server.start() }
             try await eventually("reads go on") { try await store.read { try $0.session(session.key) } != nil }
             // Who got an error tries again with the same draft.
             for draft in failed { _ = try await store.append(draft) }
@@ -109,7 +109,7 @@ import TurnpikeTesting
     }
 
     @Test func aServerThatSaysNothingIsGivenUpAfterAWhile() async throws {
-        let server = try MariaDBServer()
+        let server = try await MariaDBServer.blocking { try MariaDBServer() }
         let fixture = try MariaDBFixture(on: server)
         var address = fixture.address
         address.statementTimeout = .seconds(1)

@@ -18,8 +18,12 @@ extension ConversationStore {
 
     private func session(_ lookup: SessionLookup) async throws -> Session? {
         do {
+            let departures = durability?.spool.departures
             guard let session = try await readPromptly({ try lookup.find($0) }) else { return nil }
-            return try await withSpooledTurns(session) ?? session
+            if let whole = try await withSpooledTurns(session) { return whole }
+            // A turn that was stored from the spool since the row was read is in neither of the two.
+            if departures == durability?.spool.departures { return session }
+            return try await readPromptly({ try lookup.find($0) })
         } catch let error as DatabaseError where error.isOutage {
             guard let known = cache.snapshot(lookup)?.session else { throw error }
             return known

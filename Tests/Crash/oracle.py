@@ -158,9 +158,14 @@ class Oracle:
             for turn in session.turns:
                 for history in self.asked.get(turn.text, []):
                     told = [text for text in history if text in turn.before]
-                    if told != list(turn.before) and not (session.shared and sorted(told) == sorted(turn.before)):
-                        yield (f"{session.user}/{session.name}: the request with {turn.text!r} told the model of "
-                               f"{told}, and {list(turn.before)} had been seen")
+                    if told == list(turn.before) or (session.shared and sorted(told) == sorted(turn.before)):
+                        continue
+                    missing = [text for text in turn.before if text not in told]
+                    doubled = sorted({text for text in told if told.count(text) > 1})
+                    yield (f"{session.user}/{session.name}: the request with {turn.text!r} told the model of "
+                           f"{len(told)} of the {len(turn.before)} turns that had been seen"
+                           + (f", without {missing}" if missing else "") + (f", doubled {doubled}" if doubled else "")
+                           + ("" if missing or doubled else f", in another order: {told}"))
 
 
 def pairs_of(rows):

@@ -66,8 +66,15 @@ class Upstream:
             def log_message(self, *_):
                 """Says nothing."""
 
-        ThreadingHTTPServer.request_queue_size = 128
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            """A server whose clients are killed all the time."""
+
+            request_queue_size = 128
+
+            def handle_error(self, *_):
+                """Says nothing."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

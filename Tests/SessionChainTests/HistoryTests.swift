@@ -187,7 +187,7 @@ import TurnpikeTesting
             .after({ _ = try await chain.send(.chat("s", [user("meanwhile")])) }, "edited"))
         _ = try await chain.send(.chat("s", [user("q1"), assistant("ok"), user("edit")]))
         let all = try await chain.route(.GET, "/v1/chat/sessions/s/messages").body
-        #expect(all.contains("meanwhile") && all.contains("edited") && all.contains("q2"))
+        #expect(all.contains("meanwhile") && all.contains("edited") && !all.contains("q2"))
     }
 
     @Test(arguments: 0..<4) func aHistoryThatCannotBeReadIsNotForgottenInSilence(step: Int) async throws {

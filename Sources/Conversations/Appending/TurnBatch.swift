@@ -112,7 +112,7 @@ struct TurnBatch {
         for index in turns.indices {
             guard case .stored(var turn) = outcomes[index], let (draft, plan) = wishes.popFirst() else { continue }
             guard let range = plan.superseded else { continue }
-            let by = plan.overtakenBy ?? range.upperBound
+            let by = plan.overtakenBy ?? plan.firstSeq
             let count = try connection.execute(ConversationSQL.supersede(draft.key, range, by: by))
             sessions[draft.key]?.counters.messages -= Int64(count)
             if let retry = plan.overtakenBy {

@@ -51,13 +51,21 @@ extension Session {
         let retried = turn.supersedes.retriesLastTurn ? attempt(repeatedBy: turn) : nil
         // What the turn's exchange did not know: everything from its base on, except the attempt that it repeats.
         let isUpToDate = knows(turn) && (retried?.firstSeq ?? nextSeq) <= turn.baseSeq
-        var start = retried?.firstSeq
-        if let from = turn.supersedes.fromSeq, isUpToDate { start = min(from, start ?? from) }
-        let isAppendedInstead = turn.supersedes.fromSeq != nil && !isUpToDate
-        guard let start, start < nextSeq else {
-            return TurnPlan(firstSeq: nextSeq, superseded: nil, isAppendedInstead: isAppendedInstead)
+        var superseded = retried.map { $0.firstSeq..<nextSeq }
+        var isAppendedInstead = false
+        if let from = turn.supersedes.fromSeq {
+            if isUpToDate {
+                superseded = min(from, retried?.firstSeq ?? from, nextSeq)..<nextSeq
+            } else if retried == nil, knows(turn), from < turn.baseSeq {
+                // What it knew it holds itself, so that would be there twice; what came meanwhile stays.
+                superseded = from..<turn.baseSeq
+            } else {
+                isAppendedInstead = true
+            }
         }
-        return TurnPlan(firstSeq: nextSeq, superseded: start..<nextSeq, isAppendedInstead: isAppendedInstead)
+        return TurnPlan(
+            firstSeq: nextSeq, superseded: superseded.flatMap { $0.isEmpty ? nil : $0 },
+            isAppendedInstead: isAppendedInstead)
     }
 
     /// Whether the newest turn is the one that the turn's exchange knew, where that has to be checked.

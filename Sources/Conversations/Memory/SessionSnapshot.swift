@@ -71,8 +71,9 @@ struct SessionSnapshot: Sendable {
     }
 
     private mutating func supersede(_ seqs: Range<Int64>) throws {
-        let gone = outlines[try indices(of: seqs)]
-        outlines.removeLast(gone.count)
+        let range = try indices(of: seqs)
+        let gone = Array(outlines[range])
+        outlines.removeSubrange(range)
         session.counters.messages -= Int64(gone.count)
         for outline in gone { drop(outline.seq) }
     }

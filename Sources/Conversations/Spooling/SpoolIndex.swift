@@ -24,6 +24,8 @@ struct SpoolIndex {
 
     private var queues: [SessionKey: Queue] = [:]
     private(set) var count = 0
+    /// How many turns have left: what is not here any more may have come into the database a moment ago.
+    private(set) var departures: UInt64 = 0
 
     var isEmpty: Bool { queues.isEmpty }
 
@@ -84,6 +86,7 @@ struct SpoolIndex {
         if isDone {
             queue.turns.removeFirst()
             count -= 1
+            departures += 1
         }
         put(queue, turn.key)
         return true

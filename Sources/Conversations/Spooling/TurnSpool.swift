@@ -62,6 +62,9 @@ final class TurnSpool: Sendable {
 
     var isEmpty: Bool { index.withLock { $0.isEmpty } }
 
+    /// How many turns have left for the database so far.
+    var departures: UInt64 { index.withLock { $0.departures } }
+
     /// Keeps a turn; returns when it would survive a loss of power.
     ///
     /// - Throws: `JournalError`; the turn is then not there.

@@ -83,7 +83,7 @@ public enum SystemChange: Sendable, Equatable {
 /// Which stored messages a turn takes the place of. Both wishes are checked under the session's lock; nothing that
 /// the turn's exchange did not know is ever superseded, except the attempt that it repeats.
 public struct Supersession: Sendable, Equatable {
-    /// Everything active from this seq on (the first one of a turn), if nothing was stored since `baseSeq`.
+    /// Everything active from this seq on (the first one of a turn), up to `baseSeq`: what was stored since then stays.
     public var fromSeq: Int64?
     /// The session's newest turn, if its `requestDigest` and `baseSeq` equal this turn's: the client says that it
     /// repeats a request.
@@ -131,7 +131,7 @@ public enum SupersessionOutcome: Sendable, Equatable {
     case notAsked
     /// Done: from this seq, so many messages.
     case done(fromSeq: Int64, messages: Int)
-    /// Something was stored meanwhile that the turn could not know, so it was appended behind it.
+    /// What the turn knew is not there any more as it knew it, so it was appended, and took the place of nothing.
     case appendedInstead
     /// The client had left and sent the request again, and that later attempt, which begins at this seq, is stored
     /// already: this one was stored as superseded by it.

@@ -74,6 +74,7 @@ extension ConversationStore {
         var direct = turn
         // It was planned on what the database holds, so that its numbers are enough.
         direct.knownTurn = nil
+        direct.baseTurn = turn.knownTurn
         try turns.enqueue(direct) { answer.give($0) }
         addDeadline(answer)
     }

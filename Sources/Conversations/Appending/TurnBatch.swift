@@ -64,7 +64,8 @@ struct TurnBatch {
         if let firstSeq = stored[key] { return .alreadyStored(firstSeq: firstSeq) }
         let retry = try laterAttempt(of: turn, session)
         if retry == nil, let system = turn.system, system.digest != session.systemDigest { systems[turn.key] = system }
-        let plan = session.append(turn, overtakenBy: retry, at: time)
+        let knowsBase = try retry == nil && isBaseAsKnown(turn, session)
+        let plan = session.append(turn, overtakenBy: retry, knowsBase: knowsBase, at: time)
         sessions[turn.key] = session
         stored[key] = plan.firstSeq
         planned.append((turn, plan))
@@ -72,6 +73,15 @@ struct TurnBatch {
             StoredTurn(
                 firstSeq: plan.firstSeq, messageCount: turn.messages.count, version: session.version,
                 superseded: plan.isAppendedInstead ? .appendedInstead : .notAsked))
+    }
+
+    /// Whether the newest turn that the exchange knew ends where it knew it to end, and so all before it is as it was.
+    /// Asked only where something came meanwhile and the turn wants to take the place of what it knew.
+    private func isBaseAsKnown(_ turn: TurnDraft, _ session: Session) throws -> Bool {
+        guard turn.supersedes.fromSeq != nil, turn.baseSeq < session.nextSeq, case .after(let known) = turn.baseTurn
+        else { return false }
+        let end = try connection.first(ConversationSQL.end(of: known, in: turn.key)) { try $0.value(0, as: Int64.self) }
+        return end == turn.baseSeq
     }
 
     /// Where the client's later attempt of a cancelled request begins, if that one is stored already.
@@ -117,6 +127,8 @@ struct TurnBatch {
             sessions[draft.key]?.counters.messages -= Int64(count)
             if let retry = plan.overtakenBy {
                 turn.superseded = .overtaken(byRetryAt: retry)
+            } else if plan.isInPart {
+                turn.superseded = .doneInPart(fromSeq: range.lowerBound, messages: count)
             } else if !plan.isAppendedInstead {
                 turn.superseded = .done(fromSeq: range.lowerBound, messages: count)
             }

@@ -7,6 +7,8 @@ struct TurnPlan {
     let superseded: Range<Int64>?
     /// It was asked to supersede, and may not.
     let isAppendedInstead: Bool
+    /// Only what lies before the turn's base is superseded.
+    var isInPart = false
     /// Where the later attempt begins that supersedes this turn, which is then all of `superseded`.
     var overtakenBy: Int64?
 }
@@ -14,9 +16,13 @@ struct TurnPlan {
 extension Session {
     /// Plans a turn and moves the session's row on, except for the number of superseded messages.
     ///
-    /// - Parameter retry: where a later attempt of the same request begins, which is stored already.
-    mutating func append(_ turn: TurnDraft, overtakenBy retry: Int64? = nil, at time: Timestamp) -> TurnPlan {
-        let plan = retry.map { overtaken(turn, by: $0) } ?? plan(turn)
+    /// - Parameters:
+    ///   - retry: where a later attempt of the same request begins, which is stored already.
+    ///   - knowsBase: what lies before the turn's base is what its exchange knew, whatever came behind it.
+    mutating func append(
+        _ turn: TurnDraft, overtakenBy retry: Int64? = nil, knowsBase: Bool = false, at time: Timestamp
+    ) -> TurnPlan {
+        let plan = retry.map { overtaken(turn, by: $0) } ?? plan(turn, knowsBase: knowsBase)
         if retry == nil { move(to: turn, plan) }
         nextSeq += Int64(turn.messages.count)
         version += 1
@@ -47,25 +53,26 @@ extension Session {
             overtakenBy: retry)
     }
 
-    private func plan(_ turn: TurnDraft) -> TurnPlan {
+    private func plan(_ turn: TurnDraft, knowsBase: Bool) -> TurnPlan {
         let retried = turn.supersedes.retriesLastTurn ? attempt(repeatedBy: turn) : nil
         // What the turn's exchange did not know: everything from its base on, except the attempt that it repeats.
         let isUpToDate = knows(turn) && (retried?.firstSeq ?? nextSeq) <= turn.baseSeq
         var superseded = retried.map { $0.firstSeq..<nextSeq }
-        var isAppendedInstead = false
+        var (isAppendedInstead, isInPart) = (false, false)
         if let from = turn.supersedes.fromSeq {
             if isUpToDate {
                 superseded = min(from, retried?.firstSeq ?? from, nextSeq)..<nextSeq
-            } else if retried == nil, knows(turn), from < turn.baseSeq {
+            } else if knowsBase, retried == nil, from < turn.baseSeq {
                 // What it knew it holds itself, so that would be there twice; what came meanwhile stays.
                 superseded = from..<turn.baseSeq
+                isInPart = true
             } else {
                 isAppendedInstead = true
             }
         }
         return TurnPlan(
             firstSeq: nextSeq, superseded: superseded.flatMap { $0.isEmpty ? nil : $0 },
-            isAppendedInstead: isAppendedInstead)
+            isAppendedInstead: isAppendedInstead, isInPart: isInPart)
     }
 
     /// Whether the newest turn is the one that the turn's exchange knew, where that has to be checked.

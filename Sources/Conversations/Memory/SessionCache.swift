@@ -125,6 +125,8 @@ final class SessionCache: Sendable {
                 let isNext = snapshot.session.version == stored.version - 1
                 guard isNext, snapshot.session.nextSeq == stored.firstSeq else { return }
                 if case .overtaken(let first) = stored.superseded { retry = first }
+                // What was superseded is not known from the row alone.
+                if case .doneInPart = stored.superseded { return }
             }
             guard (try? snapshot.append(turn, overtakenBy: retry, at: time)) != nil else { return }
             if let stored { snapshot.confirm(stored.version) }

@@ -73,6 +73,14 @@ extension ConversationSQL {
         """
     }
 
+    /// The seq behind the last message of a stored turn.
+    static func end(of turn: UniqueID, in key: SessionKey) -> SQL {
+        """
+        SELECT first_seq + message_count FROM turns \
+        WHERE user_id = \(key.owner) AND session_id = \(key.session) AND turn_id = \(turn)
+        """
+    }
+
     static func supersede(_ key: SessionKey, _ seqs: Range<Int64>, by seq: Int64) -> SQL {
         """
         UPDATE messages SET superseded_by_seq = \(seq) \

@@ -123,7 +123,7 @@ extension SupersessionOutcome {
     fileprivate var isAsForeseen: Bool {
         switch self {
         case .notAsked, .done: true
-        case .appendedInstead, .overtaken: false
+        case .appendedInstead, .doneInPart, .overtaken: false
         }
     }
 }

@@ -35,6 +35,9 @@ public struct TurnDraft: Sendable {
     /// The session's newest turn that the exchange knew. It says more than `baseSeq` where that was counted on turns
     /// which were not stored yet: such a turn supersedes only if exactly this one is the newest. Nil: not checked.
     package var knownTurn: KnownTurn?
+    /// The same for a turn on its way to the database: by it what the exchange knew is recognised when something came
+    /// behind it meanwhile. Not spooled.
+    var baseTurn: KnownTurn?
     public var status = TurnStatus.complete
     public var model = ""
     public var provider = ""
@@ -83,7 +86,7 @@ public enum SystemChange: Sendable, Equatable {
 /// Which stored messages a turn takes the place of. Both wishes are checked under the session's lock; nothing that
 /// the turn's exchange did not know is ever superseded, except the attempt that it repeats.
 public struct Supersession: Sendable, Equatable {
-    /// Everything active from this seq on (the first one of a turn), up to `baseSeq`: what was stored since then stays.
+    /// Everything active from this seq on (the first one of a turn), up to `baseSeq`. What was stored since then stays.
     public var fromSeq: Int64?
     /// The session's newest turn, if its `requestDigest` and `baseSeq` equal this turn's: the client says that it
     /// repeats a request.
@@ -131,7 +134,10 @@ public enum SupersessionOutcome: Sendable, Equatable {
     case notAsked
     /// Done: from this seq, so many messages.
     case done(fromSeq: Int64, messages: Int)
-    /// What the turn knew is not there any more as it knew it, so it was appended, and took the place of nothing.
+    /// The same, and something was stored meanwhile that the turn could not know: that stays.
+    case doneInPart(fromSeq: Int64, messages: Int)
+    /// Something was stored meanwhile that the turn could not know, and what it knew cannot be told from it: it was
+    /// appended behind it.
     case appendedInstead
     /// The client had left and sent the request again, and that later attempt, which begins at this seq, is stored
     /// already: this one was stored as superseded by it.

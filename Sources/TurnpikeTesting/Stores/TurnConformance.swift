@@ -186,10 +186,10 @@ enum TurnConformance {
             let base = try await samples.current(session)
             try await samples.append(Samples.turn(base, ["new", "answer"]))
             let edit = Samples.turn(base, ["1b", "2b"], supersedes: Supersession(fromSeq: 1))
+            try expectEqual(try await samples.append(edit).superseded, .appendedInstead, "the supersession")
             try expectEqual(
-                try await samples.append(edit).superseded, .done(fromSeq: 1, messages: 2), "the supersession")
-            try expectEqual(try await samples.texts(session.key), ["new", "answer", "1b", "2b"], "the messages")
-            try expectEqual(try await samples.current(session).counters.messages, 4, "active messages")
+                try await samples.texts(session.key), ["1", "2", "new", "answer", "1b", "2b"], "the messages")
+            try expectEqual(try await samples.current(session).counters.messages, 6, "active messages")
         }
     }
 

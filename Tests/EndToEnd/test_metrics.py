@@ -88,7 +88,8 @@ def test_clients_do_not_reach_the_metrics(site):
 def test_a_database_that_is_away_is_seen(tmp_path):
     blocked = tmp_path / "data"
     blocked.write_text("")
-    with Site(tmp_path, database=f"sqlite:{blocked}/turnpike.db", until="/healthz") as site:
+    spool = {"directory": str(tmp_path / "spool")}
+    with Site(tmp_path, database=f"sqlite:{blocked}/turnpike.db", until="/healthz", spool=spool) as site:
         assert value(site, "turnpike_database_up") == 0
         blocked.unlink()
         eventually(lambda: value(site, "turnpike_database_up") == 1)

@@ -14,7 +14,7 @@ import TurnpikeKit
             isReworked
             ? streaming(source, type: "text/event-stream", PassingTransformer())
             : streaming(source, type: "text/event-stream")
-        try await TestServer.with(script) { server in
+        try await TestServer.with(script, { $0.timeouts.afterDone = .minutes(5) }) { server in
             let client = try await server.connect()
             try await client.send(StreamingTests.get)
             await source.value.push("data: 1\n\n")

@@ -83,9 +83,15 @@ import TurnpikeKit
         .get("another expectation", "POST / HTTP/1.1", "Host: h\r\nContent-Length: 1\r\nExpect: tea\r\n", status: 417),
     ]
 
+    /// A byte at a time may take long on a busy machine.
+    private let patient: @Sendable (inout ServerConfiguration) -> Void = {
+        $0.timeouts.linger = .milliseconds(200)
+        $0.timeouts.head = .minutes(5)
+    }
+
     @Test(arguments: lengths + heads, ["whole", "byte by byte"])
     func refusesAndCloses(_ refused: Case, _ delivery: String) async throws {
-        try await TestServer.with(echo, { $0.timeouts.linger = .milliseconds(200) }) { server in
+        try await TestServer.with(echo, patient) { server in
             let client = try await server.connect()
             if delivery == "whole" {
                 // What follows must not be taken for a request of its own.
@@ -119,7 +125,7 @@ import TurnpikeKit
 
     @Test(arguments: chunks, ["whole", "byte by byte"])
     func failsABrokenChunkedBodyAndCloses(_ broken: Case, _ delivery: String) async throws {
-        try await TestServer.with(echo, { $0.timeouts.linger = .milliseconds(200) }) { server in
+        try await TestServer.with(echo, patient) { server in
             let client = try await server.connect()
             if delivery == "whole" {
                 try await client.send(broken.request)

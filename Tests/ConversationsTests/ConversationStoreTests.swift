@@ -3,7 +3,7 @@ import Persistence
 import Testing
 import TurnpikeTesting
 
-@Suite("Conversations") struct ConversationStoreTests {
+@Suite("Conversations", .serialized) struct ConversationStoreTests {
     @Test(arguments: ConformanceCase.conversations, TestedDatabase.allCases)
     func keepsThePromise(_ promise: ConformanceCase, _ tested: TestedDatabase) async throws {
         try await promise.verify(on: tested.fixture())

@@ -8,7 +8,7 @@ import TurnpikeTesting
 
 /// The previous release goes on beside the new one: its statements, frozen here as they were released, on every schema
 /// from the first one on.
-@Suite("The schema of conversations") struct SchemaTests {
+@Suite("The schema of conversations", .serialized) struct SchemaTests {
     private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// Every way from an earlier schema to the newest: how many migrations of each component were there before.

@@ -10,10 +10,10 @@ public enum TestedDatabase: String, Sendable, CaseIterable {
     case mariadb
 
     /// An empty database.
-    public func fixture() throws -> any DatabaseFixture {
+    public func fixture() -> any DatabaseFixture {
         switch self {
         case .sqlite: SQLiteFixture()
-        case .mariadb: try MariaDBFixture()
+        case .mariadb: MariaDBFixture()
         }
     }
 

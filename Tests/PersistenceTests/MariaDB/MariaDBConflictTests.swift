@@ -6,7 +6,7 @@ import Testing
 import TurnpikeTesting
 
 /// Errors of a running server: other transactions, and an operator's KILL.
-@Suite("MariaDB: conflicts and kills") struct MariaDBConflictTests {
+@Suite("MariaDB: conflicts and kills", .serialized) struct MariaDBConflictTests {
     @Test func aDeadlockIsDoneAgain() async throws {
         try await MariaDBFixture().with { database in
             try await database.createNumbers()
@@ -33,8 +33,8 @@ import TurnpikeTesting
     }
 
     @Test func aLockThatIsHeldTooLongIsWaitedForAgain() async throws {
-        let fixture = try MariaDBFixture()
-        var address = fixture.address
+        let fixture = MariaDBFixture()
+        var address = try await fixture.address()
         address.statementTimeout = .seconds(2)
         try await with(address) { database in
             try await database.createNumbers()
@@ -118,8 +118,8 @@ import TurnpikeTesting
     }
 
     @Test func aStatementThatTakesTooLongIsEndedByTheServer() async throws {
-        let fixture = try MariaDBFixture()
-        var address = fixture.address
+        let fixture = MariaDBFixture()
+        var address = try await fixture.address()
         address.statementTimeout = .seconds(1)
         try await with(address) { database in
             let error = await #expect(throws: DatabaseError.self) {

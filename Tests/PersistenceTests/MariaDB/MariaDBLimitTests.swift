@@ -54,14 +54,14 @@ struct MariaDBLimitTests {
     @Test func aSettingThatBreaksThePromiseIsReportedOnceConnected() async throws {
         let fixture = try await Self.fixture()
         try await set("innodb_flush_log_at_trx_commit = 2", fixture)
-        try await with(fixture.address) { database in
+        try await with(fixture.address()) { database in
             #expect(database.problems.isEmpty)
             _ = try await database.number("SELECT 1")
             #expect(database.problems.count == 1)
             #expect(database.problems.first?.contains("innodb_flush_log_at_trx_commit") == true)
         }
         try await set("innodb_flush_log_at_trx_commit = 1", fixture)
-        try await with(fixture.address) { database in
+        try await with(fixture.address()) { database in
             _ = try await database.number("SELECT 1")
             #expect(database.problems.isEmpty)
         }
@@ -69,9 +69,9 @@ struct MariaDBLimitTests {
 
     @Test func aServerThatIsReadOnlyIsNotUsed() async throws {
         let fixture = try await Self.fixture()
-        try await with(fixture.address) { administrator in
+        try await with(fixture.address()) { administrator in
             _ = try await administrator.read { try $0.number("SELECT 1") }
-            try await with(fixture.address) { database in
+            try await with(fixture.address()) { database in
                 try await administrator.read { _ = try $0.execute("SET GLOBAL read_only = ON") }
                 let error = await #expect(throws: DatabaseError.self) { try await database.insertNumber(1) }
                 #expect(error?.failure == .unavailable)
@@ -83,7 +83,7 @@ struct MariaDBLimitTests {
 
     @Test func preparedStatementsAreBounded() async throws {
         let fixture = try await Self.fixture()
-        var address = fixture.address
+        var address = try await fixture.address()
         address.readers = 1
         try await with(address) { database in
             for index in 0..<300 {

@@ -6,7 +6,7 @@ import Testing
 import TurnpikeTesting
 
 /// A server that dies, hangs, and comes back. One of its own, because the others' tests go on.
-@Suite("MariaDB: outages", .timeLimit(.minutes(2))) struct MariaDBOutageTests {
+@Suite("MariaDB: outages", .serialized, .timeLimit(.minutes(2))) struct MariaDBOutageTests {
     @Test func afterAKillInATransactionEverythingGoesOnWithoutARestart() async throws {
         let server = try await MariaDBServer.blocking { try MariaDBServer() }
         try await MariaDBFixture(on: server).with { database in
@@ -86,9 +86,9 @@ import TurnpikeTesting
     }
 
     @Test func aCommitThatHappenedWithoutAnAnswerIsFoundAndNotDoneAgain() async throws {
-        let fixture = try MariaDBFixture()
+        let fixture = MariaDBFixture()
+        var address = try await fixture.address()
         let cutter = try CommitCutter(before: fixture.server.socket)
-        var address = fixture.address
         address.place = .socket(cutter.path)
         try await with(address) { database in
             try await Migrator(ConversationStore.migrations, logger: silence).migrate(database)
@@ -110,8 +110,8 @@ import TurnpikeTesting
 
     @Test func aServerThatSaysNothingIsGivenUpAfterAWhile() async throws {
         let server = try await MariaDBServer.blocking { try MariaDBServer() }
-        let fixture = try MariaDBFixture(on: server)
-        var address = fixture.address
+        let fixture = MariaDBFixture(on: server)
+        var address = try await fixture.address()
         address.statementTimeout = .seconds(1)
         address.connectTimeout = .seconds(1)
         try await with(address) { database in

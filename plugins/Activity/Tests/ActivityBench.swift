@@ -24,7 +24,7 @@ final class ActivityBench: Sendable {
     let bob = Principal(userID: .generate(), userName: "bob", keyID: .generate(), keyName: "ci", scopes: .chat)
 
     init(on tested: TestedDatabase = .sqlite) async throws {
-        fixture = try tested.fixture()
+        fixture = tested.fixture()
         database = try await fixture.open()
         try await Migrator(ActivityMigrations.all, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             .migrate(database)

@@ -11,7 +11,7 @@ import TurnpikeTesting
 
 @testable import ActivityPlugin
 
-@Suite struct ActivityRecordingTests {
+@Suite(.serialized) struct ActivityRecordingTests {
     @Test(arguments: TestedDatabase.allCases)
     func keepsWhatIsKnownOfAnExchange(_ tested: TestedDatabase) async throws {
         let bench = try await ActivityBench(on: tested)

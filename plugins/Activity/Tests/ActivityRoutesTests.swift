@@ -8,7 +8,7 @@ import TurnpikeTesting
 
 @testable import ActivityPlugin
 
-@Suite struct ActivityRoutesTests {
+@Suite(.serialized) struct ActivityRoutesTests {
     private func ids(_ answer: JSONObject) throws -> [String] {
         try (answer["data"]?.array() ?? []).compactMap { try $0.object()?["id"]?.string }
     }

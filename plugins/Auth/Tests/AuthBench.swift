@@ -28,7 +28,7 @@ final class AuthBench: Sendable {
         _ limits: KeyCacheLimits = KeyCacheLimits(), keys: HashKeySource = AuthBench.hashKeys(),
         on tested: TestedDatabase = .sqlite
     ) async throws {
-        fixture = try tested.fixture()
+        fixture = tested.fixture()
         file = try await fixture.open()
         try await Migrator(AuthMigrations.all, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }).migrate(
             file)

@@ -5,7 +5,7 @@ import TurnpikeTesting
 
 @testable import AuthPlugin
 
-@Suite struct KeyStoreTests {
+@Suite(.serialized) struct KeyStoreTests {
     @Test(arguments: TestedDatabase.allCases)
     func storesAHashAndAPrefixAndNotTheKey(_ tested: TestedDatabase) async throws {
         let bench = try await AuthBench(on: tested)

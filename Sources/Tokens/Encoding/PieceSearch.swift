@@ -24,109 +24,64 @@ struct PieceSearch {
         lengths.initialize(repeating: 0, count: count + 1)
     }
 
+    /// A token of the sequence.
+    private struct Token {
+        var length: Int
+        var rank: UInt32
+    }
+
     /// How many tokens the piece has. Afterwards `lengths` leads back from the end to the beginning.
     func run() -> Int {
         var (position, tokens) = (0, 0)
+        var last: UInt32 = 0
         var candidate = longest(at: 0, below: count + 1)
         while position < count {
-            let end = position + candidate
-            if candidate > 0 {
-                if lengths[end] != Self.deadEnd, position == 0 || fits(candidate, at: position) {
-                    lengths[end] = UInt8(candidate)
-                    tokens += 1
-                    position = end
+            let end = position &+ candidate.length
+            if candidate.length > 0 {
+                let isOpen = lengths[end] != Self.deadEnd
+                if isOpen, position == 0 || vocabulary.pairs.areNeighbours(last, candidate.rank) {
+                    lengths[end] = UInt8(truncatingIfNeeded: candidate.length)
+                    tokens &+= 1
+                    (position, last) = (end, candidate.rank)
                     candidate = longest(at: position, below: count + 1)
                 } else {
-                    candidate = longest(at: position, below: candidate)
+                    candidate = longest(at: position, below: candidate.length)
                 }
             } else {
+                // Back to the token before. Of the first one there is always a shorter candidate: a single byte.
                 precondition(position > 0, "Every byte is a token, so every text has an encoding.")
-                candidate = Int(lengths[position])
+                let length = Int(lengths[position])
                 lengths[position] = Self.deadEnd
-                position -= candidate
-                tokens -= 1
-                candidate = longest(at: position, below: candidate)
+                position &-= length
+                tokens &-= 1
+                last = rankOfToken(endingAt: position)
+                candidate = longest(at: position, below: length)
             }
         }
         return tokens
     }
 
-    /// The length of the longest token at `start` that is shorter than `limit`; 0 for none.
-    @inline(__always) private func longest(at start: Int, below limit: Int) -> Int {
+    /// The longest token at `start` that is shorter than `limit`; one of no length where there is none.
+    @inline(__always) private func longest(at start: Int, below limit: Int) -> Token {
         let end = min(count, start &+ limit &- 1)
-        var (length, offset, node) = (0, start, Vocabulary.Node.root)
+        var (length, offset, node, found) = (0, start, Vocabulary.Node.root, Vocabulary.Node.root)
         while offset < end, let next = vocabulary.step(node, bytes[offset]) {
             offset &+= 1
             if next.isToken {
-                length = offset &- start
+                (length, found) = (offset &- start, next)
                 if next.isLeaf { break }
             }
             node = next
         }
-        return length
-    }
-}
-
-// MARK: - Neighbours
-
-extension PieceSearch {
-    /// Whether merging leaves the token of `length` bytes at `boundary` and the one before it alone.
-    ///
-    /// Merges happen in the order of their ranks. Of the left token, the parts that ever end at the boundary are itself,
-    /// its right half, the right half of that, and so on; likewise on the other side. A pair of such parts is merged across
-    /// the boundary if together they are a token that ranks before what either of them is part of next. Of equal ranks
-    /// the one further left comes first.
-    @inline(__always) private func fits(_ length: Int, at boundary: Int) -> Bool {
-        var start = boundary &- Int(lengths[boundary])
-        var consumer = Int.max
-        while true {
-            var (offset, node) = (start, Vocabulary.Node.root)
-            while offset < boundary {
-                guard let next = vocabulary.step(node, bytes[offset]) else { preconditionFailure("It is a token.") }
-                (offset, node) = (offset &+ 1, next)
-            }
-            if !node.isLeaf, merges(node, below: consumer, length, at: boundary) { return false }
-            if boundary &- start == 1 { return true }
-            consumer = vocabulary.rank(node)
-            start &+= vocabulary.leftLength(consumer)
-        }
+        return Token(length: length, rank: length > 0 ? vocabulary.rank(found) : 0)
     }
 
-    /// Whether a token that begins with the part at `node` goes on across the boundary and is merged before
-    /// `consumer`, and before what takes the part on the right.
-    @inline(__always) private func merges(
-        _ node: Vocabulary.Node, below consumer: Int, _ length: Int, at boundary: Int
-    ) -> Bool {
-        var (offset, node) = (boundary, node)
-        let end = boundary &+ length
-        while offset < end, let next = vocabulary.step(node, bytes[offset]) {
-            offset &+= 1
-            if next.isToken {
-                let rank = vocabulary.rank(next)
-                if rank < consumer, let other = self.consumer(of: offset &- boundary, in: length, at: boundary),
-                    rank <= other
-                {
-                    return true
-                }
-                if next.isLeaf { return false }
-            }
-            node = next
-        }
-        return false
+    /// The rank of the token of the sequence that ends at `end`; 0 at the beginning.
+    private func rankOfToken(endingAt end: Int) -> UInt32 {
+        end > 0 ? rank(at: end - Int(lengths[end]), Int(lengths[end])) : 0
     }
 
-    /// The rank of what takes the left part of `part` bytes in the token of `length` bytes at `start`: nil where merging
-    /// never makes that part, the greatest number where it is the whole token.
-    private func consumer(of part: Int, in length: Int, at start: Int) -> Int? {
-        var (length, rank) = (length, Int.max)
-        while length > part {
-            rank = self.rank(at: start, length)
-            length = vocabulary.leftLength(rank)
-        }
-        return length == part ? rank : nil
-    }
-
-    private func rank(at start: Int, _ length: Int) -> Int {
+    private func rank(at start: Int, _ length: Int) -> UInt32 {
         var node = Vocabulary.Node.root
         for offset in start..<start + length {
             guard let next = vocabulary.step(node, bytes[offset]) else { preconditionFailure("It is a token.") }
@@ -144,7 +99,7 @@ extension PieceSearch {
         var (end, result) = (count, [Int]())
         while end > 0 {
             let length = Int(lengths[end])
-            result.append(rank(at: end - length, length))
+            result.append(Int(rank(at: end - length, length)))
             end -= length
         }
         return result.reversed()

@@ -14,7 +14,7 @@ public struct Tokenizer: Sendable {
     /// Costs nothing worth keeping: the tables are part of the program.
     public init(_ encoding: TokenEncoding) {
         self.encoding = encoding
-        vocabulary = Vocabulary(encoding)
+        vocabulary = .of(encoding)
     }
 
     /// How many tokens `text` has.
@@ -54,9 +54,21 @@ extension Tokenizer {
         guard let base = text.baseAddress else { return 0 }
         var tokens = 0
         forEachPiece(text) { start, end in
-            tokens &+= isToken(base + start, count: end &- start) ? 1 : searched(base + start, count: end &- start)
+            let length = end &- start
+            if length <= FrequentWords.longest, start &+ 8 <= text.count {
+                let word = UnsafeRawPointer(base).loadUnaligned(fromByteOffset: start, as: UInt64.self)
+                if vocabulary.frequent.contains(UInt64(littleEndian: word), count: length) {
+                    tokens &+= 1
+                    return
+                }
+            }
+            tokens &+= countRare(base + start, count: length)
         }
         return tokens
+    }
+
+    @inline(never) private func countRare(_ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
+        isToken(bytes, count: count) ? 1 : searched(bytes, count: count)
     }
 
     @inline(__always)
@@ -84,12 +96,12 @@ extension Tokenizer {
         return node
     }
 
-    @inline(never) private func searched(_ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
+    private func searched(_ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
         withSearch(bytes, count: count) { $0.run() }
     }
 
     private func ids(_ bytes: UnsafePointer<UInt8>, count: Int) -> [Int] {
-        if let node = node(bytes, count: count), node.isToken { return [vocabulary.rank(node)] }
+        if let node = node(bytes, count: count), node.isToken { return [Int(vocabulary.rank(node))] }
         return withSearch(bytes, count: count) { search in
             _ = search.run()
             return search.ranks()

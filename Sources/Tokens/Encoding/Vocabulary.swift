@@ -1,6 +1,7 @@
 import CTokenTables
 
-/// The tokens of an encoding as a trie over bytes, in the form that scripts/pack-tokens writes and describes.
+/// The tokens of an encoding, in the form that scripts/pack-tokens writes and describes: a trie over their bytes, the
+/// merges that make them, and the most frequent ones once more.
 ///
 /// It is a view of the program's read-only data: making one reads a header, nothing is parsed or copied, and a page
 /// becomes resident when a text first touches it. Any number of threads may use it.
@@ -23,31 +24,37 @@ struct Vocabulary: @unchecked Sendable {  // Its pointers lead to constants of t
     private static let payloadShift: UInt32 = 11
     private static let symbolMask: UInt32 = 0x1FF
     private static let endSymbol = 256
-    private static let headerCount = 16
-
-    /// No token of either vocabulary is longer.
-    static let longestToken = 128
 
     private let cells: UnsafePointer<UInt32>
-    private let leftLengths: UnsafePointer<UInt8>
+    /// The merges.
+    let pairs: PairTable
+    /// What most pieces of a text are.
+    let frequent: FrequentWords
 
-    init(_ encoding: TokenEncoding) {
-        let table =
-            switch encoding {
-            case .cl100k: token_table_cl100k()
-            case .o200k: token_table_o200k()
-            }
-        guard let bytes = table.bytes, table.count > Self.headerCount else { preconditionFailure(Self.damaged) }
-        let header = bytes.assumingMemoryBound(to: UInt32.self)
-        let (cellCount, rankCount) = (Int(header[2]), Int(header[3]))
-        precondition(
-            header[0] == 0x4B54_5054 && header[1] == 1 && table.count == Self.headerCount + cellCount * 4 + rankCount,
-            Self.damaged)
-        cells = (bytes + Self.headerCount).assumingMemoryBound(to: UInt32.self)
-        leftLengths = (bytes + Self.headerCount + cellCount * 4).assumingMemoryBound(to: UInt8.self)
+    private init(_ file: token_table) {
+        var table = PackedTable(file.bytes, count: file.count, counts: 5)
+        let counts = table.counts
+        cells = table.section(UInt32.self, count: counts[0])
+        let halves = table.section(UInt64.self, count: counts[1])
+        let displacements = table.section(UInt16.self, count: counts[2])
+        let slots = table.section(UInt32.self, count: counts[3])
+        pairs = PairTable(
+            halves: halves, displacements: displacements, displacementCount: counts[2], slots: slots,
+            slotCount: counts[3])
+        precondition(counts[4] == 1 << FrequentWords.bits, "As many buckets as a hash can name.")
+        frequent = FrequentWords(table.section(UInt64.self, count: counts[4] * FrequentWords.bucket))
     }
 
-    private static let damaged = "The tables are those that scripts/pack-tokens has written for this version."
+    private static let cl100k = Vocabulary(token_table_cl100k())
+    private static let o200k = Vocabulary(token_table_o200k())
+
+    /// The vocabulary of `encoding`.
+    static func of(_ encoding: TokenEncoding) -> Vocabulary {
+        switch encoding {
+        case .cl100k: cl100k
+        case .o200k: o200k
+        }
+    }
 
     /// Where `byte` leads from `node`, which is no leaf; nil where no token goes on like that.
     @inline(__always) func step(_ node: Node, _ byte: UInt8) -> Node? {
@@ -56,11 +63,7 @@ struct Vocabulary: @unchecked Sendable {  // Its pointers lead to constants of t
     }
 
     /// The rank of the token that ends at `node`, which is its id.
-    @inline(__always) func rank(_ node: Node) -> Int {
-        if node.isLeaf { return node.payload }
-        return Int(cells[node.payload &+ Self.endSymbol] >> Self.payloadShift)
+    @inline(__always) func rank(_ node: Node) -> UInt32 {
+        node.isLeaf ? node.cell >> Self.payloadShift : cells[node.payload &+ Self.endSymbol] >> Self.payloadShift
     }
-
-    /// How many bytes of that token its left half has; 0 for a single byte.
-    @inline(__always) func leftLength(_ rank: Int) -> Int { Int(leftLengths[rank]) }
 }

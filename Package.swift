@@ -83,7 +83,7 @@ let package = Package(
         module("Journal", ["Persistence", nio, logging, deque]),
 
         // What a plugin author needs.
-        module("TurnpikeKit", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging, lifecycle]),
+        module("TurnpikeKit", ["OpenAIWire", "Persistence", "Tokens", nio, nioHTTP1, logging, lifecycle]),
         module(
             "Conversations",
             ["TurnpikeKit", "Persistence", "OpenAIWire", "Journal", deque, nio, nioHTTP1, logging, crypto]),
@@ -107,16 +107,17 @@ let package = Package(
         plugin("Auth", ["Persistence", nio, nioHTTP1, logging, lifecycle, crypto]),
         plugin("Retention", ["Conversations", "Persistence", logging, lifecycle]),
         plugin("Session", ["Conversations", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
-        plugin("Models", ["OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
+        plugin("Models", ["OpenAIWire", "Persistence", "Tokens", nio, nioHTTP1, logging]),
         plugin("Capture", ["Conversations", "OpenAIWire", nio, nioHTTP1, logging]),
         plugin("History", ["Conversations", "OpenAIWire", nio, nioHTTP1, logging]),
-        plugin("Router", ["OpenAIWire", nio, nioHTTP1, logging]),
+        plugin("Router", ["OpenAIWire", "Tokens", nio, nioHTTP1, logging]),
 
         // Assembly.
         module(
             "TurnpikeRuntime",
             [
-                "TurnpikeKit", "OpenAIWire", "Persistence", "Conversations", "Server", "Upstream", nio, nioHTTP1,
+                "TurnpikeKit", "Tokens", "OpenAIWire", "Persistence", "Conversations", "Server", "Upstream", nio,
+                nioHTTP1,
                 nioPosix, logging, lifecycle, yams,
             ]),
         .executableTarget(

@@ -18,7 +18,8 @@ struct Turnpike: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Serve.self, Check.self, Migrate.self, Spool.self, Users.self, Keys.self, Demo.self, ShowVersion.self,
+            Serve.self, Check.self, Migrate.self, Spool.self, Users.self, Keys.self, Demo.self, TokensCommand.self,
+            ShowVersion.self,
         ])
 }
 

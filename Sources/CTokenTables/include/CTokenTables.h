@@ -16,3 +16,6 @@ struct token_table token_table_o200k(void);
 
 /// The class of every code point, packed by scripts/pack-tokens.
 struct token_table token_table_scalar_classes(void);
+
+/// The catalogue of models, config/models.json as it is.
+struct token_table token_table_models(void);

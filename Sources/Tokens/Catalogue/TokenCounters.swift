@@ -1,9 +1,11 @@
 /// The counters of all models: what the catalogue knows, and what upstreams have reported.
 ///
-/// One for the whole process, so that what was learned outlives a reload of the configuration.
+/// A reload of the configuration makes a new one and hands the calibration on.
 public final class TokenCounters: Sendable {
+    /// What is known of models.
     public let catalogue: ModelCatalogue
-    private let calibration: TokenCalibration
+    /// What was learned; it fits another catalogue too.
+    public let calibration: TokenCalibration
 
     public init(_ catalogue: ModelCatalogue, calibration: TokenCalibration = TokenCalibration()) {
         self.catalogue = catalogue

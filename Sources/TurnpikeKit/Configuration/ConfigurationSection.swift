@@ -64,6 +64,13 @@ public final class ConfigurationSection: Sendable {
         return Secret(content)
     }
 
+    /// The text of the file that the value names.
+    package func file(_ key: String) throws -> String? {
+        guard let name = try string(key) else { return nil }
+        guard let content = environment.readFile(name) else { throw error(key, "the file \(name) cannot be read") }
+        return content
+    }
+
     /// A whole number within `range`.
     public func int(_ key: String, default fallback: Int, in range: ClosedRange<Int> = 0...Int.max) throws -> Int {
         guard let value = try scalar(key) else { return fallback }

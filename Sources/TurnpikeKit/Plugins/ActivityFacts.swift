@@ -1,5 +1,6 @@
 public import OpenAIWire
 public import Persistence
+public import Tokens
 
 /// What the steps of the chain learned about an exchange, gathered for its activity row.
 public struct ActivityFacts: Sendable, Equatable {
@@ -13,8 +14,16 @@ public struct ActivityFacts: Sendable, Equatable {
     public var upstreamStatus: Int?
     public var isStreamed = false
     public var usage: Usage?
+    /// What the model that answered costs, where that is known.
+    public var prices: TokenPrices?
     /// How the captured turn ended: `complete`, `incomplete`, `cancelled`, `upstream_error`.
     public var captureStatus: String?
+
+    /// What the exchange cost in micro-dollars; nil where prices or usage are not known.
+    public var cost: Int? {
+        guard let prices, let usage else { return nil }
+        return prices.cost(of: usage)
+    }
 
     public init() {}
 }

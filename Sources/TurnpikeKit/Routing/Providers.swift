@@ -1,3 +1,5 @@
+public import Tokens
+
 /// The upstream services that the configuration names.
 public struct Providers: Sendable {
     /// In the order of the configuration.
@@ -15,3 +17,5 @@ public struct Providers: Sendable {
 
 /// The configured upstream services.
 public enum ProvidersKey: ResourceKey { public typealias Value = Providers }
+/// How tokens are counted, and what is known of models: the shipped catalogue with what `model_catalogue` adds.
+public enum TokenCountersKey: ResourceKey { public typealias Value = TokenCounters }

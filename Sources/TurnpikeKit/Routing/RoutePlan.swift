@@ -1,3 +1,5 @@
+public import Tokens
+
 /// An upstream service: its address and credential, from the configuration only.
 public struct Provider: Sendable {
     /// Its name in the configuration.
@@ -36,10 +38,13 @@ public struct RouteTarget: Sendable {
     public var provider: Provider
     /// The model's name at the provider; `nil` for a request without a model.
     public var model: String?
+    /// What the catalogue knows of that model: encoding, context window, prices.
+    public var facts: ModelFacts?
 
-    public init(provider: Provider, model: String?) {
+    public init(provider: Provider, model: String?, facts: ModelFacts? = nil) {
         self.provider = provider
         self.model = model
+        self.facts = facts
     }
 }
 

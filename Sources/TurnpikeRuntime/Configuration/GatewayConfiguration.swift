@@ -1,6 +1,7 @@
 import Conversations
 package import Logging
 package import Persistence
+package import Tokens
 package import TurnpikeKit
 
 /// The whole configuration file, typed. What a plugin reads for itself stays a section.
@@ -11,6 +12,8 @@ package struct GatewayConfiguration: Sendable {
     package var sessionCache: SessionCacheSettings
     package var log: LogSettings
     package var providers: Providers
+    /// What is known of models: the shipped catalogue with the operator's over it.
+    package var models: ModelCatalogue
     package var chain: [String]
     package var flags: FlagSet
     /// The whole file, for the plugins' own sections.
@@ -28,6 +31,7 @@ package struct GatewayConfiguration: Sendable {
         sessionCache = try SessionCacheSettings(root.section("session_cache"))
         log = try LogSettings(root.section("log"))
         providers = try Providers(root)
+        models = try ModelCatalogue(root)
         chain = try root.strings("chain") ?? []
         flags = try FlagSet(root.section("flags"))
     }

@@ -1,3 +1,4 @@
+import Tokens
 package import TurnpikeKit
 
 /// Makes a world from a configuration: plugins, chain, routes. Fails completely or not at all.
@@ -20,6 +21,9 @@ package struct WorldBuilder: Sendable {
         var resources = resources
         let inheritance = Inheritance(from: former?.inheritance)
         resources[ProvidersKey.self] = configuration.providers
+        resources[TokenCountersKey.self] = inheritance.succeed("tokens") { (former: TokenCounters?) in
+            TokenCounters(configuration.models, calibration: former?.calibration ?? TokenCalibration())
+        }
         resources[BodyLimitKey.self] = configuration.server.maxBody
         let ordered = try ChainOrder(configuration, factories: factories).factories
         let sections = try configuration.root.section("plugins")

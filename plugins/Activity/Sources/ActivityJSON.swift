@@ -26,6 +26,7 @@ enum ActivityJSON {
             write(statistics.tokens, &json)
             json.member("cached_tokens", statistics.cachedTokens)
             json.member("reasoning_tokens", statistics.reasoningTokens)
+            json.member("cost_micros", statistics.cost)
             json.array("models") { models in
                 for model in statistics.models { models.element { write(model, &$0) } }
             }
@@ -44,6 +45,7 @@ enum ActivityJSON {
         json.member("endpoint", row.endpoint)
         writeAnswer(row, &json)
         writeUsage(row.facts.usage, &json)
+        write("cost_micros", row.cost, &json)
         json.member("request_bytes", row.requestBytes)
         json.member("response_bytes", row.responseBytes)
         write("first_byte_us", row.firstByte, &json)
@@ -79,6 +81,7 @@ enum ActivityJSON {
         json.member("model", model.name)
         json.member("requests", model.requests)
         write(model.tokens, &json)
+        json.member("cost_micros", model.cost)
     }
 
     private static func write(_ tokens: ActivityStatistics.Tokens, _ json: inout JSONWriter) {

@@ -46,7 +46,8 @@ struct ActivityLog: Sendable {
     private static func endings(_ user: UniqueID, _ since: Timestamp) -> SQL {
         """
         SELECT ending, COUNT(*), \(sql: sum("prompt_tokens")), \(sql: sum("completion_tokens")), \
-        \(sql: sum("total_tokens")), \(sql: sum("cached_tokens")), \(sql: sum("reasoning_tokens")) \
+        \(sql: sum("total_tokens")), \(sql: sum("cached_tokens")), \(sql: sum("reasoning_tokens")), \
+        \(sql: sum("cost_micros")) \
         FROM activity WHERE user_id = \(user) AND created_us >= \(since) GROUP BY ending
         """
     }
@@ -54,7 +55,7 @@ struct ActivityLog: Sendable {
     private static func models(_ user: UniqueID, _ since: Timestamp) -> SQL {
         """
         SELECT provider, model, COUNT(*), \(sql: sum("prompt_tokens")), \(sql: sum("completion_tokens")), \
-        \(sql: sum("total_tokens")) FROM activity \
+        \(sql: sum("total_tokens")), \(sql: sum("cost_micros")) FROM activity \
         WHERE user_id = \(user) AND created_us >= \(since) AND model IS NOT NULL \
         GROUP BY provider, model ORDER BY 3 DESC, provider, model LIMIT \(ActivityStatistics.maximumModels)
         """
@@ -85,6 +86,7 @@ extension ActivityRow {
         total = try row.value(24)
         flags = try row.value(25, as: String.self).split(separator: ",").map(String.init)
         requests = try row.value(27)
+        cost = try row.optional(28)
     }
 }
 

@@ -11,6 +11,7 @@ struct ActivityMiddleware: Middleware {
         exchange.onFinish { [recorder] outcome in
             var row = ActivityRow(exchange, outcome)
             row.facts.usage = row.facts.usage ?? tail.usage
+            row.cost = row.facts.cost
             recorder.record(row)
         }
         var response = try await next(request)

@@ -22,6 +22,10 @@ enum ActivityMigrations {
             let condition = dialect == .sqlite ? "" : "IF NOT EXISTS "
             return ["ALTER TABLE activity ADD COLUMN \(condition)requests \(dialect.integer) NOT NULL DEFAULT 1"]
         },
+        Migration("activity", 4, "what an exchange cost") { dialect in
+            let ifNeeded = dialect == .sqlite ? "" : "IF NOT EXISTS "
+            return ["ALTER TABLE activity ADD COLUMN \(ifNeeded)cost_micros \(dialect.integer) NULL"]
+        },
     ]
 
     private static func table(_ dialect: Dialect) -> String {

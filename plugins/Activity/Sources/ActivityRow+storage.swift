@@ -16,7 +16,7 @@ extension ActivityRow {
         "created_us", "activity_id", "user_id", "key_id", "session_id", "method", "path", "endpoint", "requested_model",
         "provider", "model", "status", "upstream_status", "ending", "error_code", "streamed", "prompt_tokens",
         "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "request_bytes", "response_bytes",
-        "first_byte_us", "total_us", "flags", "capture_status", "requests",
+        "first_byte_us", "total_us", "flags", "capture_status", "requests", "cost_micros",
     ]
 
     /// Inserts rows. A row that is there already is left alone: after a lost answer to COMMIT a batch is done again.
@@ -82,6 +82,7 @@ extension ActivityRow {
         add(text(flags.joined(separator: ","), ColumnWidth.flags))
         add(text(facts.captureStatus, ColumnWidth.code))
         add(Self.integer(requests))
+        add(Self.integer(cost))
     }
 
     // Of concrete types: `sqlValue` of an optional is generic, and looks its types up for every value of every row.

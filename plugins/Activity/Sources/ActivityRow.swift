@@ -30,6 +30,8 @@ struct ActivityRow: Sendable {
     /// How many requests the row stands for: more than one only where nobody knows who sent them, see
     /// ``RefusalGatherer``. Everything but the bytes is then of the first of them.
     var requests = 1
+    /// Micro-dollars, by the prices of the model that answered; nil where they or the usage are not known.
+    var cost: Int?
 }
 
 /// How an exchange ended; the raw values are stored.

@@ -17,12 +17,14 @@ struct ActivityStatistics: Sendable, Equatable {
         var name: String
         var requests: Int
         var tokens: Tokens
+        var cost: Int
 
         init(_ row: borrowing Row) throws {
             provider = try row.optional(0)
             name = try row.value(1)
             requests = try row.value(2)
             tokens = Tokens(prompt: try row.value(3), completion: try row.value(4), total: try row.value(5))
+            cost = try row.value(6)
         }
     }
 
@@ -31,6 +33,8 @@ struct ActivityStatistics: Sendable, Equatable {
     var tokens = Tokens()
     var cachedTokens = 0
     var reasoningTokens = 0
+    /// Micro-dollars, of the exchanges whose prices are known.
+    var cost = 0
     /// The most used first.
     var models: [Model] = []
 
@@ -45,5 +49,6 @@ struct ActivityStatistics: Sendable, Equatable {
         tokens.total += try row.value(4, as: Int.self)
         cachedTokens += try row.value(5, as: Int.self)
         reasoningTokens += try row.value(6, as: Int.self)
+        cost += try row.value(7, as: Int.self)
     }
 }

@@ -1,3 +1,4 @@
+import Tokens
 import TurnpikeKit
 
 /// Which model name leads to which providers.
@@ -20,7 +21,10 @@ struct ModelTable: Sendable {
     /// Prefixes of patterns such as `gpt-4*`, the longest first; `*` alone is the empty prefix.
     private let patterns: [(prefix: String, entry: Entry)]
 
-    init(_ entries: [String: Entry]) {
+    private let catalogue: ModelCatalogue
+
+    init(_ entries: [String: Entry], catalogue: ModelCatalogue = ModelCatalogue()) {
+        self.catalogue = catalogue
         named = entries.filter { !$0.key.hasSuffix("*") }
         patterns = entries.filter { $0.key.hasSuffix("*") }
             .map { (prefix: String($0.key.dropLast()), entry: $0.value) }
@@ -52,7 +56,8 @@ struct ModelTable: Sendable {
     {
         guard visited.insert(model).inserted, let entry = entry(for: model) else { return }
         for target in Self.order(entry.targets, ticket: ticket) {
-            result.append(RouteTarget(provider: target.provider, model: target.model ?? model))
+            let name = target.model ?? model
+            result.append(RouteTarget(provider: target.provider, model: name, facts: catalogue.facts(for: name)))
         }
         for name in entry.fallback { collect(name, ticket: ticket, into: &result, visited: &visited) }
     }

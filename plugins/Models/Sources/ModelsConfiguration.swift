@@ -1,22 +1,23 @@
+import Tokens
 import TurnpikeKit
 
 extension ModelTable {
     /// Reads the `models` section: each key is a name or a pattern with a trailing `*`.
     ///
     /// Without the section, every name goes to the default provider.
-    init(_ section: ConfigurationSection, providers: Providers) throws {
+    init(_ section: ConfigurationSection, providers: Providers, catalogue: ModelCatalogue = ModelCatalogue()) throws {
         guard !section.names.isEmpty else {
             let everything = providers.fallback.map {
                 Entry(targets: [WeightedTarget(provider: $0, model: nil, weight: 1)], fallback: [])
             }
-            self.init(everything.map { ["*": $0] } ?? [:])
+            self.init(everything.map { ["*": $0] } ?? [:], catalogue: catalogue)
             return
         }
         var entries: [String: Entry] = [:]
         for name in section.names {
             entries[name] = try Entry(section.section(name), providers: providers)
         }
-        self.init(entries)
+        self.init(entries, catalogue: catalogue)
     }
 }
 

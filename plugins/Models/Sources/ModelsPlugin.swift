@@ -1,3 +1,4 @@
+import Tokens
 public import TurnpikeKit
 
 /// Turns the model that a client names into a route plan, and answers which models there are.
@@ -5,7 +6,8 @@ public struct ModelsPlugin: Plugin {
     /// Reads `models` and the configured providers.
     public static let factory = PluginFactory(id: "models", stage: .resolve, section: "models") { setup in
         let providers = setup[ProvidersKey.self]
-        let table = try ModelTable(setup.configuration, providers: providers)
+        let table = try ModelTable(
+            setup.configuration, providers: providers, catalogue: setup[TokenCountersKey.self].catalogue)
         return ModelsPlugin(
             ModelsMiddleware(table: table, providers: providers, bodyLimit: setup[BodyLimitKey.self]))
     }

@@ -2,6 +2,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import OpenAIWire
+import Tokens
 import TurnpikeKit
 
 /// The last step: sends the request to the plan's targets, one after the other until one answers.
@@ -63,6 +64,7 @@ struct RouterMiddleware: Middleware {
         exchange.note {
             $0.provider = target.provider.name
             $0.model = target.model
+            $0.prices = target.facts?.prices
             $0.upstreamStatus = Int(response.status.code)
         }
         var response = response

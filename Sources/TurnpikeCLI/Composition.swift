@@ -154,7 +154,9 @@ struct Composition {
         resources[ClockKey.self] = .system
         resources[UpstreamClientKey.self] = upstream
         resources[ConversationStoreKey.self] = store
-        resources[TargetModelsKey.self] = CountedModels(counters: TokenCounters(ModelCatalogue()))
+        let counters = TokenCounters(.shipped)
+        resources[TokenCountersKey.self] = counters
+        resources[TargetModelsKey.self] = CountedModels(calibration: counters.calibration)
         resources[MetricRegistryKey.self] = metrics
         register(store, in: metrics)
         registerSpool(of: store, in: metrics)

@@ -4,16 +4,16 @@ import OpenAIWire
 import Tokens
 import TurnpikeKit
 
-/// What the history learns about models: contexts from the catalogue, counts from the token counters.
+/// What the history learns about models: contexts from the catalogue, by which the target was planned, and counts.
 struct CountedModels: TargetModels {
-    let counters: TokenCounters
+    let calibration: TokenCalibration
 
     func model(of target: RouteTarget) -> TargetModel {
-        let name = target.model ?? ""
-        let facts = counters.catalogue.facts(for: name)
+        let facts = target.facts
+        let estimator = facts?.encoding == nil ? calibration.estimator(for: target.model ?? "") : TokenEstimator()
         return TargetModel(
             contextWindow: facts?.contextWindow, maxOutput: facts?.maxOutput,
-            meter: Meter(counter: counters.counter(for: name), images: facts?.images ?? .standard))
+            meter: Meter(counter: TokenCounter(facts, estimator: estimator), images: facts?.images ?? .standard))
     }
 
     /// Counts with the margins: a budget has to allow for them.

@@ -43,6 +43,14 @@ public final class TokenCalibration: Sendable {
         }
     }
 
+    /// Whether another report about `model` is worth the counting: the first ones are, then one of sixteen.
+    ///
+    /// - Parameter ticket: Any number that differs from exchange to exchange.
+    public func wantsReport(of model: String, ticket: UInt64) -> Bool {
+        let seen = state.withLock { $0.entries[model]?.observations ?? 0 }
+        return seen < 32 || ticket % 16 == 0
+    }
+
     /// Notes that an upstream reported `reported` prompt tokens where the uncorrected estimate was `estimated`.
     /// Small prompts say more about a template than about text, so they are left out.
     public func observe(_ model: String, estimated: Int, reported: Int) {

@@ -21,9 +21,9 @@ package struct WorldBuilder: Sendable {
         var resources = resources
         let inheritance = Inheritance(from: former?.inheritance)
         resources[ProvidersKey.self] = configuration.providers
-        resources[TokenCountersKey.self] = inheritance.succeed("tokens") { (former: TokenCounters?) in
-            TokenCounters(configuration.models, calibration: former?.calibration ?? TokenCalibration())
-        }
+        // What was learned of models outlives the world; what the catalogue says of them does not.
+        let learned = resources.find(TokenCountersKey.self)?.calibration ?? TokenCalibration()
+        resources[TokenCountersKey.self] = TokenCounters(configuration.models, calibration: learned)
         resources[BodyLimitKey.self] = configuration.server.maxBody
         let ordered = try ChainOrder(configuration, factories: factories).factories
         let sections = try configuration.root.section("plugins")

@@ -9,6 +9,7 @@ import TurnpikeKit
 struct RouterMiddleware: Middleware {
     let client: any UpstreamClient
     let bodyLimit: Int
+    var report: CalibrationReport?
 
     func handle(_ request: Request, in exchange: Exchange, next _: Next) async throws -> Response {
         guard let plan = exchange[RoutePlanKey.self] else {
@@ -24,6 +25,7 @@ struct RouterMiddleware: Middleware {
                 if !isLast, Self.invitesAnother(response.status) {
                     discard(response)
                 } else {
+                    if index == 0 { await report?.prepare(request, to: target, in: exchange) }
                     return answer(response, from: target, in: exchange)
                 }
             } catch let error as GatewayError where !isLast && error.retry == .safe && error.source == .upstream {

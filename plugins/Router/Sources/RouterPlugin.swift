@@ -4,7 +4,10 @@ public import TurnpikeKit
 public struct RouterPlugin: Plugin {
     /// Has no configuration of its own: providers say how they are to be reached.
     public static let factory = PluginFactory(id: "router", stage: .route) { setup in
-        RouterPlugin(RouterMiddleware(client: setup[UpstreamClientKey.self], bodyLimit: setup[BodyLimitKey.self]))
+        RouterPlugin(
+            RouterMiddleware(
+                client: setup[UpstreamClientKey.self], bodyLimit: setup[BodyLimitKey.self],
+                report: CalibrationReport(counters: setup[TokenCountersKey.self])))
     }
 
     public let middleware: (any Middleware)?

@@ -32,6 +32,14 @@ def test_the_tokens_of_an_exchange_in_a_session_are_recorded(site):
     assert bare(row["session_id"]) == bare(conversation.say("y").header("x-session-id"))
 
 
+def test_an_exchange_with_a_model_of_known_prices_has_its_cost(site):
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    site.script("gpt-4o", json_answer({**chat.completion(), "usage": usage}))
+    # 2.50 and 10 dollars for a million tokens.
+    assert site.activity(site.chat("x", "gpt-4o"))["cost_micros"] == 3500
+    assert site.activity(site.chat("x", fresh("model")))["cost_micros"] is None
+
+
 def test_a_refused_exchange_has_a_row(site):
     row = site.activity(site.chat("x", session_id="nobody"))
     assert (row["ending"], row["status"], row["error_code"]) == ("refused", 404, "session_not_found")

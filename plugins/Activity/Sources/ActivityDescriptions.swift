@@ -31,7 +31,7 @@ enum ActivityDescriptions {
             """
             {"type":"object","additionalProperties":false,"required":["id","object","created","created_us","key_id",
             "session_id","method","path","endpoint","requested_model","provider","model","status","upstream_status",
-            "ending","error_code","streamed","usage","request_bytes","response_bytes","first_byte_us","total_us",
+            "ending","error_code","streamed","usage","cost_micros","request_bytes","response_bytes","first_byte_us","total_us",
             "flags","capture_status"],"properties":{"id":{"type":"string"},"object":{"const":"activity"},
             "created":{"type":"integer"},"created_us":{"type":"integer"},"key_id":{"type":["string","null"]},
             "session_id":{"type":["string","null"]},"method":{"type":"string"},"path":{"type":"string"},
@@ -40,7 +40,7 @@ enum ActivityDescriptions {
             "upstream_status":{"type":["integer","null"]},"ending":{"enum":[\(endings)]},
             "error_code":{"type":["string","null"]},"streamed":{"type":"boolean"},
             "usage":{"anyOf":[{"$ref":"#/components/schemas/ActivityUsage"},{"type":"null"}]},
-            "request_bytes":{"type":"integer"},"response_bytes":{"type":"integer"},
+            "cost_micros":{"type":["integer","null"]},"request_bytes":{"type":"integer"},"response_bytes":{"type":"integer"},
             "first_byte_us":{"type":["integer","null"]},"total_us":{"type":"integer"},
             "flags":{"type":"array","items":{"type":"string"}},"capture_status":{"type":["string","null"]}}}
             """),
@@ -55,14 +55,15 @@ enum ActivityDescriptions {
             "ActivityStatistics",
             """
             {"type":"object","additionalProperties":false,"required":["object","since","requests",\(endings),
-            "prompt_tokens","completion_tokens","total_tokens","cached_tokens","reasoning_tokens","models"],
+            "prompt_tokens","completion_tokens","total_tokens","cached_tokens","reasoning_tokens","cost_micros",
+            "models"],
             "properties":{"object":{"const":"activity.stats"},"since":{"type":"integer"},
             "requests":{"type":"integer"},\(counts),\(tokens),"cached_tokens":{"type":"integer"},
-            "reasoning_tokens":{"type":"integer"},"models":{"type":"array","items":{"type":"object",
+            "reasoning_tokens":{"type":"integer"},"cost_micros":{"type":"integer"},"models":{"type":"array","items":{"type":"object",
             "additionalProperties":false,
-            "required":["provider","model","requests","prompt_tokens","completion_tokens","total_tokens"],
+            "required":["provider","model","requests","prompt_tokens","completion_tokens","total_tokens","cost_micros"],
             "properties":{"provider":{"type":["string","null"]},"model":{"type":["string","null"]},
-            "requests":{"type":"integer"},\(tokens)}}}}}
+            "requests":{"type":"integer"},\(tokens),"cost_micros":{"type":"integer"}}}}}}
             """),
     ]
 

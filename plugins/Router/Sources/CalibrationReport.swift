@@ -13,7 +13,8 @@ struct CalibrationReport {
     func prepare(_ request: Request, to target: RouteTarget, in exchange: Exchange) async {
         guard target.facts?.encoding == nil, let model = target.model, exchange.facts.sessionID != nil,
             exchange[EndpointKey.self] == .chatCompletions,
-            counters.calibration.wantsReport(of: model, ticket: UInt64(truncatingIfNeeded: exchange.startedMicroseconds)),
+            counters.calibration.wantsReport(
+                of: model, ticket: UInt64(truncatingIfNeeded: exchange.startedMicroseconds)),
             let chat = try? await request.chatRequest(upTo: Self.longestBody)
         else { return }
         exchange.onFinish { [counters] _ in

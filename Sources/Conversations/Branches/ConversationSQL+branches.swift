@@ -32,13 +32,15 @@ extension ConversationSQL {
         """
     }
 
+    private static let copiedColumns =
+        "role, digest, digest_version, tokens, created_us, chapter, citations, body, token_encoding, is_partial, media, "
+        + "model, status, metadata"
+
     static func copyMessages(of turn: CopiedTurn, _ key: SessionKey, to seq: Int64) -> SQL {
         """
-        INSERT INTO messages (user_id, session_id, seq, turn_id, role, digest, digest_version, tokens, created_us, \
-        chapter, citations, body, token_encoding, is_partial, media) \
-        SELECT user_id, session_id, seq + \(seq - turn.seqs.lowerBound), \(turn.new), role, digest, digest_version, \
-        tokens, created_us, chapter, citations, body, token_encoding, is_partial, media \(sql: ofSession(key)) \
-        AND seq >= \(turn.seqs.lowerBound) AND seq < \(turn.seqs.upperBound)
+        INSERT INTO messages (user_id, session_id, seq, turn_id, \(raw: copiedColumns)) \
+        SELECT user_id, session_id, seq + \(seq - turn.seqs.lowerBound), \(turn.new), \(raw: copiedColumns) \
+        \(sql: ofSession(key)) AND seq >= \(turn.seqs.lowerBound) AND seq < \(turn.seqs.upperBound)
         """
     }
 

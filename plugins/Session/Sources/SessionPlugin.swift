@@ -15,12 +15,13 @@ public struct SessionPlugin: Plugin {
     public let routes: [Route]
     /// The tables of all conversations.
     public var migrations: [Migration] { ConversationStore.migrations }
-    public var schemas: [RouteSchema] { SessionSchemas.all }
+    public var schemas: [RouteSchema] { SessionSchemas.all + BranchDescriptions.schemas }
 
     init(store: ConversationStore, configuration: SessionConfiguration, bodyLimit: Int) {
         middleware = SessionMiddleware(store: store, configuration: configuration, bodyLimit: bodyLimit)
         let own =
             SessionRoutes(store: store, configuration: configuration, bodyLimit: bodyLimit).all
+            + BranchRoutes(store: store, configuration: configuration).all
             + FeedbackRoutes(store: store, configuration: configuration, bodyLimit: bodyLimit).all
             + SearchRoutes(store: store, configuration: configuration, bodyLimit: bodyLimit).all
             + TransferRoutes(store: store, configuration: configuration, bodyLimit: bodyLimit).all

@@ -1,0 +1,160 @@
+import Logging
+import NIOCore
+import OpenAIWire
+import Persistence
+import Testing
+import TurnpikeKit
+import TurnpikeTesting
+
+@testable import Conversations
+
+/// Conversations by chance through the whole planning, with budgets and cuts, against the naive rules: no message lost,
+/// doubled or reordered, no result without its call, no budget exceeded, no prefix that changes between cuts.
+@Suite struct HistoryPropertyTests {
+    @Test func theModelSeesWhatTheNaiveRulesSay() async throws {
+        let files = SQLiteFixture()
+        let database = try await files.open()
+        _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
+        let session = try await ConversationStore(database: database).create(SessionDraft(owner: .generate()))
+        await database.close()
+        for seed in UInt64(1)...60 {
+            var run = Run(seed: seed, session)
+            for step in 0..<60 {
+                if let difference = try run.step() {
+                    Issue.record("seed \(seed), step \(step): \(difference)")
+                    return
+                }
+            }
+        }
+    }
+}
+
+/// One conversation.
+private struct Run {
+    private var script: ConversationScript
+    private var naive = NaiveHistory()
+    private let memory: MemorySession
+    private let rules: HistoryRules
+    private let window: Int
+    private var last: (step: ConversationScript.Step, base: Int64)?
+    private var before: (sent: [String], first: Int64)?
+
+    init(seed: UInt64, _ session: Session) {
+        script = ConversationScript(seed: seed)
+        memory = MemorySession(session)
+        var rules = HistoryRules()
+        rules.maxMessages = script.random.pick([0, 1, 3, 6, 20, 1_000])
+        rules.truncation = script.random.pick([.rolling, .stable])
+        rules.retentionRatio = script.random.pick([0.3, 0.7, 1])
+        rules.reservedOutput = script.random.pick([0, 30])
+        self.rules = rules
+        window = script.random.pick([60, 200, 500, 2_000, 100_000])
+    }
+
+    /// One request, or two at once; nil if all is as it should be.
+    mutating func step() throws -> String? {
+        let view = naive.active.map(\.body)
+        let step = script.step(view, last: last?.step)
+        let known = step.isRetry && last != nil ? naive.withoutLastTurn : naive
+        guard let one = try planned(step, known) else { return nil }
+        if let difference = one.difference ?? check(one, step) { return difference }
+        let beside = ConversationScript.Step(messages: [ConversationScript.user("beside")], isNewOnly: true)
+        let other = script.random.below(12) == 0 ? try planned(beside, naive) : nil
+        before = step.isNewOnly && !step.isRetry ? one.plan.injected.map { (one.sent, $0.lowerBound) } : nil
+        last = (step, one.plan.baseSeq)
+        let answer = script.answer()
+        memory.append(try one.draft(answer))
+        naive.store(one.expected, step.messages, answer: answer)
+        if let other {
+            if let difference = other.difference { return difference }
+            memory.append(try other.draft(answer))
+            naive.storeBehind(other.expected, beside.messages, answer: answer)
+            (last, before) = (nil, nil)
+        }
+        if memory.active.map({ String(buffer: $0.body) }) != naive.active.map(\.body) { return "the session differs" }
+        if Int(memory.session.counters.messages) != naive.active.count { return "the counter differs" }
+        return memory.session.contextStartSeq == naive.position ? nil : "the position differs"
+    }
+
+    private struct Planned {
+        let history: PlannedHistory
+        let fitted: PlannedHistory.Fitted
+        let context: SessionContext
+        let expected: NaiveHistory.Expected
+        var plan: HistoryPlan { fitted.plan }
+        var sent: [String] { (fitted.messages ?? history.turn.messages.map(\.body)).map { String(buffer: $0) } }
+        var difference: String? {
+            sent == expected.sent ? nil : "sent \(sent), expected \(expected.sent); \(plan.summary)"
+        }
+
+        func draft(_ answer: String) throws -> TurnDraft {
+            let turn = PlannedTurn(history, plan, context, target: Run.target)
+            return try TurnDraft(
+                id: .generate(), turn, in: context.session.key, answer: ByteBuffer(string: answer))
+        }
+    }
+
+    fileprivate static let target = RouteTarget(provider: Provider(name: "p", baseURL: "http://p"), model: "m")
+
+    /// The plan of both; nil where both refuse what the client sent.
+    private func planned(_ step: ConversationScript.Step, _ known: NaiveHistory) throws -> Planned? {
+        let body = "{\"model\":\"m\",\"messages\":[\(step.messages.joined(separator: ","))]}"
+        let request = try ChatRequest(scanning: ByteBuffer(string: body))
+        let turn = try IncomingTurn(request)
+        let context = SessionContext(session: memory.session, mode: step.mode, attempt: step.isRetry ? 1 : 0)
+        let reading = SessionHistory(
+            planner: TurnPlanner(mode: step.mode, maxHistoryMessages: rules.maxMessages), turn: turn,
+            repetition: context.repetition(earlier: step.isRetry ? last?.base : nil), rules: rules,
+            mostTokens: window)
+        let snapshot = try reading.read(memory, startingWith: memory.session).snapshot
+        let history = PlannedHistory(
+            request, turn, snapshot, in: memory.session.key, rules: rules, models: OneModel(contextWindow: window))
+        let fixed = step.messages.reduce(3) { $0 + NaiveHistory.tokens($1) }
+        let budget = window - fixed - min(rules.reservedOutput, window / 4)
+        let settings = NaiveHistory.Settings(
+            mode: step.mode, maxMessages: rules.maxMessages, isStable: rules.truncation == .stable,
+            ratio: rules.retentionRatio, budget: max(0, budget))
+        let expected = known.expected(step.messages, settings)
+        do {
+            let fitted = try history.fit(to: Self.target)
+            return Planned(history: history, fitted: fitted, context: context, expected: expected)
+        } catch {
+            #expect(error.code == "context_length_exceeded")
+            let goesOn = step.messages[0].hasPrefix(#"{"role":"tool""#)
+            // A call that is only partly answered counts as it is stored, and is sent shortened.
+            #expect(fixed > window || (goesOn && Self.tokens(expected.sent) + 100 > window))
+            return nil
+        }
+    }
+
+    private static func tokens(_ messages: [String]) -> Int { messages.reduce(3) { $0 + NaiveHistory.tokens($1) } }
+
+    /// What has to hold whatever the rules say.
+    private func check(_ one: Planned, _ step: ConversationScript.Step) -> String? {
+        let injected = one.sent.dropLast(step.messages.count)
+        if Self.tokens(step.messages) > window { return "what the client sent is too long and was not refused" }
+        if !injected.isEmpty, step.messages[0].hasPrefix(#"{"role":"user""#), Self.tokens(one.sent) > window {
+            return "the budget is exceeded"
+        }
+        for (index, message) in injected.enumerated() where message.hasPrefix(#"{"role":"tool""#) {
+            let calls = one.sent[..<index].last { $0.hasPrefix(#"{"role":"assistant""#) }.map(NaiveHistory.calls) ?? []
+            let isAnswer = calls.contains { message.contains("\"\($0)\"") }
+            if !isAnswer, !strayResults.contains(message) { return "a result without its call: \(message)" }
+        }
+        if let before, step.isNewOnly, !step.isRetry, one.plan.injected?.lowerBound == before.first {
+            if !one.sent.starts(with: before.sent) { return "the prefix changed without a cut" }
+        }
+        return nil
+    }
+
+    /// Results that a client itself sent without a call.
+    private var strayResults: Set<String> {
+        var stray: Set<String> = []
+        let bodies = naive.active.map(\.body)
+        for (index, body) in bodies.enumerated() where body.hasPrefix(#"{"role":"tool""#) {
+            let calls = bodies[..<index].last { $0.hasPrefix(#"{"role":"assistant""#) }.map(NaiveHistory.calls) ?? []
+            if !calls.contains(where: { body.contains("\"\($0)\"") }) { stray.insert(body) }
+        }
+        return stray
+    }
+}

@@ -1,0 +1,185 @@
+import NIOCore
+import OpenAIWire
+
+@testable import Conversations
+
+/// The rules of the whole history a second time, over plain texts and as slowly as they can be written: which messages a
+/// model is sent, and what the session holds afterwards.
+struct NaiveHistory {
+    struct Item: Equatable {
+        var body: String
+        var turn: Int
+        var seq: Int64
+    }
+
+    /// What the rules are applied with.
+    struct Settings {
+        var mode: HistoryMode
+        var maxMessages: Int
+        var isStable: Bool
+        var ratio: Double
+        /// Tokens that the history may have.
+        var budget: Int
+    }
+
+    struct Expected: Equatable {
+        /// The messages, the client's included; nil where the client's alone are too long.
+        var sent: [String]
+        /// What stays of the session.
+        var kept: [Item]
+        /// How many of the client's messages are new.
+        var new: Int
+        /// Where the history begins from now on; nil leaves it.
+        var position: Int64?
+    }
+
+    var active: [Item] = []
+    var nextSeq: Int64 = 1
+    var position: Int64 = 0
+    var turns = 0
+
+    static func tokens(_ body: String) -> Int { body.utf8.count / 3 + 4 }
+
+    private func role(_ body: String) -> String {
+        String(body.dropFirst(#"{"role":""#.count).prefix { $0 != "\"" })
+    }
+
+    func expected(_ messages: [String], _ settings: Settings) -> Expected {
+        let answers = messages.indices.filter { role(messages[$0]) == "assistant" }
+        if settings.mode == .append { return injecting(messages, known: 0, settings) }
+        if settings.mode == .replace { return view(messages) }
+        guard let last = answers.last else { return injecting(messages, known: 0, settings) }
+        for count in (0...min(messages.count, active.count)).reversed() where count > last {
+            if Array(messages[..<count]) == active.suffix(count).map(\.body) {
+                return injecting(messages, known: count, settings)
+            }
+        }
+        return view(messages)
+    }
+
+    private func view(_ messages: [String]) -> Expected {
+        var common = 0
+        while common < messages.count, common < active.count, messages[common] == active[common].body { common += 1 }
+        while common > 0, common < active.count, active[common - 1].turn == active[common].turn { common -= 1 }
+        return Expected(sent: messages, kept: Array(active[..<common]), new: messages.count - common, position: nil)
+    }
+
+    private func mayBegin(_ index: Int) -> Bool {
+        index == 0 || (active[index - 1].turn != active[index].turn && role(active[index].body) != "tool")
+    }
+
+    private func injecting(_ messages: [String], known: Int, _ settings: Settings) -> Expected {
+        let end = active.count - known
+        let (start, position) = start(end, messages, settings)
+        let sent = replayed(Array(active[min(start, end)..<end].map(\.body)), before: messages)
+        return Expected(sent: sent + messages, kept: active, new: messages.count - known, position: position)
+    }
+
+    private func start(_ end: Int, _ messages: [String], _ settings: Settings) -> (Int, Int64?) {
+        let beginnings = active.indices.filter(mayBegin)
+        // What the message limit leaves.
+        var first = beginnings.first { active.count - $0 <= settings.maxMessages } ?? active.count
+        if first == active.count, settings.maxMessages > 0 { first = beginnings.last ?? 0 }
+        let goesOn = messages.first.map { role($0) == "tool" } ?? false
+        let round = goesOn ? beginnings.last { $0 < end } : nil
+        if let round { first = min(first, round) }
+        first = min(first, end)
+        guard first < end else { return (end, nil) }
+        func tokens(_ start: Int) -> Int {
+            zip(active[start..<end].map(\.body), counted(start, end, messages)).reduce(0) { $0 + $1.1 }
+        }
+        func fits(_ start: Int, _ tokenLimit: Int, _ messageLimit: Int) -> Bool {
+            tokens(start) <= tokenLimit && (!settings.isStable || active.count - start <= messageLimit)
+        }
+        let low = Int(Double(settings.budget) * settings.ratio)
+        let lowMessages = Int(Double(settings.maxMessages) * settings.ratio)
+        var start = first
+        let isWhole = fits(first, low, lowMessages) && (!settings.isStable || first == 0)
+        if !isWhole, position > active[first].seq {
+            start = (first..<end).first { active[$0].seq >= position && mayBegin($0) } ?? end
+        }
+        var moved: Int64?
+        if !fits(start, settings.budget, settings.maxMessages) {
+            let allowed = (first..<end).filter { mayBegin($0) || $0 == first }
+            let cut =
+                allowed.first { fits($0, low, lowMessages) } ?? allowed.last.flatMap {
+                    tokens($0) <= settings.budget ? $0 : nil
+                }
+                ?? end
+            if cut != start {
+                let sent = min(cut, round ?? cut)
+                moved = sent < end ? active[sent].seq : nextSeq
+            }
+            start = cut
+        }
+        return (min(start, round ?? start), moved)
+    }
+
+    /// The tokens of each, as they were stored; nothing for what is left out.
+    private func counted(_ start: Int, _ end: Int, _ messages: [String]) -> [Int] {
+        let bodies = active[start..<end].map(\.body)
+        return bodies.indices.map { index in
+            Self.replay(bodies, index, messages) == nil ? 0 : Self.tokens(bodies[index])
+        }
+    }
+
+    private func replayed(_ bodies: [String], before messages: [String]) -> [String] {
+        bodies.indices.compactMap { Self.replay(bodies, $0, messages) }
+    }
+
+    /// Calls that nobody answered are not shown again. The calls of these tests say nothing beside.
+    private static func replay(_ bodies: [String], _ index: Int, _ messages: [String]) -> String? {
+        let ids = calls(bodies[index])
+        guard !ids.isEmpty else { return bodies[index] }
+        let behind = (bodies[(index + 1)...] + messages).prefix { $0.contains(#""role":"tool""#) }
+        let kept = ids.filter { id in behind.contains { $0.contains("\"tool_call_id\":\"\(id)\"") } }
+        if kept.count == ids.count { return bodies[index] }
+        return kept.isEmpty ? nil : ConversationScript.calling(kept)
+    }
+
+    static func calls(_ body: String) -> [String] {
+        body.components(after: #""id":""#)
+    }
+
+    /// Stores the turn as the session is to hold it.
+    mutating func store(_ expected: Expected, _ messages: [String], answer: String) {
+        if let moved = expected.position { position = max(position, moved) }
+        if expected.kept.count < active.count { position = min(position, active[expected.kept.count].seq) }
+        active = expected.kept
+        append(messages.suffix(expected.new) + [answer])
+    }
+
+    /// A turn that was planned before the last one was stored: it goes behind it.
+    mutating func storeBehind(_ expected: Expected, _ messages: [String], answer: String) {
+        if let moved = expected.position { position = max(position, moved) }
+        append(messages.suffix(expected.new) + [answer])
+    }
+
+    private mutating func append(_ bodies: [String]) {
+        turns += 1
+        for body in bodies {
+            active.append(Item(body: body, turn: turns, seq: nextSeq))
+            nextSeq += 1
+        }
+    }
+
+    /// The session as it was before its newest turn.
+    var withoutLastTurn: NaiveHistory {
+        var earlier = self
+        earlier.active.removeAll { $0.turn == turns }
+        return earlier
+    }
+}
+
+extension String {
+    /// What stands between each occurrence of `mark` and the next quote.
+    fileprivate func components(after mark: String) -> [String] {
+        var rest = self[...]
+        var found: [String] = []
+        while let range = rest.firstRange(of: mark) {
+            rest = rest[range.upperBound...]
+            found.append(String(rest.prefix { $0 != "\"" }))
+        }
+        return found
+    }
+}

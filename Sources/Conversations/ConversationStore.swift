@@ -13,6 +13,8 @@ public final class ConversationStore: Sendable {
     /// The tables, for the migrator.
     public static var migrations: [Migration] { ConversationMigrations.all + SessionMigrations.all }
 
+    /// Where requests of one session take turns, if they are to: one for the process, whatever is reloaded.
+    package let gate = SessionGate()
     let database: any Database
     let now: @Sendable () -> Timestamp
     let turns: TransactionLane<TurnDraft, AppendOutcome>

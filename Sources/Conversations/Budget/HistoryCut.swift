@@ -50,7 +50,11 @@ struct HistoryCut: Equatable {
         let isFresh = fits(0, limits.lowTokens, low) && (limits.messages == nil || limits.unlisted == 0)
         let kept = isFresh ? 0 : Self.position(limits.contextStart, candidates)
         var start = kept
-        let isOver = !fits(kept, limits.tokens, limits.messages)
+        // The last cut left more than the candidates are: the limit on messages is exceeded by those before them.
+        let begins = candidates.first.map { limits.contextStart < $0.seq } ?? false
+        let isOver =
+            !fits(kept, limits.tokens, limits.messages)
+            || (limits.messages != nil && !isFresh && begins && limits.unlisted > 0)
         if isOver {
             let beginnings = candidates.indices.filter { candidates[$0].mayBegin || $0 == 0 }
             let lowest = beginnings.first { fits($0, limits.lowTokens, low) }

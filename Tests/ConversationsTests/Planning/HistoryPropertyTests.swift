@@ -73,7 +73,9 @@ private struct Run {
         }
         if memory.active.map({ String(buffer: $0.body) }) != naive.active.map(\.body) { return "the session differs" }
         if Int(memory.session.counters.messages) != naive.active.count { return "the counter differs" }
-        return memory.session.contextStartSeq == naive.position ? nil : "the position differs"
+        return memory.session.contextStartSeq == naive.position
+            ? nil
+            : "the position is \(memory.session.contextStartSeq), not \(naive.position); retry \(step.isRetry), other \(other?.plan.contextStart as Any), moved \(one.plan.contextStart as Any) \(one.expected.position as Any), sent from \(one.plan.injected as Any), unlisted \(one.history.snapshot.plan.droppedCount), \(rules), repeats \(one.plan.repeatsLastTurn), superseded \(one.plan.supersededFrom as Any)"
     }
 
     private struct Planned {

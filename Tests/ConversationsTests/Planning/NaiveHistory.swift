@@ -99,7 +99,8 @@ struct NaiveHistory {
             start = (first..<end).first { active[$0].seq >= position && mayBegin($0) } ?? end
         }
         var moved: Int64?
-        if !fits(start, settings.budget, settings.maxMessages) {
+        let isBeforeLimit = settings.isStable && first > 0 && position < active[first].seq
+        if !fits(start, settings.budget, settings.maxMessages) || isBeforeLimit {
             let allowed = (first..<end).filter { mayBegin($0) || $0 == first }
             let cut =
                 allowed.first { fits($0, low, lowMessages) } ?? allowed.last.flatMap {
@@ -149,9 +150,8 @@ struct NaiveHistory {
         append(messages.suffix(expected.new) + [answer])
     }
 
-    /// A turn that was planned before the last one was stored: it goes behind it.
+    /// A turn that was planned before the last one was stored: it goes behind it, and moves nothing.
     mutating func storeBehind(_ expected: Expected, _ messages: [String], answer: String) {
-        if let moved = expected.position { position = max(position, moved) }
         append(messages.suffix(expected.new) + [answer])
     }
 

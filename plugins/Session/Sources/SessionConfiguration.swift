@@ -28,6 +28,10 @@ struct SessionConfiguration: Sendable {
     var unknownInHeader = Unknown.create
     /// `history_mode` (string, default `auto`): for sessions and requests that do not say.
     var historyMode = HistoryMode.auto
+    /// `concurrency` (string, default `allow`), `concurrency_wait` (duration, default `60s`): what becomes of a request
+    /// whose session is answering another one, and how long it waits where it is to.
+    var concurrency = SessionGate.Policy.allow
+    var concurrencyWait = Duration.seconds(60)
     /// `title` (string, default `default`): the title of sessions that chats begin. A conversation that is found or
     /// created by its external id always takes its first message.
     var title = Title.default
@@ -44,6 +48,8 @@ struct SessionConfiguration: Sendable {
         unknownInBody = try section.choice("unknown_in_body", default: unknownInBody)
         unknownInHeader = try section.choice("unknown_in_header", default: unknownInHeader)
         historyMode = try section.choice("history_mode", default: historyMode)
+        concurrency = try section.choice("concurrency", default: concurrency)
+        concurrencyWait = try section.duration("concurrency_wait", default: concurrencyWait)
         title = try section.choice("title", default: title)
         searchTime = try section.duration("search_time", default: searchTime)
         limits = try SessionLimits(section)

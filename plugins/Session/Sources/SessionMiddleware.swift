@@ -40,9 +40,10 @@ struct SessionMiddleware: Middleware {
             throw GatewayError.internalError("session ran before auth")
         }
         let isDryRun = exchange.has(DryRunKey.self)
-        let session = try await isDryRun ? existing(selection, principal) : session(selection, chat, of: principal)
+        var session = try await isDryRun ? existing(selection, principal) : session(selection, chat, of: principal)
         let mode = selection.mode ?? session.settings.historyMode.flatMap(HistoryMode.init) ?? configuration.historyMode
         guard mode != .off else { return try await next(request) }
+        if !isDryRun { session = try await takingTurns(session, exchange) }
         exchange[SessionContextKey.self] = SessionContext(
             session: session, mode: mode, attempt: request.head.attempt,
             idempotencyKey: request.head.headers.first(name: "idempotency-key"), chapter: selection.chapter)
@@ -67,6 +68,18 @@ extension SessionMiddleware {
         // Made by the API without a title, and this is the first that is said in it.
         let titled = try await store.update(session.key) { if $0.title.isEmpty { $0.title = title } }
         return titled ?? session
+    }
+
+    /// The session once this exchange may go on with it, see ``SessionGate``.
+    private func takingTurns(_ session: Session, _ exchange: Exchange) async throws -> Session {
+        let entry = try await store.gate.enter(
+            session.key, configuration.concurrency, waiting: configuration.concurrencyWait, exchange)
+        guard entry == .afterWaiting else { return session }
+        // What the one before stored is there now.
+        guard let now = try await store.read({ try $0.session(session.key) }) else {
+            throw GatewayError.sessionNotFound
+        }
+        return now
     }
 
     /// A dry run makes nothing.

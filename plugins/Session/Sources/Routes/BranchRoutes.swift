@@ -61,7 +61,9 @@ struct BranchRoutes: Sendable {
         let key = try await session(place, exchange).key
         switch try await store.restore(branch: try branch(place), of: key) {
         case .restored(let session):
-            return .json(SessionObject(defaultTitle: SessionConfiguration.defaultTitle).json(session))
+            let prompt = try await OwnedSessions(store, configuration, exchange).prompt(of: session)
+            return .json(
+                SessionObject(defaultTitle: SessionConfiguration.defaultTitle).json(session, systemPrompt: prompt))
         case .noSuchSession: throw GatewayError.sessionNotFound
         case .noSuchBranch: throw GatewayError.branchNotFound
         }

@@ -33,16 +33,11 @@ enum BranchDescriptions {
             "last_message_id":{"type":"integer"},"message_count":{"type":"integer"},
             "last_message_at":{"type":"integer"},"left_at":{"type":["integer","null"]}}}
             """),
-        RouteSchema(
-            "Branches",
-            """
-            {"type":"object","required":["object","data","total"],"properties":{"object":{"const":"list"},
-            "data":{"type":"array","items":{"$ref":"#/components/schemas/Branch"}},"total":{"type":"integer"}}}
-            """),
+        SessionSchemas.list("Branches", of: "Branch"),
         RouteSchema(
             "BranchMessages",
             """
-            {"type":"object","required":["object","data"],"properties":{"object":{"const":"list"},
+            {"type":"object","additionalProperties":false,"required":["object","data"],"properties":{"object":{"const":"list"},
             "data":{"type":"array","items":{"$ref":"#/components/schemas/Message"}}}}
             """),
     ]

@@ -7,7 +7,7 @@ enum SessionSchemas {
     private static let page =
         #""total":{"type":"integer","minimum":0},"limit":{"type":"integer"},"offset":{"type":"integer"},"has_more":{"type":"boolean"},"next_cursor":{"type":["string","null"]}"#
 
-    private static func list(_ name: String, of element: String) -> RouteSchema {
+    static func list(_ name: String, of element: String) -> RouteSchema {
         RouteSchema(
             name,
             """

@@ -139,7 +139,7 @@ extension ConversationStore {
             durability?.reads.noteAnswer()
             return value
         } catch let error as DatabaseError where error.isOutage {
-            durability?.reads.noteSilence()
+            if error.failure != .retryTransaction { durability?.reads.noteSilence() }
             throw error
         }
     }

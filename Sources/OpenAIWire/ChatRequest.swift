@@ -71,8 +71,10 @@ public struct ChatRequest: Sendable {
 
     /// The most tokens that the answer may have, as the client set it under either name.
     public func outputLimit() throws(WireError) -> Int? {
-        if let limit = try object.int("max_completion_tokens", in: 0...Int.max) { return limit }
-        return try object.int("max_tokens", in: 0...Int.max)
+        var limit = try object.int("max_completion_tokens", in: 0...Int.max)
+        if limit == nil { limit = try object.int("max_tokens", in: 0...Int.max) }
+        // Whoever reckons with it must not overflow; no model says as much.
+        return limit.map { min($0, 1 << 40) }
     }
 
     /// The body with `edits` applied; what they do not name stays as it came.

@@ -233,3 +233,11 @@ def test_sdk_a_title_task_leaves_the_session_alone(site, client):
     create(client, model, [{"role": "user", "content": "Write a title."}], session, extra_body={"history_mode": "off"})
     assert [message["content"] for message in site.sent(model)[-1].json()["messages"]] == ["Write a title."]
     assert len(site.stored(session)) == 2
+
+
+@pytest.mark.parametrize("limit", [2**63 - 1, 2**31])
+def test_an_answer_longer_than_any_model_gives_may_be_asked_for(site, limit):
+    conversation = site.conversation()
+    conversation.say("first")
+    conversation.say("word " * 20_000, max_tokens=limit)
+    assert conversation.say("last").status == 200

@@ -120,7 +120,7 @@ def test_the_upstream_gets_the_providers_key_and_host_and_never_the_clients(site
 
 @pytest.mark.parametrize("path", ["/v1/models/org%2Fname", "/v1/models/a%20b%C3%A9%3F", "/v1/models/m:8b@x!$&'()*+,;=~"])
 def test_a_percent_encoded_path_arrives_as_it_was_sent(site, path):
-    site.upstream.on(path, json_answer({"id": "x"}))
+    site.upstream.on(path, json_answer({"id": "x", "object": "model", "created": 1, "owned_by": "u"}))
     assert site.call("GET", path).status == 200
     assert site.upstream.requests[-1].target == path
 

@@ -15,6 +15,8 @@ import Testing
         let nulls = try request(#"{"model":"m","stream":null,"n":null,"store":null,"stream_options":null}"#)
         #expect(!nulls.stream && nulls.n == 1 && !nulls.store && !nulls.includesUsage)
         #expect(try request(#"{"model":"m","max_tokens":1,"max_completion_tokens":2}"#).outputLimit() == 2)
+        // A limit that nobody can reckon with is as good as none.
+        #expect(try request(#"{"model":"m","max_tokens":9223372036854775807}"#).outputLimit() == 1 << 40)
     }
 
     @Test(arguments: [

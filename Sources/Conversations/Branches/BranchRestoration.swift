@@ -80,6 +80,7 @@ extension ConversationStore {
     /// What it is now becomes a branch in turn: nothing is deleted. A request that is on its way meanwhile supersedes
     /// nothing of it and is appended behind.
     public func restore(branch: Int64, of key: SessionKey) async throws -> RestoreOutcome {
+        try checkIsStored(key)
         defer { cache.drop(key) }
         return try await database.write { [now] in try BranchRestoration.run($0, key, branch: branch, at: now()) }
     }

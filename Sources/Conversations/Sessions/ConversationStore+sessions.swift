@@ -5,10 +5,18 @@ extension ConversationStore {
     /// Stores turns of any sessions in one transaction: all of them, or none.
     ///
     /// For what is imported: it does not wait in the lane of the exchanges.
+    /// - Throws: `unavailable` while turns of one of the sessions wait in the spool: they come first.
     public func append(all turns: [TurnDraft]) async throws -> [AppendOutcome] {
         for turn in turns { try turn.validate() }
+        for turn in turns { try checkIsStored(turn.key) }
         defer { for turn in turns { cache.drop(turn.key) } }
         return try await database.write { [now] in try TurnBatch.append(turns, $0, at: now()) }
+    }
+
+    /// Refuses what must not overtake turns of the session that are still to be stored.
+    func checkIsStored(_ key: SessionKey) throws(DatabaseError) {
+        guard durability?.spool.holds(key) ?? false else { return }
+        throw DatabaseError(.unavailable, "turns of the session wait in the spool")
     }
 
     /// Makes a deleted session active again, with the names it had where they are still free.

@@ -7,6 +7,7 @@ import Synchronization
 final class DatabaseHealth: Sendable {
     private struct State {
         var silentUntil: ContinuousClock.Instant?
+        var lastAnswer: ContinuousClock.Instant?
     }
 
     private let state = Mutex(State())
@@ -31,8 +32,16 @@ final class DatabaseHealth: Sendable {
         }
     }
 
-    func noteAnswer() { state.withLock { $0.silentUntil = nil } }
-    func noteSilence() { state.withLock { $0.silentUntil = now() + pause } }
+    func noteAnswer() { state.withLock { $0 = State(lastAnswer: now()) } }
+
+    /// One that others have heard from within the pause answers: what failed was slow, or in somebody's way.
+    func noteSilence() {
+        state.withLock { state in
+            let now = now()
+            guard state.lastAnswer.map({ now - $0 >= pause }) ?? true else { return }
+            state.silentUntil = now + pause
+        }
+    }
 }
 
 extension DatabaseError {

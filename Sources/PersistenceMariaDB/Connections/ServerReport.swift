@@ -83,7 +83,7 @@ struct ServerReport: Equatable {
 
     private var version: ArraySlice<Int>? {
         guard let text = values["version"] else { return nil }
-        return text.split(separator: "-")[0].split(separator: ".").compactMap { Int($0) }.prefix(2)
+        return text.prefix { $0 != "-" }.split(separator: ".").compactMap { Int($0) }.prefix(2)
     }
 
     private func has(_ name: String, _ value: String) -> Bool { values[name]?.lowercased() == value.lowercased() }

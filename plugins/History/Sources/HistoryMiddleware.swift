@@ -100,10 +100,17 @@ extension HistoryMiddleware {
         return history.edits(first, for: targets[0].provider)
     }
 
+    /// The plan as it was worked out, but the session does not remember where it would have been cut.
+    private static func withoutCut(_ history: PlannedHistory) -> HistoryPlan {
+        var plan = history.latest.plan
+        plan.contextStart = nil
+        return plan
+    }
+
     /// Works everything out for the first target and changes nothing.
     private func observe(_ history: PlannedHistory, in exchange: Exchange, _ context: SessionContext) async throws {
         let target = exchange[RoutePlanKey.self]?.targets.first
         if let target { try await BodyWork.run(on: history.size) { history.observe(target) } }
-        exchange[PlannedTurnKey.self] = PlannedTurn(history, history.latest.plan, context, target: target)
+        exchange[PlannedTurnKey.self] = PlannedTurn(history, Self.withoutCut(history), context, target: target)
     }
 }

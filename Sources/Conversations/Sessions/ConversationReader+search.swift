@@ -87,6 +87,8 @@ struct SearchWalk {
     private(set) var result = SearchResult()
     private let query: SearchQuery
     private let isOver: () -> Bool
+    /// Every call gets somewhere, however little time it has.
+    private var hasLooked = false
 
     init(_ query: SearchQuery, _ isOver: @escaping () -> Bool) {
         self.query = query
@@ -94,13 +96,14 @@ struct SearchWalk {
     }
 
     var isFull: Bool { result.hits.count >= query.limit }
-    var isDone: Bool { isFull || isOver() }
+    var isDone: Bool { isFull || (hasLooked && isOver()) }
 
     mutating func stop(at session: SearchedSession, seq: Int64?) {
         result.next = SearchCursor(lastMessageAt: session.lastMessageAt, session: session.id, seq: seq)
     }
 
     mutating func look(atTitleOf session: SearchedSession) {
+        hasLooked = true
         guard query.text.isContained(in: session.title) else { return }
         result.hits.append(
             SearchHit(
@@ -108,6 +111,7 @@ struct SearchWalk {
     }
 
     mutating func look(at row: borrowing Row, of session: SearchedSession) throws {
+        hasLooked = true
         let body: ByteBuffer = try row.value(3)
         let text = MessageText.of(body)
         guard let place = query.text.range(in: text) else { return }

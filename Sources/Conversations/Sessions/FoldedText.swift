@@ -4,17 +4,17 @@
 /// same and ß is ss) and compared as bytes. Where letters are written with combining marks the comparison is one of
 /// characters, in which é is é however it is composed. Nothing in the text is a wildcard.
 public struct FoldedText: Sendable {
-    private let bytes: [UInt8]
-    private let characters: [Character]
+    private let bytes: Pattern<UInt8>
+    private let characters: Pattern<Character>
     private let isASCII: Bool
     private let hasMarks: Bool
 
     /// The text to look for; an empty one is in every text.
     public init(_ text: String) {
         let folded = Self.fold(text)
-        bytes = Array(folded.text.utf8)
-        characters = Array(folded.text)
-        isASCII = bytes.allSatisfy { $0 < 0x80 }
+        bytes = Pattern(folded.text.utf8)
+        characters = Pattern(folded.text)
+        isASCII = folded.text.utf8.allSatisfy { $0 < 0x80 }
         hasMarks = folded.hasMarks
     }
 
@@ -27,26 +27,12 @@ public struct FoldedText: Sendable {
     ///
     /// - Returns: 0…1; nil if it is not in it.
     public func range(in text: String) -> Double? {
-        guard !bytes.isEmpty else { return 0 }
         let folded = Self.fold(text)
-        if let found = folded.text.withUTF8Bytes({ Self.find(bytes, in: $0) }) {
+        if let found = folded.text.withUTF8Bytes({ bytes.firstIndex(in: $0) }) {
             return Double(found) / Double(max(1, folded.text.utf8.count))
         }
         guard !isASCII, hasMarks || folded.hasMarks else { return nil }
-        let others = Array(folded.text)
-        guard others.count >= characters.count else { return nil }
-        let start = (0...(others.count - characters.count)).first { start in
-            others[start..<(start + characters.count)].elementsEqual(characters)
-        }
-        return start.map { Double($0) / Double(max(1, others.count)) }
-    }
-
-    private static func find(_ needle: [UInt8], in text: UnsafeBufferPointer<UInt8>) -> Int? {
-        guard let first = needle.first, text.count >= needle.count else { return nil }
-        for start in 0...(text.count - needle.count) where text[start] == first {
-            if text[start..<(start + needle.count)].elementsEqual(needle) { return start }
-        }
-        return nil
+        return characters.firstIndex(in: folded.text).map { Double($0) / Double(max(1, folded.text.count)) }
     }
 
     private static func fold(_ text: String) -> (text: String, hasMarks: Bool) {
@@ -87,5 +73,38 @@ extension String {
     fileprivate func withUTF8Bytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
         var copy = self
         return copy.withUTF8(body)
+    }
+}
+
+/// Knuth, Morris and Pratt's search: linear, however much the text looks like what is looked for.
+private struct Pattern<Element: Equatable & Sendable>: Sendable {
+    private let elements: [Element]
+    /// For each prefix, the length of its longest proper prefix that it also ends with.
+    private let borders: [Int]
+
+    init(_ elements: some Sequence<Element>) {
+        self.elements = Array(elements)
+        var borders = [Int](repeating: 0, count: self.elements.count)
+        var length = 0
+        for index in self.elements.indices.dropFirst() {
+            while length > 0, self.elements[length] != self.elements[index] { length = borders[length - 1] }
+            if self.elements[length] == self.elements[index] { length += 1 }
+            borders[index] = length
+        }
+        self.borders = borders
+    }
+
+    /// How many elements precede the first place in `text` where it stands; nil if there is none.
+    func firstIndex(in text: some Sequence<Element>) -> Int? {
+        guard !elements.isEmpty else { return 0 }
+        var matched = 0
+        var read = 0
+        for element in text {
+            while matched > 0, elements[matched] != element { matched = borders[matched - 1] }
+            if elements[matched] == element { matched += 1 }
+            read += 1
+            if matched == elements.count { return read - matched }
+        }
+        return nil
     }
 }

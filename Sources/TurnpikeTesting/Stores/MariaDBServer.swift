@@ -1,4 +1,4 @@
-import Glibc
+package import Glibc
 public import Persistence
 import Synchronization
 
@@ -101,6 +101,13 @@ public final class MariaDBServer: Sendable {
     }
 }
 
+/// Has a child close every descriptor but the standard ones; it is no error where one is not open.
+package func closeOthers(_ actions: inout posix_spawn_file_actions_t) {
+    for descriptor in 3..<Int32(min(16_384, sysconf(Int32(_SC_OPEN_MAX)))) {
+        posix_spawn_file_actions_addclose(&actions, descriptor)
+    }
+}
+
 /// A child with pipes to its input and output, of which no other child has an end.
 private enum ChildProcess {
     static func start(_ program: String, _ arguments: [String]) throws -> (process: pid_t, input: Int32, output: Int32)
@@ -114,6 +121,8 @@ private enum ChildProcess {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, input[0], 0)
         posix_spawn_file_actions_adddup2(&actions, output[1], 1)
+        // A socket that a child holds too is not closed when the test closes it.
+        closeOthers(&actions)
         var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var process = pid_t()

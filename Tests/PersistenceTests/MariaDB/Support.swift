@@ -36,10 +36,15 @@ struct ConformanceFailureOf: Error, CustomStringConvertible { let description: S
 func shell(_ command: String) throws {
     var words: [UnsafeMutablePointer<CChar>?] = (["/bin/sh", "-c", command] as [String]).map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    // A socket that a child holds too is not closed when the test closes it.
+    closeOthers(&actions)
     var process = pid_t()
     var status: Int32 = -1
-    guard posix_spawn(&process, "/bin/sh", nil, nil, &words, environ) == 0, waitpid(process, &status, 0) == process,
-        status == 0
+    guard posix_spawn(&process, "/bin/sh", &actions, nil, &words, environ) == 0,
+        waitpid(process, &status, 0) == process, status == 0
     else { throw ConformanceFailureOf(description: "failed: \(command)") }
 }
 

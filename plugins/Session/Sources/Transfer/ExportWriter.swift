@@ -74,13 +74,15 @@ final class ExportWriter: Sendable {
         if let only {
             page = [only]
         } else {
+            // What has expired would be missing from the pages, which then look like the last one.
+            if cursor == nil { try await store.expire(owner) }
             let query = SessionQuery(limit: Self.sessionsPerPage, after: cursor)
             page = try await store.read { try $0.sessions(of: owner, query).elements }
         }
         state.withLock { state in
             state.sessions = page[...]
             state.cursor = page.last.map(SessionCursor.init)
-            state.isExhausted = only != nil || page.count < Self.sessionsPerPage
+            state.isExhausted = only != nil || page.isEmpty
         }
     }
 

@@ -41,9 +41,11 @@ def test_new_models_take_effect_without_a_restart(site, hang_up):
 def test_flags_take_effect_without_a_restart_and_sessions_go_on(site):
     conversation = site.conversation()
     conversation.say("one")
-    rewrite(site, lambda new: new.update(flags={"history": False}))
+    # As long as nothing has changed, a question is one more message of the session.
+    whole = {"history": {"max_history_messages": 10_000}}
+    rewrite(site, lambda new: new.update(flags={"history": False}, plugins=whole))
     eventually(lambda: conversation.say("x") and len(conversation.seen) == 1)
-    rewrite(site, lambda new: new.update(flags={"history": True}))
+    rewrite(site, lambda new: new.update(flags={"history": True}, plugins=whole))
     eventually(lambda: conversation.say("y") and conversation.texts[0] == "one")
 
 

@@ -43,5 +43,5 @@ def test_old_activity_is_removed(tmp_path):
         site.gateway.stop()
         site.start()
         kept = site.activity(site.chat("x"))["created_us"]
-        eventually(lambda: execute(site, "SELECT MIN(created_us) FROM activity")[0][0] > kept - DAY // 24, timeout=15)
+        eventually(lambda: execute(site, "SELECT MIN(created_us) FROM activity")[0][0] > kept - DAY // 24, timeout=60)
         assert execute(site, f"SELECT COUNT(*) FROM activity WHERE created_us = {kept}")[0][0] == 1

@@ -89,6 +89,9 @@ def test_the_same_name_of_two_users_is_two_sessions_on_every_route(site):
         for method, path, schema in routes_of_one_session(site):
             if method == "GET":
                 response = call(site, method, path, schema, name, user)
+                if "{branch}" in path:
+                    error_of(response, 404, "branch_not_found")
+                    continue
                 assert response.status == 200, (method, path, response.raw)
                 assert f"{other}: {SECRET}".encode() not in response.raw, (method, path)
     # What one of them changes or removes stays with the other.

@@ -7,22 +7,35 @@ import Synchronization
 final class FirstAnswer<Value: Sendable>: Sendable {
     /// Awaited before `take()`.
     let arrival = Arrival()
-    private let answer = Mutex<Result<Value, any Error>?>(nil)
+    private let answer = Mutex(Content.none)
+
+    /// What was taken is let go of at once: a deadline holds on to the answer for as long as it might have taken.
+    private enum Content {
+        case none
+        case given(Result<Value, any Error>)
+        case taken
+    }
 
     /// Gives an answer; only the first one counts.
     func give(_ given: Result<Value, any Error>) {
         let isFirst = answer.withLock { answer in
-            if case .some = answer { return false }
-            answer = given
+            guard case .none = answer else { return false }
+            answer = .given(given)
             return true
         }
         if isFirst { arrival.announce() }
     }
 
-    /// The answer that came first, behind `arrival`.
+    /// The answer that came first, once, behind `arrival`.
     func take() throws -> Value {
-        guard let answer = answer.withLock({ $0 }) else { preconditionFailure("The answer is awaited first.") }
-        return try answer.get()
+        let content = answer.withLock { answer in
+            defer { answer = .taken }
+            return answer
+        }
+        guard case .given(let given) = content else {
+            preconditionFailure("The answer is awaited first, and taken once.")
+        }
+        return try given.get()
     }
 }
 

@@ -138,9 +138,11 @@ struct ConnectionTests {
     }
 
     @Test func failsWhatIsOpenWhenItShutsDownAndRefusesWhatComesLater() async throws {
+        let requested = Signal<Void>()
         let closed = Signal<Void>()
         try await withServer({ connection in
             let request = try connection.readRequest()
+            requested.send()
             if request.line.contains("/head") { try connection.write("HTTP/1.1 200 OK\r\n\r\nx") }
             try connection.waitForClose()
             closed.send()
@@ -150,7 +152,7 @@ struct ConnectionTests {
             source.start(sink)
             try await sink.received(1)
             async let waiting = gatewayError { _ = try await upstream.send(.GET, "/silent") }
-            while upstream.server.connectionCount < 2 { await Task.yield() }
+            for _ in 1...2 { try await requested.wait() }
             await upstream.client.shutdown()
             #expect(try await sink.failure()?.code == "server_shutting_down")
             let code = try await waiting.code

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOHTTP1
 import Synchronization
@@ -123,6 +124,28 @@ struct RequestTests {
         }
     }
 
+    @Test func givesAnEarlyAnswerWhileTheBodyHasNothingToSend() async throws {
+        try await withServer({ connection in
+            _ = try connection.readHead()
+            _ = try connection.read(exactly: "4\r\nsome\r\n".utf8.count)
+            // The socket is writable all the time, so the client asks its source for more at once, and has to pause.
+            connection.setTimeout(SO_RCVTIMEO, milliseconds: 100)
+            _ = connection.read()
+            connection.setTimeout(SO_RCVTIMEO, milliseconds: 10_000)
+            try connection.write("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+            try connection.waitForClose()
+        }) { upstream in
+            let source = ScriptedSource()
+            async let response = upstream.send(.POST, body: RequestBody(source: source, declaredLength: nil))
+            let sink = try await source.started.wait()
+            sink.receive(ByteBuffer(string: "some"))
+            let answer = try await response
+            #expect(answer.status == .payloadTooLarge)
+            #expect(try await upstream.body(of: answer) == Array("no".utf8))
+            try await source.cancelled.wait()
+        }
+    }
+
     @Test func carriesEightMegabytesBothWays() async throws {
         let bytes = pattern(8 << 20)
         try await withServer({ connection in
@@ -169,9 +192,11 @@ struct RequestTests {
     }
 
     @Test func reportsWhatEndedAStreamedBody() async throws {
+        let arrived = Signal<Void>()
         let closed = Signal<Void>()
         try await withServer({ connection in
             _ = try connection.readHead()
+            arrived.send()
             try connection.waitForClose()
             closed.send()
         }) { upstream in
@@ -181,6 +206,8 @@ struct RequestTests {
             }
             let sink = try await source.started.wait()
             sink.receive(ByteBuffer(string: "half"))
+            // Before that there may be no connection that could be closed.
+            try await arrived.wait()
             sink.end(.failed(.clientLeft))
             let code = try await error.code
             #expect(code == GatewayError.clientLeft.code)

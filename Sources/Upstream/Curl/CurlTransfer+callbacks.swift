@@ -45,6 +45,8 @@ extension CurlTransfer {
         case .head(let head):
             machine.headArrived(at: driver.now)
             report { $0.head = head }
+            // After an error's head libcurl sends no more of the body, but it never ends a transfer whose sending waits.
+            if head.status >= 300 { resume(CURLPAUSE_SEND) }
         case .refuse(let error):
             refusal = error
             return CurlTransfer.stop

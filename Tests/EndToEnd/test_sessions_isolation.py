@@ -9,7 +9,7 @@ from harness.site import SESSIONS, error_of, fresh
 SECRET = "the canary sings in cage nine"
 BODIES = {
     "SessionFields": {"title": "mine now"}, "FeedbackFields": {"thumb": "up"}, "NewMessage": {"role": "user", "content": "x"},
-    "JSONObject": {"model": "m", "messages": [{"role": "user", "content": "x"}]},
+    "ChatRequest": {"model": "m", "messages": [{"role": "user", "content": "x"}]},
     "NewMessages": {"messages": [{"role": "user", "content": "x"}]}, "MessageOrMessages": {"role": "user", "content": "x"},
 }
 

@@ -6,6 +6,9 @@ import ServiceLifecycle
 /// Stores what waits in the spool while the process runs, and gives the directory up at its end: after the last
 /// exchange, before the database is closed.
 package struct SpoolService: Service {
+    /// What `readyz` calls it.
+    package static let part = "spool"
+
     private let store: ConversationStore
     private let logger: Logger
 
@@ -13,7 +16,7 @@ package struct SpoolService: Service {
         self.store = store
         self.logger = logger
         guard store.spoolStatus != nil else { return }
-        readiness.addReporter { [store] in store.spoolStatus.map(Self.report) ?? Readiness.Report("spool") }
+        readiness.addReporter { [store] in store.spoolStatus.map(Self.report) ?? Readiness.Report(Self.part) }
     }
 
     package func run() async throws {
@@ -25,7 +28,7 @@ package struct SpoolService: Service {
     }
 
     private static func report(_ status: SpoolStatus) -> Readiness.Report {
-        var report = Readiness.Report("spool")
+        var report = Readiness.Report(Self.part)
         if status.deadLetters > 0 {
             report.problems.append("\(status.deadLetters) turns or pieces were set aside: see `turnpike spool list`")
         }

@@ -78,50 +78,54 @@ package struct OpenAPIDocument: Sendable {
 
 extension OpenAPIDocument {
     /// What every part of the document may refer to.
-    private static let schemas = [
-        RouteSchema(
-            "Error",
-            """
-            {"type":"object","additionalProperties":false,"required":["error"],"properties":{"error":{"type":"object",
-            "additionalProperties":false,"required":["message","type","param","code"],"properties":{
-            "message":{"type":"string"},"type":{"type":"string"},"param":{"type":["string","null"]},
-            "code":{"type":["string","null"]},"request_id":{"type":"string"}}}}}
-            """),
-        RouteSchema(
-            "Health",
-            """
-            {"type":"object","additionalProperties":false,"required":["status"],"properties":{"status":{"const":"ok"}}}
-            """),
-        RouteSchema(
-            "Readiness",
-            """
-            {"description":"What is waited for and why, what works badly, and numbers by part.","type":"object",
-            "required":["status"],"properties":{"status":{"enum":["ready","not ready"]},
-            "waiting_for":{"type":"array","items":{"type":"string"}},
-            "reasons":{"type":"object","additionalProperties":{"type":"string"}},
-            "problems":{"type":"object","additionalProperties":{"type":"array","items":{"type":"string"}}}},
-            "additionalProperties":{"type":"object","additionalProperties":{"type":"number"}}}
-            """),
-        RouteSchema(
-            "JSONValue",
-            """
-            {"description":"Any JSON, kept as it was sent.","oneOf":[{"type":"null"},{"type":"boolean"},
-            {"type":"number"},{"type":"string"},{"type":"array","items":{"$ref":"#/components/schemas/JSONValue"}},
-            {"$ref":"#/components/schemas/JSONObject"}]}
-            """),
-        RouteSchema(
-            "JSONObject",
-            """
-            {"description":"An object of the client's or a provider's own, kept as it was sent.","type":"object",
-            "additionalProperties":{"$ref":"#/components/schemas/JSONValue"}}
-            """),
-        RouteSchema(
-            "APIDocument",
-            """
-            {"type":"object","required":["openapi","info","paths","components"],"properties":{
-            "openapi":{"const":"3.1.0"},"info":{"$ref":"#/components/schemas/JSONObject"},
-            "paths":{"$ref":"#/components/schemas/JSONObject"},
-            "components":{"$ref":"#/components/schemas/JSONObject"}}}
-            """),
-    ]
+    private static let schemas =
+        [
+            RouteSchema(
+                "Error",
+                """
+                {"type":"object","additionalProperties":false,"required":["error"],"properties":{"error":{"type":"object",
+                "additionalProperties":false,"required":["message","type","param","code"],"properties":{
+                "message":{"type":"string"},"type":{"type":"string"},"param":{"type":["string","null"]},
+                "code":{"type":["string","null"]},"request_id":{"type":"string"}}}}}
+                """),
+            RouteSchema(
+                "Health",
+                """
+                {"type":"object","additionalProperties":false,"required":["status"],"properties":{"status":{"const":"ok"}}}
+                """),
+            RouteSchema(
+                "Readiness",
+                """
+                {"description":"What is waited for and why, what works badly, and what waits in the spool.","type":"object",
+                "additionalProperties":false,"required":["status"],"properties":{"status":{"enum":["ready","not ready"]},
+                "waiting_for":{"type":"array","items":{"const":"\(MigrationService.part)"}},
+                "reasons":{"type":"object","additionalProperties":false,"properties":{
+                "\(MigrationService.part)":{"type":"string"}}},
+                "problems":{"type":"object","additionalProperties":false,"properties":{
+                "\(MigrationService.part)":{"type":"array","items":{"type":"string"}},
+                "\(SpoolService.part)":{"type":"array","items":{"type":"string"}}}},
+                "\(SpoolService.part)":{"$ref":"#/components/schemas/SpoolNumbers"}}}
+                """),
+            RouteSchema(
+                "SpoolNumbers",
+                """
+                {"type":"object","additionalProperties":false,
+                "required":["turns","bytes","reserved","oldest_seconds","dead_letters"],"properties":{
+                "turns":{"type":"integer"},"bytes":{"type":"integer"},"reserved":{"type":"integer"},
+                "oldest_seconds":{"type":"integer"},"dead_letters":{"type":"integer"}}}
+                """),
+            RouteSchema(
+                "JSONValue",
+                """
+                {"description":"Any JSON, kept as it was sent.","oneOf":[{"type":"null"},{"type":"boolean"},
+                {"type":"number"},{"type":"string"},{"type":"array","items":{"$ref":"#/components/schemas/JSONValue"}},
+                {"$ref":"#/components/schemas/JSONObject"}]}
+                """),
+            RouteSchema(
+                "JSONObject",
+                """
+                {"description":"An object of the client's or a provider's own, kept as it was sent.","type":"object",
+                "additionalProperties":{"$ref":"#/components/schemas/JSONValue"}}
+                """),
+        ] + APIDocumentSchemas.all
 }

@@ -30,19 +30,28 @@ extension SessionPreview {
             method: "POST", path: base + "/{id}/preview",
             RouteDescription(
                 "previewChat" + suffix, "What a chat request in this session would send, without sending it.",
-                body: "JSONObject", answers: [RouteAnswer(200, "SessionPreview", "The request, and why it is that.")]))
+                body: "ChatRequest", answers: [RouteAnswer(200, "SessionPreview", "The request, and why it is that.")]))
     }
 
     static let schemas = [
         RouteSchema(
+            "ChatRequest",
+            """
+            {"description":"The body of a chat completion; what it says beside these fields goes to the provider.",
+            "type":"object","required":["model","messages"],"properties":{"model":{"type":"string"},
+            "messages":{"type":"array","items":{"$ref":"#/components/schemas/JSONObject"}}},
+            "additionalProperties":{"$ref":"#/components/schemas/JSONValue"}}
+            """),
+        RouteSchema(
             "SessionPreview",
             """
-            {"description":"Beside these members there is one for each plugin that has something to say.",
-            "type":"object","required":["object","provider","model","request"],"properties":{
-            "object":{"const":"chat.session.preview"},"provider":{"type":"string"},"model":{"type":"string"},
-            "history":{"$ref":"#/components/schemas/HistoryReport"},
-            "request":{"$ref":"#/components/schemas/JSONObject"}},
-            "additionalProperties":{"$ref":"#/components/schemas/JSONValue"}}
+            {"type":"object","additionalProperties":false,"required":["object","provider","model","request"],
+            "properties":{"object":{"const":"chat.session.preview"},"provider":{"type":"string"},
+            "model":{"type":"string"},"history":{"$ref":"#/components/schemas/HistoryReport"},
+            "notes":{"description":"What other plugins have to say.","type":"array","items":{"type":"object",
+            "additionalProperties":false,"required":["name","note"],"properties":{"name":{"type":"string"},
+            "note":{"$ref":"#/components/schemas/JSONValue"}}}},
+            "request":{"$ref":"#/components/schemas/JSONObject"}}}
             """),
         RouteSchema(
             "HistoryReport",

@@ -47,7 +47,7 @@ struct RouterMiddleware: Middleware {
                 json.member("object", "chat.session.preview")
                 json.member("provider", target.provider.name)
                 json.member("model", target.model)
-                for note in dryRun.all { json.member(note.name, json: note.json) }
+                DryRunNotes.write(dryRun.all, to: &json)
                 json.member("request", json: body)
             })
     }

@@ -47,7 +47,7 @@ enum DialectSchemas {
             {"type":"object","additionalProperties":false,
             "required":["id","session_id","timestamp","role","content","metadata"],"properties":{"id":\(uuid),
             "session_id":\(uuid),"timestamp":\(time),"role":{"type":"string"},
-            "content":{"$ref":"#/components/schemas/Content"},"metadata":{"$ref":"#/components/schemas/JSONObject"}}}
+            "content":{"$ref":"#/components/schemas/Content"},"metadata":{"$ref":"#/components/schemas/Metadata"}}}
             """),
         array("NamedSessionMessages", of: "NamedSessionMessage"),
         RouteSchema(

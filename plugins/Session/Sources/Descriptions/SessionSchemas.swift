@@ -2,7 +2,7 @@ import TurnpikeKit
 
 /// The schemas of sessions, messages and what belongs to them. Answers are closed: what they do not name is not there.
 enum SessionSchemas {
-    static let all = answers + DialectSchemas.all + requests
+    static let all = answers + DialectSchemas.all + SessionRequestSchemas.all
 
     private static let page =
         #""total":{"type":"integer","minimum":0},"limit":{"type":"integer"},"offset":{"type":"integer"},"has_more":{"type":"boolean"},"next_cursor":{"type":["string","null"]}"#
@@ -17,14 +17,14 @@ enum SessionSchemas {
             """)
     }
 
-    private static let sessionProperties = """
+    static let sessionProperties = """
         "id":{"type":"string","pattern":"^sess_[0-9a-f]{32}$"},
         "session_id":{"type":"string","pattern":"^sess_[0-9a-f]{32}$"},"object":{"const":"chat.session"},
         "external_id":{"type":["string","null"]},"title":{"type":"string"},"session_name":{"type":"string"},
         "name":{"type":"string"},"provider":{"type":["string","null"]},"model":{"type":["string","null"]},
         "max_history_messages":{"type":["integer","null"]},
         "history_mode":{"enum":["auto","append","replace","off",null]},"truncation":{"enum":["rolling","stable",null]},
-        "source_channel":{"type":["string","null"]},"metadata":{"$ref":"#/components/schemas/JSONObject"},
+        "source_channel":{"type":["string","null"]},"metadata":{"$ref":"#/components/schemas/Metadata"},
         "metadata_tags":{"type":"array","items":{"type":"string"}},
         "rag_document_ids":{"type":"array","items":{"type":"string"}},"ttl":{"type":["integer","null"]},
         "agent_id":{"type":["string","null"]},"external_conv_id":{"type":["string","null"]},
@@ -170,81 +170,6 @@ enum SessionSchemas {
         "chapter":{"type":["string","null"]},"citations":{"$ref":"#/components/schemas/Citations"},
         "tokens":{"type":["integer","null"]},"model":{"type":["string","null"]},
         "status":{"enum":["complete","incomplete","cancelled","upstream_error","imported"]},
-        "metadata":{"$ref":"#/components/schemas/JSONObject"},"created_at":{"type":"integer"}}}
+        "metadata":{"$ref":"#/components/schemas/Metadata"},"created_at":{"type":"integer"}}}
         """)
-
-    private static let fields = """
-        "title":{"type":["string","null"],"maxLength":200},"session_name":{"type":["string","null"],"maxLength":200},
-        "name":{"type":["string","null"],"maxLength":200},"provider":{"type":["string","null"]},
-        "model":{"type":["string","null"]},"model_name":{"type":["string","null"]},
-        "llm_model_name":{"type":["string","null"]},
-        "max_history_messages":{"type":["integer","null"],"minimum":0,"maximum":1000000},
-        "history_mode":{"enum":["auto","append","replace","off",null]},"truncation":{"enum":["rolling","stable",null]},
-        "system_prompt":{"type":["string","null"]},"metadata":{"anyOf":[{"$ref":"#/components/schemas/JSONObject"},
-        {"type":"null"}]},"metadata_tags":{"type":["array","null"],"items":{"type":"string"}},
-        "rag_document_ids":{"type":["array","null"],"items":{"type":"string"}},
-        "source_channel":{"type":["string","null"]},"ttl":{"type":["integer","null"],"minimum":1}
-        """
-
-    private static let requests = [
-        RouteSchema(
-            "SessionFields",
-            """
-            {"type":"object","properties":{\(fields),"id":{"type":"string"},"session_id":{"type":"string"},
-            "agent_id":{"type":["string","null"]},"external_conv_id":{"type":["string","null"]},
-            "is_group":{"type":["boolean","null"]},"group_name":{"type":["string","null"]},
-            "participant_id":{"type":["string","null"]},"peer_agent_id":{"type":["string","null"]}}}
-            """),
-        RouteSchema(
-            "NewMessage",
-            """
-            {"type":"object","required":["role"],"properties":{
-            "role":{"enum":["system","developer","user","assistant","tool","function"]},
-            "content":{"$ref":"#/components/schemas/Content"},"chapter":{"type":["string","null"],"minLength":1,"maxLength":200},
-            "citations":{"$ref":"#/components/schemas/Citations"},"metadata":{"$ref":"#/components/schemas/JSONObject"},
-            "tokens":{"type":["integer","null"],"minimum":0},"model":{"type":["string","null"]}}}
-            """),
-        RouteSchema(
-            "NewMessages",
-            """
-            {"type":"object","required":["messages"],"properties":{"messages":{"type":"array","minItems":1,
-            "maxItems":1000,"items":{"$ref":"#/components/schemas/NewMessage"}}}}
-            """),
-        RouteSchema(
-            "MessageOrMessages",
-            """
-            {"anyOf":[{"$ref":"#/components/schemas/NewMessage"},{"$ref":"#/components/schemas/NewMessages"}]}
-            """),
-        RouteSchema(
-            "FeedbackFields",
-            """
-            {"type":"object","properties":{"thumb":{"enum":["up","down",null]},
-            "score":{"type":["number","null"],"minimum":-1000000,"maximum":1000000},
-            "comment":{"type":["string","null"],"maxLength":2500}}}
-            """),
-        RouteSchema(
-            "SearchFields",
-            """
-            {"type":"object","required":["query"],"properties":{"query":{"type":"string","minLength":1,"maxLength":250},
-            "limit":{"type":["integer","null"],"minimum":1,"maximum":100},"cursor":{"type":["string","null"]}}}
-            """),
-        RouteSchema(
-            "ImportFields",
-            """
-            {"type":"object","required":["sessions"],"properties":{"sessions":{"type":"array","items":{"type":"object",
-            "properties":{\(fields),"system":{"type":"array","items":{"$ref":"#/components/schemas/JSONObject"}},
-            "messages":{"type":"array","items":{"$ref":"#/components/schemas/NewMessage"}}}}}}}
-            """),
-        RouteSchema(
-            "Content",
-            """
-            {"description":"As it was sent: text, parts, or nothing.","oneOf":[{"type":"string"},{"type":"null"},
-            {"type":"array","items":{"$ref":"#/components/schemas/JSONValue"}}]}
-            """),
-        RouteSchema(
-            "Citations",
-            """
-            {"type":"array","items":{"$ref":"#/components/schemas/JSONValue"}}
-            """),
-    ]
 }

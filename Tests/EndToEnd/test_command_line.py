@@ -93,6 +93,23 @@ def test_a_bad_file_is_refused_with_file_line_key_and_what_would_be_right(config
     assert number and (key == "" or int(number[1]) == line_of(text, "# a comment") + 1), err
 
 
+def test_all_unknown_keys_are_named_at_once(config):
+    config.write_text(config.read_text() + "lgo: { level: info }\nplugins: { histroy: {}, capture: { limt: 1 } }\n")
+    status, out, err = turnpike("check", "--config", config)
+    assert (status, out) == (1, "")
+    assert ["lgo" in err, "“log”" in err, "plugins.histroy" in err, "plugins.capture.limt" in err] == [True] * 4, err
+    assert err.count(f"{config}:") == 3
+
+
+def test_a_required_key_that_is_misspelt_is_not_called_missing(config):
+    config.write_text(config.read_text().replace("database:", "databse:").replace("base_url:", "base_ur:"))
+    status, _, err = turnpike("check", "--config", config)
+    assert status == 1 and "databse: unknown key; did you mean “database”?" in err, err
+    config.write_text(config.read_text().replace("databse:", "database:"))
+    status, _, err = turnpike("check", "--config", config)
+    assert status == 1 and "base_ur: unknown key; did you mean “base_url”?" in err, err
+
+
 def test_the_same_key_twice_is_refused(config):
     config.write_text(config.read_text() + "log: { level: info }\nlog: { level: debug }\n")
     status, _, err = turnpike("check", "--config", config)

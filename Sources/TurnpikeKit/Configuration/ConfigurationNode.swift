@@ -44,3 +44,12 @@ public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
 
     public var description: String { "\(location): \(key.isEmpty ? "" : "\(key): ")\(message)" }
 }
+
+/// Several mistakes, one a line, in the order of the file.
+package struct ConfigurationErrors: Error, CustomStringConvertible {
+    package let errors: [ConfigurationError]
+
+    package init(_ errors: [ConfigurationError]) { self.errors = errors }
+
+    package var description: String { errors.map(\.description).joined(separator: "\n") }
+}

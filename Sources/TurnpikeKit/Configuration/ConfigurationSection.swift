@@ -168,6 +168,18 @@ public final class ConfigurationSection: Sendable {
         return ConfigurationError(at: place, key: fullKey(key), message)
     }
 
+    /// The error about a required `key` that is not there: what to write, or which key of the file may have been meant.
+    public func missing(_ key: String, _ advice: String? = nil) -> ConfigurationError {
+        let known = asked.withLock { $0 }
+        let unknown = entries.filter { !known.contains($0.key) }
+        if let near = Spelling.nearest(to: key, among: unknown.map(\.key)),
+            let entry = unknown.first(where: { $0.key == near })
+        {
+            return ConfigurationError(at: entry.location, key: fullKey(near), "unknown key; did you mean “\(key)”?")
+        }
+        return error(key, ["missing", advice].compactMap(\.self).joined(separator: "; "))
+    }
+
     /// What stands in the file and was never asked for, in this section and below.
     package func unknownKeys() -> [ConfigurationError] {
         let known = asked.withLock { $0 }

@@ -66,7 +66,7 @@ package enum DatabaseAddress: Sendable, Equatable {
 
     init(_ root: ConfigurationSection) throws {
         guard let address = try root.string("database") else {
-            throw root.error("database", "missing; for example sqlite:data/turnpike.db")
+            throw root.missing("database", "for example sqlite:data/turnpike.db")
         }
         if address.hasPrefix("sqlite:"), address.count > "sqlite:".count {
             self = .sqlite(path: String(address.dropFirst("sqlite:".count)))

@@ -23,7 +23,7 @@ extension Providers {
 
 extension Provider {
     fileprivate init(name: String, _ section: ConfigurationSection) throws {
-        guard var address = try section.string("base_url") else { throw section.error("base_url", "missing") }
+        guard var address = try section.string("base_url") else { throw section.missing("base_url") }
         while address.hasSuffix("/") { address.removeLast() }
         guard address.hasPrefix("http://") || address.hasPrefix("https://"), !address.contains("?"),
             !address.contains("#"),

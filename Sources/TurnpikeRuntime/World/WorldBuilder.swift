@@ -14,7 +14,7 @@ package struct WorldBuilder: Sendable {
         self.ownRoutes = ownRoutes
     }
 
-    /// Throws the first ``ConfigurationError``. Nothing is started and no database is touched.
+    /// Throws the first ``ConfigurationError``; unknown keys are thrown all together, as ``ConfigurationErrors``. Nothing is started and no database is touched.
     ///
     /// - Parameter former: The world that this one will replace: its plugins leave their caches.
     package func build(_ configuration: GatewayConfiguration, replacing former: World? = nil) throws -> World {
@@ -36,7 +36,7 @@ package struct WorldBuilder: Sendable {
             )
         }
         try checkFlags(configuration)
-        if let unknown = configuration.root.unknownKeys().first { throw unknown }
+        try refuseUnknownKeys(of: configuration)
 
         let answered = ownRoutes + plugins.flatMap { $0.plugin.routes }
         let document = OpenAPIDocument(routes: answered, plugins: plugins.map(\.plugin))
@@ -58,6 +58,12 @@ package struct WorldBuilder: Sendable {
             configuration: configuration, plugins: plugins.map { ($0.id, $0.plugin) }, chain: Chain(links),
             publicRoutes: RouteTable(routes.filter { $0.access == .anyone }), inheritance: inheritance,
             document: document)
+    }
+
+    /// Every plugin has read what it knows by now.
+    private func refuseUnknownKeys(of configuration: GatewayConfiguration) throws {
+        let unknown = configuration.root.unknownKeys()
+        if !unknown.isEmpty { throw ConfigurationErrors(unknown) }
     }
 
     /// A flag on something that cannot be switched would be a lie: authentication, limits, the router.

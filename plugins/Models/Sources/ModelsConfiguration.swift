@@ -28,7 +28,7 @@ extension ModelTable.Entry {
         let single = try section.string("provider")
         let model = try section.string("model")
         switch (single, listed.isEmpty) {
-        case (nil, true): throw section.error("provider", "missing: name a provider, or a list of targets")
+        case (nil, true): throw section.missing("provider", "name a provider, or a list of targets")
         case (_?, false): throw section.error("provider", "stands beside targets: use one of them")
         case (nil, false):
             guard model == nil else {
@@ -43,7 +43,7 @@ extension ModelTable.Entry {
 
 extension ModelTable.WeightedTarget {
     fileprivate init(_ section: ConfigurationSection, providers: Providers) throws {
-        guard let name = try section.string("provider") else { throw section.error("provider", "missing") }
+        guard let name = try section.string("provider") else { throw section.missing("provider") }
         provider = try section.provider(name, among: providers)
         model = try section.string("model")
         weight = try section.int("weight", default: 1, in: 0...1_000_000)

@@ -60,8 +60,8 @@ import TurnpikeKit
 
     @Test(arguments: [
         (entry([("provider", "three")]), "there is no provider “three”; known: one, two"),
-        (entry([]), "missing: name a provider, or a list of targets"),
-        (entry([("model", "x")]), "missing: name a provider, or a list of targets"),
+        (entry([]), "missing; name a provider, or a list of targets"),
+        (entry([("model", "x")]), "missing; name a provider, or a list of targets"),
     ])
     func refusesAnEntryThatLeadsNowhere(node: ConfigurationNode, expected: String) {
         #expect { try table([("m", node)]) } throws: { "\($0)".contains(expected) }

@@ -27,6 +27,9 @@ public struct Chore: Sendable {
     public let pause: Duration
     let step: Step
 
+    /// For how long one step may keep the lease; a process that dies in it delays the others by so much.
+    private static let stepLimit: Duration = .seconds(60)
+
     /// - Parameter lease: 2 and up; 1 is the migrator's.
     public init(
         lease: Int, name: String, interval: Duration, pause: Duration = .milliseconds(50), step: @escaping Step
@@ -46,7 +49,7 @@ public struct Chore: Sendable {
         on database: any Database, logger: Logger,
         wait: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
     ) async {
-        let lease = ChoreLease(lease, on: database)
+        let lease = DatabaseLease(lease, on: database)
         var failures = 0
         while true {
             let rest: Duration
@@ -71,9 +74,9 @@ public struct Chore: Sendable {
 
     /// - Returns: After how long to look again.
     private func round(
-        _ lease: ChoreLease, _ database: any Database, _ wait: @Sendable (Duration) async throws -> Void
+        _ lease: DatabaseLease, _ database: any Database, _ wait: @Sendable (Duration) async throws -> Void
     ) async throws -> Duration {
-        while let now = try await lease.hold(for: ChoreLease.stepLimit) {
+        while let now = try await lease.hold(for: Self.stepLimit) {
             guard try await step(database, now) == .done else {
                 try await wait(pause)
                 continue
@@ -82,6 +85,6 @@ public struct Chore: Sendable {
             _ = try await lease.hold(for: interval)
             return interval
         }
-        return min(interval, ChoreLease.stepLimit)
+        return min(interval, Self.stepLimit)
     }
 }

@@ -1,74 +1,91 @@
-/// The right to migrate, held by one process at a time: a row that is taken by compare and set.
-///
-/// A lease and no `GET_LOCK`, because that is bound to one connection and unknown to a Galera cluster. Whoever dies
-/// with the lease loses it when it expires; whoever works too long notices, because every migration renews it first.
+import Synchronization
+
+/// The right to migrate, held by one process at a time: the lease of number 1, how long it lasts, and how it is waited
+/// for. Whoever works too long without renewing it notices before the next statement.
 package struct MigrationLease: Sendable {
     package var duration: Duration
     /// Between two looks at a lease that another process holds.
     package var poll: Duration
-    package var now: @Sendable () -> Timestamp
+    package var clock: DatabaseLease.Clock
     /// Waits for `poll`; injected, so that tests need not.
     package var wait: @Sendable (Duration) async throws -> Void
 
     package init(
         duration: Duration = .seconds(60), poll: Duration = .milliseconds(50),
-        now: @escaping @Sendable () -> Timestamp = Timestamp.now,
+        clock: @escaping DatabaseLease.Clock = DatabaseClock.now,
         wait: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
     ) {
         self.duration = duration
         self.poll = poll
-        self.now = now
+        self.clock = clock
         self.wait = wait
     }
 
-    /// Proof of holding the lease.
-    package struct Token: Sendable {
-        fileprivate let holder: UniqueID
-        fileprivate let lease: MigrationLease
+    /// Proof of holding the lease, as long as it is renewed.
+    package final class Token: Sendable {
+        private let lease: DatabaseLease
+        fileprivate let duration: Duration
+        private let isLost = Atomic(false)
 
-        /// Holds it for another `duration`; throws when another process has taken it.
-        func renew(_ connection: any Connection) throws {
-            guard try lease.take(connection, as: self.holder, onlyRenew: true) else {
-                throw DatabaseError(.refuse, "another process has taken over the migration")
-            }
+        fileprivate init(_ lease: DatabaseLease, _ duration: Duration) {
+            self.lease = lease
+            self.duration = duration
         }
+
+        /// Holds it for another `duration`.
+        ///
+        /// - Throws: `refuse` when another process has taken it; from then on `check` throws too.
+        package func renew(_ connection: any Connection) throws {
+            if try !lease.renew(connection, for: duration) { giveUp() }
+            try check()
+        }
+
+        /// Throws `refuse` when the lease was found lost.
+        package func check() throws {
+            guard isLost.load(ordering: .acquiring) else { return }
+            throw DatabaseError(.refuse, "another process has taken over the migration")
+        }
+
+        fileprivate func giveUp() { isLost.store(true, ordering: .releasing) }
     }
 
     /// Waits for the lease, runs `body`, and gives it back.
     package func hold<Value: Sendable>(
         on database: any Database, _ body: (Token) async throws -> Value
     ) async throws -> Value {
-        let holder = UniqueID.generate()
-        while try await !database.write({ try take($0, as: holder, onlyRenew: false) }) { try await wait(poll) }
-        let token = Token(holder: holder, lease: self)
+        let lease = DatabaseLease(1, on: database, clock: clock)
+        while try await lease.hold(for: duration) == nil { try await wait(poll) }
         do {
-            let value = try await body(token)
-            try await release(holder, on: database)
+            let value = try await body(Token(lease, duration))
+            try await lease.release()
             return value
         } catch {
             // The error of the migration is the one that matters; a lease that stays behind expires.
-            try? await release(holder, on: database)
+            try? await lease.release()
             throw error
         }
     }
+}
 
-    private func take(_ connection: any Connection, as holder: UniqueID, onlyRenew: Bool) throws -> Bool {
-        let moment = now()
-        let expires = moment.advanced(by: duration)
-        let free: SQL = onlyRenew ? "holder = \(holder)" : "expires_us < \(moment)"
-        // Every renewal changes the row, so that MariaDB counts it.
-        let changed = try connection.execute(
-            """
-            UPDATE schema_lease SET holder = \(holder), expires_us = CASE WHEN expires_us = \(expires) \
-            THEN \(expires) + 1 ELSE \(expires) END WHERE lease_id = 1 AND \(sql: free)
-            """)
-        return changed == 1
-    }
-
-    private func release(_ holder: UniqueID, on database: any Database) async throws {
-        try await database.write { connection in
-            _ = try connection.execute(
-                "UPDATE schema_lease SET holder = NULL, expires_us = 0 WHERE lease_id = 1 AND holder = \(holder)")
+extension MigrationLease.Token {
+    /// Renews the lease three times while it lasts, until the task is cancelled. A lease that could not be renewed for
+    /// as long as it lasts counts as lost.
+    ///
+    /// - Parameter rest: sleeps; injected, so that tests need not.
+    package func keep(
+        on database: any Database, rest: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+    ) async {
+        var failures = 0
+        while failures < 3, (try? await rest(duration / 3)) != nil {
+            do {
+                // SQLite lets nobody write while the migration does, and so nobody takes the lease either.
+                try await database.write { try self.renew($0) }
+                failures = 0
+            } catch {
+                guard (try? check()) != nil else { return }
+                failures += 1
+            }
         }
+        if failures == 3 { giveUp() }
     }
 }

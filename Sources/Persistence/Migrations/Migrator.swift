@@ -52,22 +52,23 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// A migration may take longer than a lease lasts: while it runs, the lease is renewed.
+    /// A migration may take longer than a lease lasts: while it runs, the lease is renewed. Where that fails the migration
+    /// ends before its next statement: another process has begun with it.
     private func apply(_ migration: Migration, _ token: MigrationLease.Token, on database: any Database) async throws {
-        let renewal = Task {
-            while (try? await Task.sleep(for: lease.duration / 3)) != nil {
-                // SQLite lets nobody write meanwhile, and so nobody else either.
-                _ = try? await database.write { try token.renew($0) }
-            }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await token.keep(on: database) }
+            defer { group.cancelAll() }
+            try await change(migration, token, on: database)
         }
-        defer { renewal.cancel() }
-        try await change(migration, token, on: database)
     }
 
     private func change(_ migration: Migration, _ token: MigrationLease.Token, on database: any Database) async throws {
         try await database.write { connection in
             try token.renew(connection)
-            for statement in migration.statements(connection.dialect) { try connection.execute(SQL(raw: statement)) }
+            for statement in migration.statements(connection.dialect) {
+                try connection.execute(SQL(raw: statement))
+                try token.check()
+            }
             try SchemaTables.record(migration, connection)
         }
     }

@@ -43,7 +43,7 @@ enum ChoreConformance {
         let databases = [try await fixture.open(), try await fixture.open()]
         try await prepare(databases[0])
         let steps = Counter()
-        let lease = ChoreLease(7, on: databases[0])
+        let lease = DatabaseLease(7, on: databases[0])
         try expect(try await lease.hold(for: .seconds(60)) != nil, "a lease that nobody has is free")
         await run(counting(steps), rounds: 3, on: databases[1])
         try expectEqual(steps.value, 0, "steps of a process without the lease")

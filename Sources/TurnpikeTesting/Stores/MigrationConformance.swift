@@ -12,6 +12,8 @@ enum MigrationConformance {
             ConformanceCase("a newer schema is refused", newer),
             ConformanceCase("a migration that fails can be done again", failing),
             ConformanceCase("a dead process's lease expires", expiredLease),
+            ConformanceCase("whoever has lost the lease while it migrates does not go on", lostLease),
+            ConformanceCase("a lease that cannot be renewed for as long as it lasts is lost", unrenewedLease),
         ]
     }
 
@@ -105,7 +107,7 @@ enum MigrationConformance {
         try await fixture.with { database in
             let clock = Mutex(Timestamp(microseconds: 1_000_000))
             let lease = MigrationLease(
-                duration: .seconds(60), now: { clock.withLock { $0 } },
+                duration: .seconds(60), clock: { _ in clock.withLock { $0 } },
                 wait: { _ in clock.withLock { $0 = $0.advanced(by: .seconds(10)) } })
             _ = try await migrator([]).pending(on: database)
             try await database.write { connection in
@@ -114,6 +116,50 @@ enum MigrationConformance {
             }
             try expectEqual(try await migrator(list(upTo: 3), lease).migrate(database).count, 3, "after it expired")
             try expect(clock.withLock { $0 }.microseconds > 61_000_000, "not before it expired")
+        }
+    }
+
+    /// What `keep` does with a lease when its rests end at once, `times` times.
+    private static func keep(
+        _ token: MigrationLease.Token, _ times: Int, on database: any Database,
+        before: @Sendable () -> Void = {}
+    ) async {
+        let rests = Mutex(times)
+        await token.keep(on: database) { _ in
+            before()
+            let isOver = rests.withLock { rests in
+                rests -= 1
+                return rests < 0
+            }
+            if isOver { throw CancellationError() }
+        }
+    }
+
+    @Sendable private static func lostLease(_ fixture: any DatabaseFixture) async throws {
+        try await fixture.with { database in
+            _ = try await migrator([]).pending(on: database)
+            try await MigrationLease().hold(on: database) { token in
+                await keep(token, 3, on: database)
+                try token.check()
+                try await database.write { connection in
+                    _ = try connection.execute("UPDATE schema_lease SET holder = \(UniqueID.generate())")
+                }
+                await keep(token, 3, on: database)
+                try await expectFailure([.refuse], "a statement of whoever has lost it") { try token.check() }
+            }
+        }
+    }
+
+    @Sendable private static func unrenewedLease(_ fixture: any DatabaseFixture) async throws {
+        try await fixture.with { database in
+            _ = try await migrator([]).pending(on: database)
+            try await MigrationLease().hold(on: database) { token in
+                let faulty = FaultyDatabase(database)
+                for (failures, isLost) in [(2, false), (3, true)] {
+                    await keep(token, failures, on: faulty) { faulty.fail(atStep: 0, with: .unavailable) }
+                    try expectEqual((try? token.check()) == nil, isLost, "lost after \(failures) failures")
+                }
+            }
         }
     }
 }

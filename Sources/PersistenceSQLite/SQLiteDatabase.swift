@@ -11,6 +11,9 @@ import Synchronization
 /// - A second process may use the same file (`turnpike keys create` beside `turnpike serve`): its writes take turns
 ///   with ours, each waits up to `busyTimeout` and is then tried again. A file on a network file system is not
 ///   supported: WAL needs shared memory.
+/// - A file that is removed or replaced under the process is noticed at the next transaction: from then on the database is
+///   unavailable, until the file is back or the process is started anew. It is never made or opened anew by itself,
+///   because a `-wal` that belongs to another file would be applied to it.
 public final class SQLiteDatabase: Persistence.Database {
     /// How the file is opened.
     public struct Configuration: Sendable {
@@ -30,7 +33,7 @@ public final class SQLiteDatabase: Persistence.Database {
 
     private enum Opening {
         case closed
-        case open(DatabasePool)
+        case open(DatabasePool, FileWatch)
         case over
     }
 
@@ -66,7 +69,9 @@ public final class SQLiteDatabase: Persistence.Database {
     /// Runs `body` on a pooled reader, outside of a transaction.
     public func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
         do {
-            return try opened().unsafeRead { try body(SQLiteConnection($0)) }
+            let (pool, watch) = try opened()
+            try watch.glance()
+            return try pool.unsafeRead { try body(SQLiteConnection($0)) }
         } catch {
             throw SQLiteFailure.translated(error)
         }
@@ -75,7 +80,9 @@ public final class SQLiteDatabase: Persistence.Database {
     /// Runs `body` in a transaction that holds the write lock from its beginning.
     public func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
         do {
-            return try opened().writeWithoutTransaction { handle in
+            let (pool, watch) = try opened()
+            return try pool.writeWithoutTransaction { handle in
+                try watch.look()
                 let connection = SQLiteConnection(handle)
                 try connection.begin()
                 let value: Value
@@ -86,6 +93,8 @@ public final class SQLiteDatabase: Persistence.Database {
                     throw error
                 }
                 try connection.commit()
+                // What went into a file that nobody will open again is not stored.
+                try watch.look(afterCommit: true)
                 return value
             }
         } catch {
@@ -98,25 +107,32 @@ public final class SQLiteDatabase: Persistence.Database {
         await threads.close()
         let pool = state.withLock { state -> DatabasePool? in
             defer { state = .over }
-            guard case .open(let pool) = state else { return nil }
+            guard case .open(let pool, _) = state else { return nil }
             return pool
         }
         // Fails only while a connection is in use, which the ended threads exclude.
         try? pool?.close()
     }
 
-    private func opened() throws -> DatabasePool {
+    /// That the file is gone, if it is.
+    public var problems: [String] {
+        guard case .open(_, let watch) = state.withLock({ $0 }) else { return [] }
+        return watch.problem.map { [$0] } ?? []
+    }
+
+    private func opened() throws -> (DatabasePool, FileWatch) {
         try state.withLock { state in
             switch state {
-            case .open(let pool): return pool
+            case .open(let pool, let watch): return (pool, watch)
             case .over: throw Persistence.DatabaseError(.unavailable, "the database is closed")
             case .closed:
                 try SQLiteFile.prepare(path)
                 let pool = try DatabasePool(path: path, configuration: Self.settings(configuration))
                 try Self.makeDurable(pool)
+                let watch = try FileWatch(path)
                 logger.debug("The database is open.", metadata: ["path": "\(path)"])
-                state = .open(pool)
-                return pool
+                state = .open(pool, watch)
+                return (pool, watch)
             }
         }
     }

@@ -44,12 +44,19 @@ extension DatabaseFixture {
     /// Opens the store for the time of a closure.
     public func with<Value>(_ body: (any Database) async throws -> Value) async throws -> Value {
         let database = try await open()
+        return try await database.closing { try await body(database) }
+    }
+}
+
+extension Database {
+    /// Closes it behind `body`, whatever comes of that.
+    package func closing<Value>(_ body: () async throws -> Value) async throws -> Value {
         do {
-            let value = try await body(database)
-            await database.close()
+            let value = try await body()
+            await close()
             return value
         } catch {
-            await database.close()
+            await close()
             throw error
         }
     }

@@ -10,25 +10,31 @@ final class CommitCutter: Sendable {
     }
 
     let path: String
-    private let listener: Int32
+    private let listener: Listener
     private let state = Mutex(State())
 
     /// Listens beside the server's own socket.
     init(before server: String) throws {
         path = "\(server)-cut\(UInt32.random(in: 0...UInt32.max))"
-        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        let listener = Listener()
         self.listener = listener
         var address = Self.address(path)
         let bound = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                bind(listener.descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
-        guard bound == 0, listen(listener, 16) == 0 else { throw ConformanceFailureOf(description: "no socket") }
+        guard bound == 0, listen(listener.descriptor, 16) == 0 else {
+            throw ConformanceFailureOf(description: "no socket")
+        }
         let thread = Worker { [weak self] in
             while true {
-                let client = accept(listener, nil, nil)
-                guard client >= 0, let self else { return }
+                let client = accept(listener.descriptor, nil, nil)
+                guard client >= 0 else { return }
+                guard let self else {
+                    close(client)
+                    return
+                }
                 Worker { self.relay(client, Self.connect(server)) }.start()
             }
         }
@@ -36,9 +42,15 @@ final class CommitCutter: Sendable {
     }
 
     deinit {
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
+        // The accepting thread wakes up and lets go of the socket.
+        shutdown(listener.descriptor, Int32(SHUT_RDWR))
         unlink(path)
+    }
+
+    /// A listening socket, closed when neither the cutter nor its accepting thread can use its number any more.
+    private final class Listener: Sendable {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        deinit { close(descriptor) }
     }
 
     /// Cuts the next `count` commits.

@@ -11,21 +11,15 @@ let silence = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 /// Opens a database for the time of a closure.
 func with<Value>(_ address: ServerAddress, _ body: (MariaDBDatabase) async throws -> Value) async throws -> Value {
     let database = MariaDBDatabase(address, logger: silence)
-    do {
-        let value = try await body(database)
-        await database.close()
-        return value
-    } catch {
-        await database.close()
-        throw error
-    }
+    return try await database.closing { try await body(database) }
 }
 
 /// Asks until the answer is yes: another process takes its time, and tells nobody when it is done.
 func eventually(_ what: String, _ body: () async throws -> Bool) async throws {
-    for _ in 0..<1_000 {
+    let end = ContinuousClock.now + .seconds(20)
+    while ContinuousClock.now < end {
         if (try? await body()) == true { return }
-        try await Task.sleep(for: .milliseconds(20))
+        await Task.yield()
     }
     throw ConformanceFailureOf(description: "\(what): not within 20 s")
 }

@@ -123,11 +123,31 @@ package final class Journal: Sendable {
         try await perform { .append(JournalWriter.Append(payload: payload, reservation: reservation, completion: $0)) }
     }
 
+    /// Appends a record, for callers that wait no longer than they want to.
+    ///
+    /// - Parameter completion: told once, on the journal's thread: it must not block.
+    package func append(
+        _ payload: ByteBuffer, from reservation: JournalReservation?,
+        completion: @escaping @Sendable (Result<JournalEntry, JournalError>) -> Void
+    ) {
+        let append = JournalWriter.Append(payload: payload, reservation: reservation, completion: completion)
+        if !submit(.append(append)) { completion(.failure(Self.closed)) }
+    }
+
     /// The payload of a record; nil if it was acknowledged.
     ///
-    /// - Throws: `io` if it cannot be read, or is not what was written.
+    /// - Throws: `io` if it cannot be read, `damaged` if it is not what was written.
     package func read(_ sequence: UInt64) async throws(JournalError) -> ByteBuffer? {
         try await perform { .read(sequence, $0) }
+    }
+
+    /// The payload of a record, for callers that wait no longer than they want to.
+    ///
+    /// - Parameter completion: told once, on the journal's thread: it must not block.
+    package func read(
+        _ sequence: UInt64, completion: @escaping @Sendable (Result<ByteBuffer?, JournalError>) -> Void
+    ) {
+        if !submit(.read(sequence, completion)) { completion(.failure(Self.closed)) }
     }
 
     /// The first bytes of a record's payload. Blocks: for the start of the process.
@@ -147,7 +167,7 @@ package final class Journal: Sendable {
         }
     }
 
-    /// Moves a record to the dead letters: it was refused for good.
+    /// Moves a record to the dead letters: it was refused for good, or it is damaged (then its bytes as they are).
     ///
     /// - Parameter reason: Why, without values.
     package func setAside(_ sequence: UInt64, because reason: String) async throws(JournalError) {
@@ -156,6 +176,9 @@ package final class Journal: Sendable {
 
     /// The records that wait, in order.
     package var entries: [JournalEntry] { books.ledger.withLock { $0.waiting } }
+
+    /// The oldest record that waits.
+    package var first: JournalEntry? { books.ledger.withLock { $0.first } }
 
     package var status: JournalStatus { books.ledger.withLock { $0.status } }
 

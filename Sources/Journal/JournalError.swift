@@ -7,6 +7,8 @@ package struct JournalError: Error, Sendable, Equatable {
         case tooLarge
         /// The disk failed; what was being written is not there.
         case io
+        /// A record is not what was written: reading it again changes nothing.
+        case damaged
         /// Another process has the directory.
         case owned
         /// It was made by a newer release, or the directory cannot be used.

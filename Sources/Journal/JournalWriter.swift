@@ -207,22 +207,35 @@ final class JournalWriter {
     /// The payload of a record that waits; nil if it does not any more.
     func read(_ sequence: UInt64) throws(JournalError) -> ByteBuffer? {
         guard let entry = books.ledger.withLock({ $0[sequence] }) else { return nil }
-        let file = try disk.openForReading(configuration.segmentPath(entry.segment))
-        let bytes = try file.read(at: entry.offset, RecordHeader.size + entry.length)
+        let bytes = try stored(entry)
         let header = bytes.withUnsafeReadableBytes { RecordHeader($0) }
         var payload = bytes
         payload.moveReaderIndex(to: min(bytes.writerIndex, bytes.readerIndex + RecordHeader.size))
         guard let header, payload.withUnsafeReadableBytes({ header.matches($0) }) else {
-            throw JournalError(.io, "record \(sequence) was damaged on the disk")
+            throw JournalError(.damaged, "record \(sequence) was damaged on the disk")
         }
         return payload.slice()
     }
 
-    /// Moves a record to the dead letters.
+    /// The bytes of a record with its header, whatever they are now.
+    private func stored(_ entry: JournalEntry) throws(JournalError) -> ByteBuffer {
+        let file = try disk.openForReading(configuration.segmentPath(entry.segment))
+        return try file.read(at: entry.offset, RecordHeader.size + entry.length)
+    }
+
+    /// Moves a record to the dead letters; one that is damaged as the piece of a segment that it is now.
     func setAside(_ sequence: UInt64, because reason: String) throws(JournalError) {
-        guard let entry = books.ledger.withLock({ $0[sequence] }), let payload = try read(sequence) else { return }
-        try DeadLetterBox(directory: configuration.deadLetterDirectory, disk: disk).add(payload, entry, reason: reason)
-        books.ledger.withLock { $0.deadLetters += 1 }
+        guard let entry = books.ledger.withLock({ $0[sequence] }) else { return }
+        let box = DeadLetterBox(directory: configuration.deadLetterDirectory, disk: disk)
+        var isNew = true
+        do throws(JournalError) {
+            guard let payload = try read(sequence) else { return }
+            try box.add(payload, entry, reason: reason)
+        } catch {
+            guard error.failure == .damaged else { throw error }
+            isNew = try box.add(damaged: stored(entry), segment: entry.segment, at: entry.offset)
+        }
+        if isNew { books.ledger.withLock { $0.deadLetters += 1 } }
         acknowledge([sequence], erasing: false)
     }
 }

@@ -49,11 +49,14 @@ struct JournalLedger {
     var status: JournalStatus {
         JournalStatus(
             records: entries.count, bytes: bytes, reserved: reserved, limit: limit,
-            oldest: order.lazy.compactMap { entries[$0]?.time }.first, deadLetters: deadLetters, failure: failure)
+            oldest: first?.time, deadLetters: deadLetters, failure: failure)
     }
 
     /// The records that wait, in order.
     var waiting: [JournalEntry] { order.compactMap { entries[$0] } }
+
+    /// The oldest record that waits.
+    var first: JournalEntry? { order.lazy.compactMap { entries[$0] }.first }
 
     subscript(sequence: UInt64) -> JournalEntry? { entries[sequence] }
 

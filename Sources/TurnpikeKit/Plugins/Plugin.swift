@@ -74,6 +74,9 @@ public struct PluginSetup: Sendable {
         metrics = resources.find(MetricRegistryKey.self) ?? MetricRegistry()
     }
 
+    /// Something that the host may provide.
+    package func find<Key: ResourceKey>(_ key: Key.Type) -> Key.Value? { resources.find(key) }
+
     /// Something that the host provides, such as the database. A missing one is an error of the composition root.
     public subscript<Key: ResourceKey>(key: Key.Type) -> Key.Value { resources[key] }
 }
@@ -105,6 +108,8 @@ package struct Resources: Sendable {
 
 /// The database that all plugins share.
 public enum DatabaseKey: ResourceKey { public typealias Value = any Database }
+/// Where a process keeps files of its own: beside the file of an embedded database, or `data`.
+package enum StateDirectoryKey: ResourceKey { package typealias Value = String }
 /// The clocks, injectable.
 public enum ClockKey: ResourceKey { public typealias Value = GatewayClock }
 /// Sends requests upstream.

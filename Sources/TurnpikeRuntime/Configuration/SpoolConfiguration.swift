@@ -10,7 +10,7 @@ package struct SpoolConfiguration: Sendable, Equatable {
     init(_ section: ConfigurationSection, besideDatabase database: DatabaseAddress) throws {
         let isEnabled = try section.bool("enabled", default: true)
         var settings = SpoolSettings(
-            directory: try section.string("directory", default: "\(database.directory ?? "data")/spool"))
+            directory: try section.string("directory", default: "\(database.stateDirectory)/spool"))
         settings.maxSize = try section.bytes("max_size", default: settings.maxSize)
         settings.reserve = try section.bytes("reserve", default: settings.reserve)
         settings.commitDeadline = try section.duration("commit_deadline", default: settings.commitDeadline)
@@ -37,13 +37,14 @@ package struct SessionCacheSettings: Sendable, Equatable {
 }
 
 extension DatabaseAddress {
-    /// Where the file of an embedded database lies.
-    fileprivate var directory: String? {
+    /// Where a process keeps files of its own unless the configuration says otherwise: beside the file of an embedded
+    /// database, else in `data`.
+    var stateDirectory: String {
         switch self {
         case .sqlite(let path):
             guard let slash = path.lastIndex(of: "/") else { return "." }
             return slash == path.startIndex ? "/" : String(path[..<slash])
-        case .mariadb: return nil
+        case .mariadb: return "data"
         }
     }
 }

@@ -25,6 +25,7 @@ package struct WorldBuilder: Sendable {
         let learned = resources.find(TokenCountersKey.self)?.calibration ?? TokenCalibration()
         resources[TokenCountersKey.self] = TokenCounters(configuration.models, calibration: learned)
         resources[BodyLimitKey.self] = configuration.server.maxBody
+        resources[StateDirectoryKey.self] = configuration.database.stateDirectory
         let ordered = try ChainOrder(configuration, factories: factories).factories
         let sections = try configuration.root.section("plugins")
         let plugins = try ordered.map { factory in

@@ -5,11 +5,13 @@ struct ActivityConfiguration: Sendable, Equatable {
     /// For how long rows are kept.
     var retention: Duration = .seconds(90 * 86_400)
     /// Where rows wait that the database does not take.
-    var spool = ActivitySpool.Settings(directory: "data/activity-spool")
+    var spool: ActivitySpool.Settings
 
-    init() {}
+    /// - Parameter directory: where the process keeps its files.
+    init(in directory: String = "data") { spool = ActivitySpool.Settings(directory: "\(directory)/activity-spool") }
 
-    init(_ section: ConfigurationSection) throws {
+    init(_ section: ConfigurationSection, in directory: String) throws {
+        self.init(in: directory)
         retention = try section.duration("retention", default: retention)
         guard retention >= .seconds(3_600) else { throw section.error("retention", "expected at least 1h") }
         spool.directory = try section.string("spool", default: spool.directory)

@@ -6,7 +6,8 @@ package import TurnpikeKit
 /// One row per exchange, refused, failed and abandoned ones too, and the endpoints that show a user their own.
 package final class ActivityPlugin: Plugin {
     package static let factory = PluginFactory(id: id, stage: .observe, section: id) { setup in
-        let configuration = try ActivityConfiguration(setup.configuration)
+        let configuration = try ActivityConfiguration(
+            setup.configuration, in: setup.find(StateDirectoryKey.self) ?? "data")
         let (database, clock) = (setup[DatabaseKey.self], setup[ClockKey.self])
         // One process, one spool: a reload goes on with what the world before has opened.
         let recorder = setup.inheritance.succeed(id) { (former: ActivityRecorder?) in

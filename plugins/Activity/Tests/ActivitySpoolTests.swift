@@ -96,6 +96,28 @@ import TurnpikeTesting
         #expect(try await outage.stored() == 3)
     }
 
+    @Test func aRecordThatWasDamagedOnTheDiskIsSetAsideAndBlocksNothing() async throws {
+        let outage = try await Outage()
+        let recorder = outage.recorder()
+        outage.database.isAway = true
+        for _ in 0..<2 {
+            outage.record(3, in: recorder)
+            await recorder.drain()
+        }
+        let spool = try #require(recorder.spool)
+        #expect(spool.status.records == 2)
+        let file = try #require(fopen("\(outage.directory)/spool/00000001.segment", "r+"))
+        fseek(file, 100, SEEK_SET)
+        fputs("damage", file)
+        fclose(file)
+        outage.database.isAway = false
+        outage.bench.time.advance(by: 1_000_000)
+        await spool.tick()
+        #expect(try await outage.stored() == 3)
+        #expect(spool.status.records == 0)
+        #expect(access("\(outage.directory)/spool/dead", F_OK) == 0)
+    }
+
     @Test func aRowWhoseStoringGotNoAnswerIsThereOnce() async throws {
         let outage = try await Outage()
         let recorder = outage.recorder()

@@ -135,7 +135,7 @@ final class ActivitySpool: Sendable {
     private func replay() async -> Int {
         guard let journal = await existing() else { return 0 }
         var refused = 0
-        while clock.monotonicNanoseconds() >= state.withLock({ $0.nextReplay }), let entry = journal.entries.first {
+        while clock.monotonicNanoseconds() >= state.withLock({ $0.nextReplay }), let entry = journal.first {
             var rows = 1
             do {
                 guard let record = try await journal.read(entry.sequence) else { continue }
@@ -143,17 +143,35 @@ final class ActivitySpool: Sendable {
                 rows = values.count / columns
                 try await store(values, columns)
                 await journal.acknowledge([entry.sequence])
-            } catch let error where Self.isFinal(error) {
-                refused += rows
-                guard (try? await journal.setAside(entry.sequence, because: "the database refuses it")) != nil else {
-                    return refused
-                }
             } catch {
-                let next = clock.monotonicNanoseconds() &+ Self.retryInterval
-                state.withLock { $0.nextReplay = next }
+                if await isSetAside(entry, after: error, in: journal) { refused += rows } else { wait() }
             }
         }
         return refused
+    }
+
+    /// Moves what can never be stored to the dead letters; false for what may be stored later, and where that fails.
+    private func isSetAside(_ entry: JournalEntry, after error: any Error, in journal: Journal) async -> Bool {
+        let reason: String
+        switch error {
+        case let error as DatabaseError where error.failure == .data: reason = error.debugDescription
+        case is ActivityBatchCoding.Unreadable: reason = "no release of this kind has written it"
+        case let error as JournalError where error.failure == .damaged: reason = error.description
+        default: return false
+        }
+        do {
+            try await journal.setAside(entry.sequence, because: reason)
+        } catch {
+            complain(error)
+            return false
+        }
+        logger.critical("Spooled activity rows were set aside.", metadata: ["reason": "\(reason)"])
+        return true
+    }
+
+    private func wait() {
+        let next = clock.monotonicNanoseconds() &+ Self.retryInterval
+        state.withLock { $0.nextReplay = next }
     }
 
     /// The journal, if it is open or an earlier process has left one.
@@ -166,10 +184,6 @@ final class ActivitySpool: Sendable {
             complain(error)
             return nil
         }
-    }
-
-    private static func isFinal(_ error: any Error) -> Bool {
-        error is ActivityBatchCoding.Unreadable || (error as? DatabaseError)?.failure == .data
     }
 
     private func store(_ values: [SQLValue], _ columns: Int) async throws {

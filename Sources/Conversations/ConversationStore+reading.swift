@@ -43,8 +43,10 @@ extension ConversationStore {
         _ body: @escaping @Sendable (any HistoryReading) throws -> Void
     ) async throws {
         if try readFromMemory(session, held, body) { return }
-        if durability?.spool.holds(session.key) ?? false, let snapshot = try await readWithSpooledTurns(session.key) {
-            return try body(CountedSnapshot(snapshot, held))
+        if let durability, durability.spool.holds(session.key),
+            try await readWithSpooledTurns(session.key, durability, held, body)
+        {
+            return
         }
         try await readPromptly(counting: held) { [cache, start = cache.time] reader in
             held.release()
@@ -74,34 +76,68 @@ extension ConversationStore {
     private func withSpooledTurns(_ row: Session) async throws -> Session? {
         guard let durability, durability.spool.holds(row.key) else { return nil }
         if let known = cache.snapshot(row.key), known.confirmedVersion == row.version { return known.session }
-        return try await readWithSpooledTurns(row.key)?.session
+        let start = cache.time
+        guard let found = try await spooledSession(row.key, durability, counting: nil) else { return nil }
+        cache.replace(found.snapshot, readSince: start)
+        return found.snapshot.session
     }
 
-    /// Reads the spool first: a turn that is stored meanwhile is then found in both, and not in neither.
-    private func readWithSpooledTurns(_ key: SessionKey) async throws -> SessionSnapshot? {
-        guard let durability else { return nil }
-        let (start, time) = (cache.time, now())
-        let spooled = try await durability.spool.turns(of: key)
-        let snapshot = try await readPromptly { try Self.snapshot(key, with: spooled, $0, at: time) }
-        if let snapshot { cache.replace(snapshot, readSince: start) }
-        return snapshot
-    }
-
-    /// All of a session, at one version, and the turns behind it that are not stored yet.
-    private static func snapshot(
-        _ key: SessionKey, with spooled: [TurnDraft], _ reader: ConversationReader, at time: Timestamp
-    ) throws -> SessionSnapshot? {
-        guard let session = try reader.session(key) else { return nil }
-        let outlines = try reader.outlines(of: key)
-        let bodies = try reader.messages(of: key, in: 0..<session.nextSeq)
-        let system = try reader.system(key)
-        let stored = try reader.stored(spooled)
-        guard try reader.session(key)?.version == session.version else {
-            throw DatabaseError(.retryTransaction, "the session was written to meanwhile")
+    /// Reads the history of a session of which turns wait; false if there is no such session any more.
+    private func readWithSpooledTurns(
+        _ key: SessionKey, _ durability: Durability, _ held: BufferReservation,
+        _ body: @escaping @Sendable (any HistoryReading) throws -> Void
+    ) async throws -> Bool {
+        let start = cache.time
+        // What waits is in memory as long as the reading lasts, whatever of it is needed in the end.
+        let waiting = held.another()
+        guard let session = try await spooledSession(key, durability, counting: waiting) else { return false }
+        try await readPromptly(counting: held) { [cache] reader in
+            held.release()
+            let reading = SpooledReading(session.snapshot, reader, held)
+            try body(reading)
+            cache.replace(reading.snapshot, readSince: start)
         }
-        var snapshot = SessionSnapshot(session, outlines: outlines, isComplete: true, bodies: bodies, system: system)
-        for turn in spooled where !stored.contains(turn.id) { try snapshot.append(turn, at: time) }
-        return snapshot
+        waiting.release()
+        return true
+    }
+
+    /// How often a session is read again whose turns are stored meanwhile.
+    private static let maximumReadings = 16
+
+    /// A session with the turns behind it that wait in the spool, without the bodies that are stored.
+    ///
+    /// - Parameter waiting: counts the turns that are loaded; nil: only as many bodies are kept as the cache would.
+    private func spooledSession(
+        _ key: SessionKey, _ durability: Durability, counting waiting: BufferReservation?
+    ) async throws -> SpooledSession? {
+        let limit = waiting == nil ? cache.limitOfOne : Int.max
+        for _ in 0..<Self.maximumReadings {
+            waiting?.release()
+            let turns = durability.spool.waiting(of: key)
+            let time = now()
+            guard let session = try await readPromptly({ try SpooledSession(key, turns.map(\.id), $0) }) else {
+                return nil
+            }
+            var isWhole = true
+            for turn in turns where isWhole && !session.stored.contains(turn.id) {
+                try waiting?.take(turn.bytes)
+                let answer = await answer(of: turn, durability)
+                isWhole = try session.append(answer, at: time, limit: limit)
+            }
+            if isWhole { return session }
+        }
+        throw DatabaseError(.retryTransaction, "the session was written to meanwhile")
+    }
+
+    /// Reads a turn that waits. A disk that hangs has as long as the database.
+    private func answer(of turn: SpoolIndex.Turn, _ durability: Durability) async -> FirstAnswer<TurnDraft?> {
+        let answer = FirstAnswer<TurnDraft?>()
+        durability.spool.read(turn) { answer.give($0) }
+        durability.deadlines.add {
+            answer.give(.failure(DatabaseError(.unavailable, "the disk of the spool did not answer in time")))
+        }
+        await answer.arrival.wait()
+        return answer
     }
 
     // MARK: Waiting
@@ -139,7 +175,7 @@ extension ConversationStore {
             durability?.reads.noteAnswer()
             return value
         } catch let error as DatabaseError where error.isOutage {
-            if error.failure != .retryTransaction { durability?.reads.noteSilence() }
+            if error.isSilence { durability?.reads.noteSilence() }
             throw error
         }
     }
@@ -149,18 +185,5 @@ extension ConversationStore {
         durability?.deadlines.add {
             answer.give(.failure(DatabaseError(.unavailable, "the database did not answer in time")))
         }
-    }
-}
-
-extension ConversationReader {
-    /// Which of these turns are stored.
-    fileprivate func stored(_ turns: [TurnDraft]) throws -> Set<UniqueID> {
-        var stored: Set<UniqueID> = []
-        let size = ConversationSQL.lookupSize(connection.dialect)
-        for start in stride(from: 0, to: turns.count, by: size) {
-            let chunk = turns[start..<min(start + size, turns.count)]
-            stored.formUnion(try connection.rows(ConversationSQL.stored(chunk)) { try $0.value(2) })
-        }
-        return stored
     }
 }

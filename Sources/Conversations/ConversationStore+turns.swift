@@ -5,16 +5,16 @@ extension ConversationStore {
     // MARK: Room
 
     /// Reserves room in the spool for a turn whose new messages are part of a request of `count` bytes, and for the
-    /// beginning of its answer. A longer answer takes more room when it is there.
+    /// beginning of its answer. The room grows with the answer: `TurnRoom.cover`.
     ///
     /// - Throws: `TurnRoomError`. Without a spool there is always room.
     package func reserveRoom(forRequestOf count: Int) throws(TurnRoomError) -> TurnRoom {
-        guard let durability else { return TurnRoom(nil) }
+        guard let durability else { return TurnRoom() }
         CrashPoint.beforeReserve.pass()
-        // A message of a few bytes takes a hundred more in the spool.
-        let room = try durability.spool.reserve(count + count / 4 + 4_096 + durability.spool.settings.reserve)
+        let request = TurnRoom.size(ofRequest: count)
+        let reservation = try durability.spool.reserve(request + durability.spool.settings.reserve)
         CrashPoint.afterReserve.pass()
-        return room
+        return TurnRoom(reservation, request: request, writes: durability.writes)
     }
 
     // MARK: Appending
@@ -32,7 +32,7 @@ extension ConversationStore {
         guard let durability else { return try await commit(turn) }
         let outcome: AppendOutcome
         if durability.spool.holds(turn.key) || !mayCommit(durability) {
-            outcome = try await keep(turn, in: room, durability, after: nil)
+            outcome = try await keep(turn, in: room, durability)
         } else {
             outcome = try await commit(turn, orKeepIn: room, durability)
         }
@@ -55,7 +55,7 @@ extension ConversationStore {
             return outcome
         } catch let error as DatabaseError where error.isOutage {
             durability.writes.noteSilence()
-            return try await keep(turn, in: room, durability, after: error)
+            return try await keep(turn, in: room, durability)
         }
     }
 
@@ -79,19 +79,23 @@ extension ConversationStore {
         addDeadline(answer)
     }
 
-    /// Leaves the turn in the spool.
-    ///
-    /// - Parameter error: Why it is not committed.
+    /// Leaves the turn in the spool. A disk that hangs has as long as a commit.
     private func keep(
-        _ turn: TurnDraft, in room: TurnRoom?, _ durability: Durability, after error: DatabaseError?
+        _ turn: TurnDraft, in room: TurnRoom?, _ durability: Durability
     ) async throws -> AppendOutcome {
-        do {
-            try await durability.spool.append(turn, from: room)
-        } catch {
-            throw DatabaseError(.unavailable, "neither the database nor the spool keeps the turn: \(error)")
+        let answer = FirstAnswer<AppendOutcome>()
+        // What comes late is in the spool all the same: memory follows the spool, and not whoever waits.
+        durability.spool.append(turn, from: room) { [cache, now] result in
+            if case .success = result { cache.append(turn, nil, at: now()) }
+            answer.give(result.map { .spooled }.mapError { Self.notKept("\($0)") })
         }
-        cache.append(turn, nil, at: now())
-        return .spooled
+        durability.deadlines.add { answer.give(.failure(Self.notKept("its disk did not answer in time"))) }
+        await answer.arrival.wait()
+        return try answer.take()
+    }
+
+    private static func notKept(_ reason: String) -> DatabaseError {
+        DatabaseError(.unavailable, "neither the database nor the spool keeps the turn: \(reason)")
     }
 
     private func note(_ outcome: AppendOutcome, of turn: TurnDraft) {

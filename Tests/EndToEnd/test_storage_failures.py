@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from harness.client import exchange
 from harness.events import events_of, is_done
 from harness.site import Site, answered, error_of, fresh, said
 from harness.waiting import eventually
@@ -39,18 +40,52 @@ def broken(site, statement):
 
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_turn_that_cannot_be_stored_is_never_shown_as_complete(site, stream):
+def test_a_turn_that_is_refused_for_no_fault_of_its_own_is_kept_until_that_is_mended(site, stream):
     conversation = site.conversation()
     conversation.say("one")
     broken(site, "ALTER TABLE messages RENAME TO messages_gone")
-    response = conversation.try_to_say("two", stream=stream, timeout=PATIENCE)
-    assert response.status == 503 or not is_done(response.body), response.raw
-    if response.status == 503:
-        error_of(response, 503)
+    conversation.say("two", stream=stream, timeout=PATIENCE)
+    assert exchange(site.port, "GET", "/readyz").json()["spool"]["turns"] == 1
     broken(site, "ALTER TABLE messages_gone RENAME TO messages")
-    assert conversation.stored == [said("one"), {**conversation.stored[1]}]
+    eventually(lambda: exchange(site.port, "GET", "/readyz").json()["spool"]["turns"] == 0)
+    assert conversation.stored_texts == ["one", "re: one", "two", "re: two"]
     conversation.say("three")
-    assert conversation.texts == ["one", "re: one", "three"]
+    assert conversation.texts == ["one", "re: one", "two", "re: two", "three"]
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("stream", [False, True])
+def test_without_a_spool_a_turn_that_cannot_be_stored_is_never_shown_as_complete(tmp_path, stream):
+    with Site(tmp_path, spool={"enabled": False}) as site:
+        site.key()
+        conversation = site.conversation()
+        conversation.say("one")
+        broken(site, "ALTER TABLE messages RENAME TO messages_gone")
+        response = conversation.try_to_say("two", stream=stream, timeout=PATIENCE)
+        assert response.status == 503 or not is_done(response.body), response.raw
+        if response.status == 503:
+            error_of(response, 503)
+        broken(site, "ALTER TABLE messages_gone RENAME TO messages")
+        assert conversation.stored == [said("one"), {**conversation.stored[1]}]
+        conversation.say("three")
+        assert conversation.texts == ["one", "re: one", "three"]
+
+
+@pytest.mark.timeout(90)
+def test_a_database_file_that_is_removed_is_an_outage_until_it_is_back(site):
+    conversation = site.conversation()
+    conversation.say("one")
+    path, away = site.directory / "turnpike.db", site.directory / "away.db"
+    path.rename(away)
+    conversation.say("two", timeout=PATIENCE)
+    eventually(lambda: exchange(site.port, "GET", "/readyz").status == 503)
+    ready = exchange(site.port, "GET", "/readyz").json()
+    assert "removed or replaced" in ready["problems"]["database"][0] and ready["spool"]["turns"] == 1
+    assert not path.exists()
+    away.rename(path)
+    eventually(lambda: exchange(site.port, "GET", "/readyz").status == 200)
+    eventually(lambda: exchange(site.port, "GET", "/readyz").json()["spool"]["turns"] == 0)
+    assert conversation.stored_texts == ["one", "re: one", "two", "re: two"]
 
 
 @pytest.mark.timeout(90)

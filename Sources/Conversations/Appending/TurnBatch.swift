@@ -46,7 +46,7 @@ struct TurnBatch {
 
     private mutating func findStored(_ turns: [TurnDraft]) throws {
         for chunk in turns.chunks(ConversationSQL.lookupSize(connection.dialect)) {
-            let found = try connection.rows(ConversationSQL.stored(chunk)) { row in
+            let found = try connection.rows(ConversationSQL.stored(chunk.map { ($0.key, $0.id) })) { row in
                 (
                     StoredTurnKey(
                         session: SessionKey(owner: try row.value(0), session: try row.value(1)), turn: try row.value(2)),

@@ -40,6 +40,9 @@ final class SessionCache: Sendable {
 
     var isOff: Bool { limit == 0 }
 
+    /// How many bytes of bodies are kept of one session.
+    var limitOfOne: Int { limit / 4 }
+
     var byteCount: Int { state.withLock { $0.bytes } }
 
     // MARK: Reading
@@ -173,7 +176,7 @@ final class SessionCache: Sendable {
     private func put(_ snapshot: SessionSnapshot, _ state: inout State) {
         var snapshot = snapshot
         // No session takes more than a quarter, so that one long conversation does not drive out all others.
-        snapshot.shorten(to: limit / 4)
+        snapshot.shorten(to: limitOfOne)
         let bytes = snapshot.byteCount
         guard bytes <= limit / 2 else { return }
         state.clock += 1

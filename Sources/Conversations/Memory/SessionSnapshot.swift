@@ -98,10 +98,15 @@ struct SessionSnapshot: Sendable {
             outlines = other.outlines
             isComplete = other.isComplete
         }
-        for (seq, message) in other.bodies where bodies.updateValue(message, forKey: seq) == nil {
+        add(Array(other.bodies.values))
+        system = other.system ?? system
+    }
+
+    /// Adds bodies that were read of its messages.
+    mutating func add(_ messages: [StoredMessage]) {
+        for message in messages where bodies.updateValue(message, forKey: message.seq) == nil {
             bodyBytes += message.body.readableBytes
         }
-        system = other.system ?? system
     }
 
     /// Drops the oldest bodies until the others take no more than `limit` bytes.
@@ -120,6 +125,11 @@ extension SessionSnapshot: HistoryReading {
     func session(_ key: SessionKey) throws -> Session? { session }
 
     func newest(_ limit: Int, of key: SessionKey, from start: Int64) throws -> [StoredMessage] {
+        try messages(newestOutlines(limit, from: start))
+    }
+
+    /// The outlines of what `newest` gives.
+    func newestOutlines(_ limit: Int, from start: Int64) throws -> ArraySlice<MessageOutline> {
         guard limit > 0 else { return [] }
         var first = outlines.endIndex
         var whole = outlines.endIndex
@@ -134,7 +144,7 @@ extension SessionSnapshot: HistoryReading {
         // Where everything that is known was taken, older messages may belong to it too.
         let isDecided = whole > 0 || outlines.count >= limit || isComplete || (outlines.first?.seq ?? .max) <= start
         guard isDecided else { throw Incomplete() }
-        return try messages(outlines[whole...])
+        return outlines[whole...]
     }
 
     func outlines(of key: SessionKey, in seqs: Range<Int64>, order: MessageOrder) throws -> [MessageOutline] {

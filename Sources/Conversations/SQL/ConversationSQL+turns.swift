@@ -13,7 +13,7 @@ extension ConversationSQL {
     }
 
     /// Which of these turns are stored already.
-    static func stored(_ turns: ArraySlice<TurnDraft>) -> SQL {
+    static func stored(_ turns: [(key: SessionKey, id: UniqueID)]) -> SQL {
         let rows = turns.map {
             "(user_id = \($0.key.owner) AND session_id = \($0.key.session) AND turn_id = \($0.id))" as SQL
         }

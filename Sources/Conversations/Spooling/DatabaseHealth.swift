@@ -8,6 +8,7 @@ final class DatabaseHealth: Sendable {
     private struct State {
         var silentUntil: ContinuousClock.Instant?
         var lastAnswer: ContinuousClock.Instant?
+        var answers: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -32,7 +33,12 @@ final class DatabaseHealth: Sendable {
         }
     }
 
-    func noteAnswer() { state.withLock { $0 = State(lastAnswer: now()) } }
+    func noteAnswer() {
+        state.withLock { $0 = State(lastAnswer: now(), answers: $0.answers + 1) }
+    }
+
+    /// How often it has answered: whether it took anything between two moments.
+    var answers: UInt64 { state.withLock { $0.answers } }
 
     /// One that others have heard from within the pause answers: what failed was slow, or in somebody's way.
     func noteSilence() {
@@ -45,11 +51,23 @@ final class DatabaseHealth: Sendable {
 }
 
 extension DatabaseError {
-    /// Whether the database is away or too slow, so that the same turn may be stored later.
+    /// Whether the same turn may be stored later: everything but values that were refused.
+    ///
+    /// `refuse` is among them although somebody must mend the database first: a right that was taken away, a table that
+    /// is missing, an error that nobody foresaw. None of that is a reason to lose an answer.
     var isOutage: Bool {
         switch failure {
-        case .unavailable, .overloaded, .unknownAtCommit, .resend, .retryTransaction: true
-        case .data, .refuse: false
+        case .unavailable, .overloaded, .unknownAtCommit, .resend, .retryTransaction, .refuse: true
+        case .data: false
+        }
+    }
+
+    /// Whether the database said nothing, or that it cannot: the next caller would wait in vain. One that refuses has
+    /// answered, and so has one in which others were faster.
+    var isSilence: Bool {
+        switch failure {
+        case .unavailable, .overloaded, .unknownAtCommit, .resend: true
+        case .retryTransaction, .refuse, .data: false
         }
     }
 }

@@ -1,4 +1,4 @@
-import Journal
+package import Journal
 package import Logging
 
 /// What makes a store keep its promise while its database does not answer: the spool, the deadline of commits, and what
@@ -13,9 +13,10 @@ package final class Durability: Sendable {
 
     /// Opens the spool. Blocks while it reads what is there: for the start of the process.
     ///
+    /// - Parameter disk: for tests.
     /// - Throws: `JournalError`, whose description names the directory.
-    package init(_ settings: SpoolSettings, logger: Logger) throws {
-        spool = try TurnSpool(settings, logger: logger)
+    package init(_ settings: SpoolSettings, on disk: any JournalFiles = PosixFiles(), logger: Logger) throws {
+        spool = try TurnSpool(settings, on: disk, logger: logger)
         deadlines = Deadlines(settings.commitDeadline)
     }
 

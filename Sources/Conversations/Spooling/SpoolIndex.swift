@@ -20,6 +20,22 @@ struct SpoolIndex {
         var isReplaying = false
         /// A turn of it came out otherwise than its later ones know: they supersede nothing.
         var hasDiverged = false
+        var refusals = Refusals()
+    }
+
+    /// How often the database refused the oldest turn of a session while it took those of others.
+    private struct Refusals {
+        /// After so many of them the reason is the turn, and not the database.
+        static let limit = 10
+        var count = 0
+        /// What the database had answered when it last refused the turn.
+        var answers: UInt64?
+
+        mutating func add(answers now: UInt64) -> Bool {
+            if let answers, now > answers { count += 1 }
+            answers = now
+            return count >= Self.limit
+        }
     }
 
     private var queues: [SessionKey: Queue] = [:]
@@ -58,15 +74,16 @@ struct SpoolIndex {
 
     // MARK: Replaying
 
-    /// The oldest turn of each session that none is being replayed of, the oldest first.
+    /// The oldest turn of each session that none is being replayed of, the oldest first; those that the database refused
+    /// while it took others come behind all others.
     ///
     /// - Parameter bytes: About how many bytes they may have together; one turn is always given.
     mutating func takeForReplay(limit: Int, bytes: Int) -> [(turn: Turn, hasDiverged: Bool)] {
         let ready = queues.values.filter { !$0.isReplaying }.compactMap { queue in
-            queue.turns.first.map { ($0, queue.hasDiverged) }
-        }.sorted { $0.0.sequence < $1.0.sequence }
+            queue.turns.first.map { ($0, queue.hasDiverged, queue.refusals.count) }
+        }.sorted { ($0.2, $0.0.sequence) < ($1.2, $1.0.sequence) }
         var (taken, sum): ([(turn: Turn, hasDiverged: Bool)], Int) = ([], 0)
-        for (turn, hasDiverged) in ready.prefix(limit) {
+        for (turn, hasDiverged, _) in ready.prefix(limit) {
             sum += turn.bytes
             guard taken.isEmpty || sum <= bytes else { break }
             queues[turn.key]?.isReplaying = true
@@ -85,11 +102,20 @@ struct SpoolIndex {
         queue.isReplaying = false
         if isDone {
             queue.turns.removeFirst()
+            queue.refusals = Refusals()
             count -= 1
             departures += 1
         }
         put(queue, turn.key)
         return true
+    }
+
+    /// The database refused a turn for a reason that may be the turn's or the database's.
+    ///
+    /// - Parameter answers: how often the database has answered so far.
+    /// - Returns: Whether it has taken others so often meanwhile that the turn is the reason.
+    mutating func refuse(_ turn: Turn, answers: UInt64) -> Bool {
+        queues[turn.key]?.refusals.add(answers: answers) ?? false
     }
 
     mutating func diverge(_ key: SessionKey) { queues[key]?.hasDiverged = true }

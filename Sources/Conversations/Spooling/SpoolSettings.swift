@@ -4,7 +4,7 @@ package struct SpoolSettings: Sendable, Equatable {
     package var directory: String
     /// The most bytes that turns may take on the disk and in reservations.
     package var maxSize = 1 << 30
-    /// What is reserved for an answer before the upstream is called; a longer one reserves more when it is there.
+    /// What is reserved for an answer before the upstream is called; a longer one reserves more while it comes.
     package var reserve = 256 << 10
     /// How long a commit may take before the turn is spooled.
     package var commitDeadline: Duration = .seconds(2)

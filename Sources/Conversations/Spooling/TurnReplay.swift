@@ -1,10 +1,13 @@
+import Journal
 import Logging
 import Persistence
 
 /// Stores the turns of the spool, in order within each session, exactly once.
 ///
 /// A turn that was committed although nobody heard of it is found by its id. A turn is appended behind what others
-/// committed meanwhile and supersedes none of it. What the database refuses is set aside and blocks nothing.
+/// committed meanwhile and supersedes none of it. What the database refuses as data is set aside and blocks nothing; what
+/// it refuses for another reason is tried again, until it has taken so much else meanwhile that the turn must be the
+/// reason.
 struct TurnReplay: Sendable {
     let store: ConversationStore
     let durability: Durability
@@ -71,7 +74,7 @@ struct TurnReplay: Sendable {
             }
         }
         await durability.spool.acknowledge(done)
-        if failure == nil { durability.writes.noteAnswer() } else { durability.writes.noteSilence() }
+        if failure == nil { durability.writes.noteAnswer() } else if done.isEmpty { durability.writes.noteSilence() }
         return (done.count, failure)
     }
 
@@ -87,17 +90,38 @@ struct TurnReplay: Sendable {
             let outcome = try await store.turns.write(draft)
             CrashPoint.afterReplay.pass()
             note(outcome, of: draft)
+            durability.writes.noteAnswer()
             durability.spool.finish(turn)
             return .done(turn)
-        } catch let error as DatabaseError where error.failure != .data {
-            durability.spool.putBack(turn)
-            return .later(error)
         } catch {
-            // Refused as data, or unreadable: it would be refused again.
-            store.cache.drop(turn.key)
-            await durability.spool.setAside(turn, because: Self.reason(error))
-            return .setAside
+            return await fail(turn, error)
         }
+    }
+
+    private func fail(_ turn: SpoolIndex.Turn, _ error: any Error) async -> End {
+        if let reason = transient(error), !isOfTheTurn(turn, error) {
+            durability.spool.putBack(turn)
+            return .later(reason)
+        }
+        // Refused as data, again and again, or unreadable: it would be refused for ever.
+        store.cache.drop(turn.key)
+        await durability.spool.setAside(turn, because: Self.reason(error))
+        return .setAside
+    }
+
+    /// The error of what may succeed later; nil where it never will.
+    private func transient(_ error: any Error) -> DatabaseError? {
+        switch error {
+        case let error as DatabaseError where error.isOutage: error
+        case let error as JournalError where error.failure != .damaged:
+            DatabaseError(.unavailable, "the spool cannot be read: \(error)")
+        default: nil
+        }
+    }
+
+    private func isOfTheTurn(_ turn: SpoolIndex.Turn, _ error: any Error) -> Bool {
+        guard (error as? DatabaseError)?.failure == .refuse else { return false }
+        return durability.spool.refuse(turn, answers: durability.writes.answers)
     }
 
     /// Forgets what was counted on in memory where the turn came out otherwise.

@@ -22,12 +22,12 @@ final class TurnSpool: Sendable {
     private let logger: Logger
 
     /// Opens the directory and reads whose turns wait in it. Blocks: for the start of the process.
-    init(_ settings: SpoolSettings, logger: Logger) throws(JournalError) {
+    init(_ settings: SpoolSettings, on disk: any JournalFiles, logger: Logger) throws(JournalError) {
         self.settings = settings
         self.logger = logger
         (arrivals, arrive) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let configuration = JournalConfiguration(directory: settings.directory, maxBytes: settings.maxSize)
-        journal = try Journal(configuration, logger: logger)
+        journal = try Journal(configuration, on: disk, logger: logger)
         var index = SpoolIndex()
         for entry in journal.entries {
             do {
@@ -47,9 +47,9 @@ final class TurnSpool: Sendable {
 
     // MARK: Room
 
-    func reserve(_ count: Int) throws(TurnRoomError) -> TurnRoom {
+    func reserve(_ count: Int) throws(TurnRoomError) -> JournalReservation {
         do throws(JournalError) {
-            return TurnRoom(try journal.reserve(count))
+            return try journal.reserve(count)
         } catch {
             throw error.failure == .tooLarge ? .tooLarge(limit: settings.maxSize) : .full
         }
@@ -65,33 +65,43 @@ final class TurnSpool: Sendable {
     /// How many turns have left for the database so far.
     var departures: UInt64 { index.withLock { $0.departures } }
 
-    /// Keeps a turn; returns when it would survive a loss of power.
+    /// Keeps a turn.
     ///
-    /// - Throws: `JournalError`; the turn is then not there.
-    func append(_ turn: TurnDraft, from room: TurnRoom?) async throws(JournalError) {
+    /// - Parameter completion: told when it would survive a loss of power, or that it is not there. On the journal's
+    ///   thread, which a disk that hangs holds up: whoever waits does not wait for ever.
+    func append(
+        _ turn: TurnDraft, from room: TurnRoom?,
+        completion: @escaping @Sendable (Result<Void, JournalError>) -> Void
+    ) {
         let payload = TurnCoding.encode(turn)
         _ = room?.reservation?.grow(to: payload.readableBytes)
         index.withLock { $0.arrive(turn.key) }
-        do throws(JournalError) {
-            let entry = try await journal.append(payload, from: room?.reservation)
-            let spooled = SpoolIndex.Turn(
-                sequence: entry.sequence, key: turn.key, id: turn.id, bytes: payload.readableBytes)
-            index.withLock { $0.arrived(turn.key, spooled) }
-        } catch {
-            index.withLock { $0.arrived(turn.key, nil) }
-            throw error
+        let (key, id, bytes) = (turn.key, turn.id, payload.readableBytes)
+        journal.append(payload, from: room?.reservation) { [self] result in
+            switch result {
+            case .success(let entry):
+                let spooled = SpoolIndex.Turn(sequence: entry.sequence, key: key, id: id, bytes: bytes)
+                index.withLock { $0.arrived(key, spooled) }
+                totals.withLock { $0.spooled += 1 }
+                completion(.success(()))
+                arrive.yield()
+            case .failure(let error):
+                index.withLock { $0.arrived(key, nil) }
+                completion(.failure(error))
+            }
         }
-        totals.withLock { $0.spooled += 1 }
-        arrive.yield()
     }
 
     /// The waiting turns of a session, in order.
-    func turns(of key: SessionKey) async throws -> [TurnDraft] {
-        var turns: [TurnDraft] = []
-        for turn in index.withLock({ $0.turns(of: key) }) {
-            if let draft = try await draft(turn) { turns.append(draft) }
+    func waiting(of key: SessionKey) -> [SpoolIndex.Turn] { index.withLock { $0.turns(of: key) } }
+
+    /// Reads a turn as it was spooled; nil if it is done.
+    ///
+    /// - Parameter completion: told once, on the journal's thread.
+    func read(_ turn: SpoolIndex.Turn, completion: @escaping @Sendable (Result<TurnDraft?, any Error>) -> Void) {
+        journal.read(turn.sequence) { payload in
+            completion(Result { try payload.get().map { try TurnCoding.decode($0) } })
         }
-        return turns
     }
 
     /// A turn as it was spooled; nil if it is done.
@@ -108,6 +118,11 @@ final class TurnSpool: Sendable {
 
     /// Tries a turn again later.
     func putBack(_ turn: SpoolIndex.Turn) { index.withLock { _ = $0.finish(turn, isDone: false) } }
+
+    /// Notes that the database refused a turn; whether the turn is the reason (`SpoolIndex.refuse`).
+    func refuse(_ turn: SpoolIndex.Turn, answers: UInt64) -> Bool {
+        index.withLock { $0.refuse(turn, answers: answers) }
+    }
 
     /// The turn is stored, or its session is gone. Its record is acknowledged together with others.
     func finish(_ turn: SpoolIndex.Turn) {

@@ -13,7 +13,9 @@ public struct DatabaseError: Error, Sendable, Hashable {
         case unknownAtCommit
         /// The values were refused, or a column holds something else: doing it again changes nothing.
         case data
-        /// The database is not usable as it is: wrong credentials, newer schema, no permission, corrupt file.
+        /// The database is not usable as it is: wrong credentials, newer schema, no permission, corrupt file. So is
+        /// every error that is not known: it may be the statement's own, but nothing says that the values are wrong, and
+        /// what must not be lost is kept until it is mended.
         case refuse
         /// It does not answer now: server down, disk full, closed.
         case unavailable

@@ -28,10 +28,11 @@ struct LaneWriter<Item: Sendable, Output: Sendable>: Sendable {
         }
     }
 
-    /// An error that belongs to one item must not fail its neighbours; anything else is everybody's.
+    /// An error that belongs to one item must not fail its neighbours; anything else is everybody's. A refusal may be
+    /// either: where it is everybody's, trying them one by one is soon over, because nothing is waited for.
     private func recover(_ batch: [Entry], from error: any Error) {
-        let isOfOneItem = (error as? DatabaseError).map { $0.failure == .data } ?? true
-        guard isOfOneItem, batch.count > 1 else {
+        let mayBeOfOneItem = (error as? DatabaseError).map { $0.failure == .data || $0.failure == .refuse } ?? true
+        guard mayBeOfOneItem, batch.count > 1 else {
             for entry in batch { entry.completion(.failure(error)) }
             return
         }

@@ -4,8 +4,8 @@
 /// limits) and applies it in **one** transaction; there is no timer unless the limits ask for one, because items gather
 /// while the previous commit runs. Who waits is told after COMMIT.
 ///
-/// - When the values of an item are refused, the items of the batch are done again one by one, so that only the bad one
-///   fails.
+/// - When the values of an item are refused, or the statement for a reason that is not known, the items of the batch are
+///   done again one by one, so that only the bad one fails.
 /// - When another transaction was in the way, or the answer to COMMIT was lost, the whole batch is done again after a
 ///   pause with jitter. So `apply` must recognise an item that it has already stored (a turn looks for its id).
 /// - When the database is not available, all items of the batch fail with that error at once.

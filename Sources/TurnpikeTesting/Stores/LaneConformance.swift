@@ -9,6 +9,7 @@ enum LaneConformance {
             ConformanceCase("items of one shard keep their order", order),
             ConformanceCase("what waits together is committed together", batching),
             ConformanceCase("one bad item fails alone", badItem),
+            ConformanceCase("an item that is refused for an unknown reason fails alone", refusedItem),
             ConformanceCase("a transaction that met another is done again", retry),
             ConformanceCase("a batch whose commit got no answer is done again", unknownCommit),
             ConformanceCase("an unavailable database fails the batch at once", unavailable),
@@ -38,10 +39,10 @@ enum LaneConformance {
         }
     }
 
-    /// Stores each item behind those that are there; negative values are refused.
+    /// Stores each item behind those that are there; negative values are refused, -2 for a reason that nobody knows.
     @Sendable private static func apply(_ connection: any Connection, _ items: [Item]) throws -> [Int] {
         try items.map { item in
-            if item.value < 0 { throw DatabaseError(.data, "a negative value") }
+            if item.value < 0 { throw DatabaseError(item.value == -2 ? .refuse : .data, "a negative value") }
             let known: Int? = try connection.first("SELECT place FROM items WHERE value = \(item.value)") {
                 try $0.value(0)
             }
@@ -127,6 +128,14 @@ enum LaneConformance {
     }
 
     @Sendable private static func badItem(_ fixture: any DatabaseFixture) async throws {
+        try await badItem(-1, fixture)
+    }
+
+    @Sendable private static func refusedItem(_ fixture: any DatabaseFixture) async throws {
+        try await badItem(-2, fixture)
+    }
+
+    private static func badItem(_ bad: Int, _ fixture: any DatabaseFixture) async throws {
         try await fixture.with { database in
             try await createTable(database)
             let gate = Gate()
@@ -134,7 +143,7 @@ enum LaneConformance {
                 gate.pass()
                 return try apply(connection, items)
             }
-            let items = (0..<20).map { Item(value: $0 == 7 ? -1 : $0) }
+            let items = (0..<20).map { Item(value: $0 == 7 ? bad : $0) }
             let results = try await enqueueTogether(items, lane, gate: gate)
             let failed = results.indices.filter { index in
                 if case .failure = results[index] { return true }

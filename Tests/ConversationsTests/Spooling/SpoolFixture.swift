@@ -1,4 +1,5 @@
 import Glibc
+import Journal
 import Logging
 import NIOCore
 import Persistence
@@ -15,20 +16,19 @@ final class SpoolFixture: Sendable {
     let store: ConversationStore
     let directory: String
 
-    init(deadline: Duration = .seconds(5)) async throws {
+    /// - Parameter disk: of the spool.
+    init(
+        deadline: Duration = .seconds(5), size: Int = 1 << 30, on disk: any JournalFiles = PosixFiles()
+    ) async throws {
         directory = files.directory + "/spool"
         database = FaultyDatabase(try await files.open())
         _ = try await Migrator(ConversationStore.migrations, logger: Self.logger).migrate(database)
-        store = try Self.store(database, directory, deadline)
-    }
-
-    private static func store(_ database: any Database, _ directory: String, _ deadline: Duration) throws
-        -> ConversationStore
-    {
         var settings = SpoolSettings(directory: directory)
         settings.commitDeadline = deadline
-        return ConversationStore(
-            database: database, durability: try Durability(settings, logger: logger), cacheLimit: 1 << 20)
+        settings.maxSize = size
+        store = ConversationStore(
+            database: database, durability: try Durability(settings, on: disk, logger: Self.logger),
+            cacheLimit: 1 << 20)
     }
 
     static func with(_ body: (SpoolFixture) async throws -> Void) async throws {
@@ -72,10 +72,14 @@ final class SpoolFixture: Sendable {
         return session
     }
 
-    /// A turn that is planned on `session`, of bodies "q" and "a" with this name.
-    static func turn(_ name: String, after session: Session, supersedes from: Int64? = nil) -> TurnDraft {
+    /// A turn that is planned on `session`, of bodies "q" and "a" with this name and so many dots.
+    static func turn(
+        _ name: String, after session: Session, supersedes from: Int64? = nil, padding: Int = 0
+    ) -> TurnDraft {
         let messages = [(MessageRole.user, "q"), (.assistant, "a")].map { role, letter in
-            NewMessage(role: role, body: ByteBuffer(string: letter + name), digest: digest(letter + name))
+            var body = ByteBuffer(string: letter + name)
+            body.writeRepeatingByte(UInt8(ascii: "."), count: padding)
+            return NewMessage(role: role, body: body, digest: digest(letter + name))
         }
         var turn = TurnDraft(
             key: session.key, baseSeq: session.nextSeq, requestDigest: digest(name), messages: messages)

@@ -26,6 +26,8 @@ struct StreamCapture: ResponseTransformer {
     private var heldBytes = 0
     private var isHolding = false
     private let reservation: BufferReservation
+    /// Up to how many bytes of the answer the spool has room.
+    private var roomBytes = 0
     private var isRepaired = false
 
     /// - Parameters:
@@ -47,6 +49,7 @@ struct StreamCapture: ResponseTransformer {
         }
         let facts = try take(data)
         try reservation.cover(2 * answer.keptBytes + heldBytes)
+        if answer.keptBytes > roomBytes { roomBytes = try committer.cover(answer: answer.keptBytes) }
         if facts.finishes || facts.hasError { isHolding = true }
         guard hidesUsage else { return try release(event, isChanged: false) }
         guard let shown = UsageAsking.shown(event, isUsageOnly: facts.isUsageOnly) else { return .withhold }

@@ -33,12 +33,13 @@ class ScriptedUpstream:
     """An HTTP/1.1 server on the loopback interface, on a thread of its own.
 
     `on(path, answer, …)` scripts the answers to a path: each is used once, the last one again and again. An answer may
-    be a function of the request. What is not scripted is a 404 that says so. Use it as a context manager.
+    be a function of the request. What is not scripted is a 404 that says so. With an `ssl.SSLContext` it speaks TLS. Use
+    it as a context manager.
     """
 
-    def __init__(self, port):
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}/v1"
+    def __init__(self, port, tls=None):
+        self.port, self._tls = port, tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/v1"
         self.requests = []
         self._scripts = {}
         self._changed = threading.Condition()
@@ -76,7 +77,7 @@ class ScriptedUpstream:
             runner.run(self._serve())
 
     async def _serve(self):
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=1 << 20)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=1 << 20, ssl=self._tls)
         self._stopped = asyncio.Event()
         self._listening.set()
         await self._stopped.wait()
@@ -151,8 +152,16 @@ class Connection:
         self._writer.write(CONTINUE)
         return True
 
+    async def read(self):
+        """What comes next, as it comes."""
+        return await self._reader.read(1 << 16)
+
+    def write(self, data):
+        """Sends `data`."""
+        self._writer.write(data)
+
     async def _receive(self):
-        data = await self._reader.read(1 << 16)
+        data = await self.read()
         self._received += data
         return bool(data)
 

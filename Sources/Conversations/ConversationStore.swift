@@ -15,6 +15,7 @@ public final class ConversationStore: Sendable {
 
     /// Where requests of one session take turns, if they are to: one for the process, whatever is reloaded.
     package let gate = SessionGate()
+    let holds = MessageHolds()
     let database: any Database
     let now: @Sendable () -> Timestamp
     let turns: TransactionLane<TurnDraft, AppendOutcome>
@@ -130,6 +131,10 @@ public final class ConversationStore: Sendable {
             try change(&settings)
             try settings.validate()
             try connection.execute(ConversationSQL.update(key, settings, at: time))
+            if settings.sourceChannel != session.settings.sourceChannel {
+                try ChannelTotals.add(-1, session.settings.sourceChannel, of: key.owner, connection)
+                try ChannelTotals.add(1, settings.sourceChannel, of: key.owner, connection)
+            }
             if let update = ConversationSQL.change(system, of: key) { try connection.execute(update) }
             if case .set(let messages) = system {
                 try connection.execute(ConversationSQL.setSystem(key, messages, connection.dialect))
@@ -154,10 +159,19 @@ public final class ConversationStore: Sendable {
     }
 
     /// Removes a session, deleted or not, with everything that belongs to it.
+    ///
+    /// It is gone with the first transaction, and its rows go in pieces that hold no lock for long. What a process that
+    /// ends in between leaves is removed by the next call, or by ``SessionPurge``.
     public func purge(_ key: SessionKey) async throws -> DeletionOutcome {
-        let outcome = try await database.write { try SessionRemoval.purge(key, $0) }
+        let outcome = try await database.write { try SessionRemoval.condemn(key, $0) }
+        if outcome == .deleted { try await remove(key) }
         await discard(session: key)
         return outcome
+    }
+
+    /// Removes the rows of a session that is condemned.
+    func remove(_ key: SessionKey) async throws {
+        while try await database.write({ try SessionRemoval.removePiece(of: key, $0) }) == .more {}
     }
 }
 

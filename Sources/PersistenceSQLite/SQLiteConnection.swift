@@ -12,6 +12,8 @@ final class SQLiteConnection: Connection {
     private let handle: GRDB.Database
     private let arena = BindArena()
     private var isReading = false
+    /// What the statements have cost so far, in steps of SQLite's virtual machine: each row that is looked at takes some.
+    private(set) var steps = 0
 
     init(_ handle: GRDB.Database) {
         self.handle = handle
@@ -41,7 +43,7 @@ final class SQLiteConnection: Connection {
         isReading = true
         defer {
             isReading = false
-            sqlite3_reset(statement)
+            reset(statement)
         }
         let row = Persistence.Row(SQLiteRow(statement))
         while true {
@@ -65,8 +67,13 @@ final class SQLiteConnection: Connection {
         while result == SQLITE_ROW { result = sqlite3_step(statement) }
         // The error is read before the reset, which may replace it.
         let error = result == SQLITE_DONE ? nil : failure()
-        sqlite3_reset(statement)
+        reset(statement)
         if let error { throw error }
+    }
+
+    private func reset(_ statement: OpaquePointer) {
+        steps += Int(sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 1))
+        sqlite3_reset(statement)
     }
 
     private func failure() -> Persistence.DatabaseError {

@@ -37,6 +37,10 @@ public final class SQLiteDatabase: Persistence.Database {
         case over
     }
 
+    /// Steps of SQLite's virtual machine that all accesses together have taken: what looking at rows has cost.
+    package var steps: Int { taken.load(ordering: .relaxed) }
+
+    private let taken = Atomic(0)
     private let path: String
     private let configuration: Configuration
     private let logger: Logger
@@ -71,7 +75,11 @@ public final class SQLiteDatabase: Persistence.Database {
         do {
             let (pool, watch) = try opened()
             try watch.glance()
-            return try pool.unsafeRead { try body(SQLiteConnection($0)) }
+            return try pool.unsafeRead { handle in
+                let connection = SQLiteConnection(handle)
+                defer { note(connection) }
+                return try body(connection)
+            }
         } catch {
             throw SQLiteFailure.translated(error)
         }
@@ -84,6 +92,7 @@ public final class SQLiteDatabase: Persistence.Database {
             return try pool.writeWithoutTransaction { handle in
                 try watch.look()
                 let connection = SQLiteConnection(handle)
+                defer { note(connection) }
                 try connection.begin()
                 let value: Value
                 do {
@@ -101,6 +110,8 @@ public final class SQLiteDatabase: Persistence.Database {
             throw SQLiteFailure.translated(error)
         }
     }
+
+    private func note(_ connection: SQLiteConnection) { taken.add(connection.steps, ordering: .relaxed) }
 
     /// Finishes what was taken and closes the file.
     public func close() async {

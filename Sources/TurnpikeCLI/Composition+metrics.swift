@@ -1,5 +1,6 @@
 import Conversations
 import Persistence
+import PersistenceSQLite
 import Server
 import TurnpikeKit
 import TurnpikeRuntime
@@ -15,6 +16,14 @@ extension Composition {
         }
         metrics.register("turnpike_problems", .gauge, "What readyz lists as a problem, by part.") {
             readiness.reports.map { MetricRegistry.Sample(Double($0.problems.count), [("part", $0.part)]) }
+        }
+    }
+
+    /// Nothing for a server, which counts for itself.
+    static func register(_ database: any Database, in metrics: MetricRegistry) {
+        guard let database = database as? SQLiteDatabase else { return }
+        metrics.register("turnpike_sqlite_steps_total", .counter, "Steps of SQLite's virtual machine.") {
+            Double(database.steps)
         }
     }
 

@@ -45,6 +45,7 @@ struct Composition {
         requests.register(in: metrics)
         ProcessMetrics.register(in: metrics)
         Self.register(readiness, in: metrics)
+        Self.register(database, in: metrics)
         readiness.addReporter { [database] in Readiness.Report(MigrationService.part, problems: database.problems) }
     }
 

@@ -311,3 +311,51 @@ def test_limits_on_sessions_and_messages_have_clear_errors(open_site):
     assert made["ttl"] == 3600 and site.send("POST", SESSIONS, {}, user="erin").status == 403
     add(site, "erin", made["id"], said("1"), said("2"), said("3"))
     error_of(site.send("POST", f"{SESSIONS}/{made['id']}/messages", said("4"), user="erin"), 403, "message_limit_reached")
+
+
+def test_64_requests_at_once_do_not_pass_a_limit(open_site):
+    site = open_site(plugins={"session": {"max_messages_per_user": 20, "users": {"counter": {"max_per_user": 5}}}})
+    sessions = [create(site, "talker")["id"] for _ in range(8)]
+    chats = together(lambda n: site.chat(f"m{n}", user="talker", session_id=sessions[n % 8]), range(64), workers=64)
+    done = [answer.status for answer in chats].count(200)
+    assert 0 < done <= 10 and sorted({answer.status for answer in chats}) == [200, 403]
+    appended = together(lambda n: site.send("POST", f"{SESSIONS}/{sessions[n % 8]}/messages", said("x"), user="talker"), range(64), workers=64)
+    assert [answer.status for answer in appended].count(201) == 20 - 2 * done
+    assert get(site, "talker", "/v1/chat/stats")["messages"] == 20
+    site.key("counter")
+    made = together(lambda n: site.send("POST", SESSIONS, {"title": f"{n}"}, user="counter"), range(64), workers=64)
+    assert [answer.status for answer in made].count(201) == 5 and get(site, "counter", SESSIONS)["total"] == 5
+    deleted = get(site, "counter", SESSIONS)["data"][0]["id"]
+    assert site.call("DELETE", f"{SESSIONS}/{deleted}", user="counter").status == 200
+    create(site, "counter")
+    error_of(site.call("POST", f"{SESSIONS}/{deleted}/restore", user="counter"), 403, "session_limit_reached")
+
+
+def test_an_import_beyond_a_limit_stores_nothing(open_site):
+    site = open_site(plugins={"session": {"max_per_user": 2, "max_messages_per_session": 3, "max_messages_per_user": 4}})
+    site.key("alice")
+
+    def imported(*sizes):
+        sessions = [{"messages": [said("x")] * size} for size in sizes]
+        return site.send("POST", "/v1/chat/import", {"sessions": sessions}, user="alice")
+
+    for sizes, code in (((1, 1, 1), "session_limit_reached"), ((1, 4), "message_limit_reached"), ((3, 2), "message_limit_reached")):
+        error_of(imported(*sizes), 403, code)
+        assert get(site, "alice", SESSIONS)["total"] == get(site, "alice", "/v1/chat/stats")["messages"] == 0, sizes
+    assert imported(3, 1).status == 201
+    error_of(imported(0), 403, "session_limit_reached")
+
+
+def test_a_filtered_list_that_takes_too_long_goes_on_with_its_cursor(open_site):
+    site = open_site(plugins={"session": {"search_time": "0s"}})
+    for n in range(12):
+        create(site, "alice", title=f"Talk {n}", metadata_tags=["x"] if n % 3 == 0 else [])
+    expected = [entry["id"] for entry in get(site, "alice", SESSIONS)["data"] if entry["metadata_tags"]]
+    found, cursor, pages = [], "", 0
+    while cursor is not None:
+        page = get(site, "alice", f"{SESSIONS}?tag=x&limit=3" + (f"&cursor={cursor}" if cursor else ""))
+        assert page["total"] is None or page["total"] == 4
+        found, cursor, pages = found + [entry["id"] for entry in page["data"]], page["next_cursor"], pages + 1
+    assert found == expected and len(found) == 4 and pages > 4, "a page may be empty, and go on"
+    response = site.call("GET", "/api/v1/sessions?tag=x")
+    assert response.status == 200 and response.header("x-next-cursor")

@@ -29,6 +29,7 @@ enum SessionCreation {
         if inserted == 1 {
             let isGroup = draft.conversation?.isGroup ?? false
             try connection.execute(ConversationSQL.count(1, of: draft.key.owner, isGroup: isGroup, connection.dialect))
+            try ChannelTotals.add(1, draft.settings.sourceChannel, of: draft.key.owner, connection)
             if let system = draft.system {
                 try connection.execute(ConversationSQL.setSystem(draft.key, system, connection.dialect))
             }
@@ -52,14 +53,14 @@ enum SessionCreation {
     }
 
     /// Under the lock of the user's counter, so that callers who come at once do not pass together.
-    private static func isFull(
+    static func isFull(
         _ owner: UniqueID, _ limit: Int, _ connection: any Connection, at time: Timestamp
     ) throws -> Bool {
         // A row that is not there cannot be locked.
         try connection.execute(ConversationSQL.count(0, of: owner, isGroup: false, connection.dialect))
         let count = ConversationSQL.lockTotal(of: owner, connection.dialect)
         guard try connection.first(count, { try $0.value(0, as: Int.self) }) ?? 0 >= limit else { return false }
-        try SessionRemoval.expire(owner, connection, at: time)
+        _ = try SessionRemoval.expireSome(of: owner, connection, at: time)
         return try connection.first(count) { try $0.value(0, as: Int.self) } ?? 0 >= limit
     }
 

@@ -9,6 +9,8 @@ struct TurnBatch {
     private let connection: any Connection
     private let time: Timestamp
     private var sessions: [SessionKey: Session] = [:]
+    /// As they were before this batch.
+    private var locked: [SessionKey: Session] = [:]
     private var stored: [StoredTurnKey: Int64] = [:]
     private var planned: [(draft: TurnDraft, plan: TurnPlan)] = []
     private var systems: [SessionKey: SystemMessages] = [:]
@@ -23,11 +25,14 @@ struct TurnBatch {
         self.time = time
     }
 
-    static func append(_ turns: [TurnDraft], _ connection: any Connection, at time: Timestamp) throws -> [AppendOutcome]
-    {
+    /// - Parameter limits: For turns of one user that no exchange has paid for yet.
+    static func append(
+        _ turns: [TurnDraft], _ connection: any Connection, at time: Timestamp, within limits: MessageLimits? = nil
+    ) throws -> [AppendOutcome] {
         var batch = TurnBatch(connection, time)
         try batch.lock(turns)
         try batch.findStored(turns)
+        if let limits { try limits.check(batch.additions(turns), connection) }
         var outcomes = try turns.map { try batch.plan($0) }
         try batch.insert()
         try batch.supersede(&outcomes, of: turns)
@@ -42,6 +47,14 @@ struct TurnBatch {
                 sessions[session.key] = session
             }
         }
+        locked = sessions
+    }
+
+    /// The locked sessions, and how many messages the turns that are not stored yet add to each.
+    private func additions(_ turns: [TurnDraft]) -> [(session: Session, count: Int)] {
+        let new = turns.filter { stored[StoredTurnKey(session: $0.key, turn: $0.id)] == nil }
+        let counts = Dictionary(new.map { ($0.key, $0.messages.count) }, uniquingKeysWith: +)
+        return counts.compactMap { key, count in sessions[key].map { ($0, count) } }
     }
 
     private mutating func findStored(_ turns: [TurnDraft]) throws {
@@ -150,6 +163,12 @@ struct TurnBatch {
         try connection.execute(
             ConversationSQL.updateSessions,
             rows: changed.flatMap { key in sessions[key].map(ConversationSQL.values) ?? [] })
+        try SessionSums.add(changed.compactMap(change), connection)
+    }
+
+    private func change(of key: SessionKey) -> (SessionKey, SessionSums)? {
+        guard let before = locked[key], let after = sessions[key] else { return nil }
+        return (key, SessionSums(active: after) - SessionSums(active: before))
     }
 }
 

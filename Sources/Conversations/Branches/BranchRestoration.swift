@@ -26,7 +26,8 @@ struct BranchRestoration {
 
     private func run() throws -> RestoreOutcome {
         let lock = ConversationSQL.lock([key], connection.dialect)
-        guard var session = try connection.first(lock, SessionRow.session) else { return .noSuchSession }
+        guard let found = try connection.first(lock, SessionRow.session) else { return .noSuchSession }
+        var session = found
         guard try connection.first(ConversationSQL.seqs(ofBranch: branch, key, limit: 1), { _ in }) != nil else {
             return .noSuchBranch
         }
@@ -44,6 +45,7 @@ struct BranchRestoration {
         session.version += 1
         session.updatedAt = time
         try connection.execute(ConversationSQL.updateSessions, rows: ConversationSQL.values(session))
+        try SessionSums.add([(key, SessionSums(active: session) - SessionSums(active: found))], connection)
         return .restored(session)
     }
 

@@ -54,18 +54,19 @@ struct BlobStore {
         return data
     }
 
-    /// Takes a session's hold on its media away, and those along that no other session of the user holds.
+    /// Takes a session's hold on some of its media away, and those along that no other session of the user holds.
     ///
     /// The blobs are locked before they are looked up: a turn that stores one of them again has either been committed
     /// by then and is seen, or waits and inserts it anew.
-    func release(_ session: SessionKey) throws {
-        let held = try connection.rows(ConversationSQL.uses(of: session)) { try $0.value(0, as: StoredDigest.self) }
-        for start in stride(from: 0, to: held.count, by: 64) {
-            let some = Array(held[start..<min(start + 64, held.count)])
-            _ = try connection.rows(ConversationSQL.lock(some, of: session.owner, connection.dialect)) { _ in }
-            for sha256 in some { try connection.execute(ConversationSQL.deleteUse(of: sha256, session)) }
-            try connection.execute(ConversationSQL.deleteUnused(some, of: session.owner))
+    func releaseSome(of session: SessionKey, limit: Int = 64) throws -> SessionRemoval.Progress {
+        let some = try connection.rows(ConversationSQL.uses(of: session, limit: limit)) {
+            try $0.value(0, as: StoredDigest.self)
         }
+        guard !some.isEmpty else { return .done }
+        _ = try connection.rows(ConversationSQL.lock(some, of: session.owner, connection.dialect)) { _ in }
+        for sha256 in some { try connection.execute(ConversationSQL.deleteUse(of: sha256, session)) }
+        try connection.execute(ConversationSQL.deleteUnused(some, of: session.owner))
+        return .more
     }
 }
 
@@ -88,10 +89,10 @@ extension ConversationSQL {
         "SELECT data FROM blobs WHERE user_id = \(owner) AND sha256 = \(sha256)"
     }
 
-    static func uses(of session: SessionKey) -> SQL {
+    static func uses(of session: SessionKey, limit: Int) -> SQL {
         """
         SELECT sha256 FROM blob_uses WHERE user_id = \(session.owner) AND session_id = \(session.session) \
-        ORDER BY sha256
+        ORDER BY sha256 LIMIT \(limit)
         """
     }
 

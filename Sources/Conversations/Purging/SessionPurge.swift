@@ -17,7 +17,7 @@ public struct SessionPurge: Sendable {
         public init() {}
     }
 
-    /// Rows that one step reads, or removes.
+    /// Rows that one step reads.
     static let slice = 500
     /// The chore's place among the leases.
     private static let lease = 2
@@ -43,8 +43,8 @@ private final class SessionWalk: Sendable {
     func step(_ limits: SessionPurge.Limits, _ database: any Database, _ now: Timestamp) async throws -> Chore.Progress
     {
         if let key = state.withLock({ $0.dead.last }) {
-            let isGone = try await database.write { try PurgeSQL.removePiece(of: key, $0) }
-            if isGone { state.withLock { _ = $0.dead.popLast() } }
+            let progress = try await database.write { try PurgeSQL.removePiece(of: key, limits, at: now, $0) }
+            if progress == .done { state.withLock { _ = $0.dead.popLast() } }
             return .more
         }
         let place = state.withLock { $0.place }
@@ -98,54 +98,32 @@ private enum PurgeSQL {
         return sql + "ORDER BY user_id, session_id LIMIT \(SessionPurge.slice)"
     }
 
+    private static func lock(_ key: SessionKey, _ dialect: Dialect) -> SQL {
+        """
+        SELECT \(raw: columns) FROM sessions WHERE user_id = \(key.owner) AND session_id = \(key.session) \
+        \(raw: dialect.forUpdate)
+        """
+    }
+
     /// Deletes a session unless somebody has used it meanwhile.
     static func expire(
         _ key: SessionKey, _ limits: SessionPurge.Limits, at now: Timestamp, _ connection: any Connection
     ) throws {
-        let row: SQL = """
-            SELECT \(raw: columns) FROM sessions WHERE user_id = \(key.owner) AND session_id = \(key.session) \
-            \(raw: connection.dialect.forUpdate)
-            """
-        guard try connection.first(row, ScannedSession.init)?.isExpired(limits, at: now) == true else { return }
+        let found = try connection.first(lock(key, connection.dialect), ScannedSession.init)
+        guard found?.isExpired(limits, at: now) == true else { return }
         _ = try SessionRemoval.delete(key, connection, at: now)
     }
 
-    /// Removes a piece of a deleted session, and at last the session itself. True when nothing is left of it.
-    static func removePiece(of key: SessionKey, _ connection: any Connection) throws -> Bool {
-        let lock = ConversationSQL.lockForRemoval(key, connection.dialect)
-        let isActive = try connection.first(lock) { try $0.value(0, as: Bool.self) }
-        // Removed by somebody else, or not deleted after all.
-        guard isActive == false else { return true }
-        for (table, column) in [("messages", "seq"), ("turns", "turn_id")] {
-            guard try removePiece(of: table, by: column, key, connection) else { return false }
-        }
-        try BlobStore(connection).release(key)
-        for table in SessionRemoval.tables where table != "messages" && table != "turns" {
-            try connection.execute(ConversationSQL.purge(table, key))
-        }
-        return true
-    }
-
-    /// True when no row is left. SQLite has no `DELETE … LIMIT`, so the end of the piece is looked up first.
-    private static func removePiece(
-        of table: String, by column: String, _ key: SessionKey, _ connection: any Connection
-    ) throws -> Bool {
-        let end: SQL = """
-            SELECT \(raw: column) FROM \(raw: table) WHERE user_id = \(key.owner) AND session_id = \(key.session) \
-            ORDER BY \(raw: column) LIMIT 1 OFFSET \(SessionPurge.slice)
-            """
-        guard let next = try connection.first(end, { row in try row.boundValue(0) }) else {
-            try connection.execute(ConversationSQL.purge(table, key))
-            return true
-        }
-        try connection.execute(ConversationSQL.purge(table, key) + " AND \(raw: column) < \(next)")
-        return false
-    }
-}
-
-extension Row {
-    /// A column as it would be bound again.
-    fileprivate borrowing func boundValue(_ column: Int) throws -> SQLValue {
-        try kind(column) == .integer ? .integer(integer(column)) : .id(value(column))
+    /// Removes a piece of a session that was deleted long enough ago. The first piece condemns it, so that nobody brings
+    /// back a part of it.
+    static func removePiece(
+        of key: SessionKey, _ limits: SessionPurge.Limits, at now: Timestamp, _ connection: any Connection
+    ) throws -> SessionRemoval.Progress {
+        let limit = now.advanced(by: .zero - limits.purgeAfter)
+        let found = try connection.first(lock(key, connection.dialect), ScannedSession.init)
+        // Removed by somebody else, or brought back.
+        guard let deleted = found?.deleted, deleted <= limit else { return .done }
+        _ = try SessionRemoval.condemn(key, connection)
+        return try SessionRemoval.removePiece(of: key, connection)
     }
 }

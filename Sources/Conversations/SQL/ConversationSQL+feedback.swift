@@ -1,6 +1,6 @@
 import Persistence
 
-/// What users think, and what they have.
+/// What users think.
 extension ConversationSQL {
     private static let feedback = "seq, thumb, score_hundredths, comment, created_us, updated_us"
 
@@ -57,18 +57,6 @@ extension ConversationSQL {
         AND sessions.session_id = session_feedback.session_id \
         WHERE session_feedback.user_id = \(owner) AND sessions.deleted_us IS NULL
         """
-    }
-
-    static func statistics(of owner: UniqueID) -> SQL {
-        """
-        SELECT is_group, CASE WHEN deleted_us IS NULL THEN 0 ELSE 1 END, message_count, turn_count, prompt_tokens, \
-        completion_tokens, last_message_at, source_channel, expires_us FROM sessions WHERE user_id = \(owner)
-        """
-    }
-
-    /// How many messages each of a user's sessions stores, superseded ones too. Summed here: a sum is a decimal in MariaDB.
-    static func storedMessages(of owner: UniqueID) -> SQL {
-        "SELECT next_seq - 1 FROM sessions WHERE user_id = \(owner)"
     }
 
     static func message(_ key: SessionKey, seq: Int64) -> SQL {

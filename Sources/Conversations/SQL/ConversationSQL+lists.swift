@@ -20,42 +20,38 @@ extension ConversationSQL {
         return "SELECT \(raw: number) FROM session_totals WHERE user_id = \(owner)"
     }
 
-    /// As far as the database can tell.
-    static func total(of owner: UniqueID, _ filter: SessionFilter) -> SQL {
-        "SELECT COUNT(*) FROM sessions WHERE user_id = \(owner)" + condition(filter)
-    }
-
     /// A page, newest activity first: of the user's own chats or of groups, one walk along the index.
     static func page(of owner: UniqueID, _ query: SessionQuery, groups: Bool) -> SQL {
-        "\(sql: selection(of: owner, query)) AND is_group = \(groups)\(sql: newestFirst) LIMIT \(query.limit) OFFSET \(query.offset)"
+        let rows = "SELECT \(raw: SessionRow.list)\(sql: listed(of: owner, query.after, groups: groups))" as SQL
+        let start: SQL = query.notBefore.map { " AND last_message_at >= \($0)" } ?? ""
+        return rows + start + newestFirst + " LIMIT \(query.limit) OFFSET \(query.offset)"
     }
 
-    /// Without the page's bounds, for a filter that the database cannot apply; and whatever is deleted.
-    static func all(of owner: UniqueID, _ query: SessionQuery) -> SQL {
-        selection(of: owner, query) + (query.filter.includesGroups ? "" : " AND is_group = 0") + newestFirst
+    /// The places of sessions in such a list, from the index alone.
+    static func places(of owner: UniqueID, after cursor: SessionCursor?, groups: Bool, limit: Int) -> SQL {
+        "SELECT last_message_at, session_id\(sql: listed(of: owner, cursor, groups: groups))\(sql: newestFirst) LIMIT \(limit)"
     }
 
+    /// What is deleted, whatever it is, and can be restored. It is sorted: there is no index for it.
     static func deletedPage(of owner: UniqueID, _ query: SessionQuery) -> SQL {
-        "\(sql: all(of: owner, query)) LIMIT \(query.limit) OFFSET \(query.offset)"
+        """
+        SELECT \(raw: SessionRow.list) FROM sessions WHERE user_id = \(owner) \
+        AND deleted_us > \(SessionRemoval.condemned)\(sql: behind(query.after))\(sql: newestFirst) \
+        LIMIT \(query.limit) OFFSET \(query.offset)
+        """
     }
 
     private static let newestFirst: SQL = " ORDER BY last_message_at DESC, session_id DESC"
 
-    private static func selection(of owner: UniqueID, _ query: SessionQuery) -> SQL {
-        var sql: SQL = "SELECT \(raw: SessionRow.list) FROM sessions WHERE user_id = \(owner)"
-        sql += condition(query.filter)
-        if let start = query.notBefore { sql += " AND last_message_at >= \(start)" }
-        guard let cursor = query.after else { return sql }
-        return sql + """
+    private static func listed(of owner: UniqueID, _ cursor: SessionCursor?, groups: Bool) -> SQL {
+        " FROM sessions WHERE user_id = \(owner) AND deleted_us IS NULL AND is_group = \(groups)\(sql: behind(cursor))"
+    }
+
+    private static func behind(_ cursor: SessionCursor?) -> SQL {
+        guard let cursor else { return "" }
+        return """
              AND last_message_at <= \(cursor.lastMessageAt) \
             AND (last_message_at < \(cursor.lastMessageAt) OR session_id < \(cursor.session))
             """
-    }
-
-    private static func condition(_ filter: SessionFilter) -> SQL {
-        var sql: SQL = filter.isDeleted ? " AND deleted_us IS NOT NULL" : " AND deleted_us IS NULL"
-        if let agent = filter.agentID { sql += " AND agent_id = \(agent)" }
-        if let channel = filter.sourceChannel { sql += " AND source_channel = \(channel)" }
-        return sql
     }
 }

@@ -11,11 +11,19 @@ extension ConversationSQL {
         """
     }
 
-    /// A session's row, deleted or not, locked: whether it is active, a group, and the names it had.
+    /// Marks a session whose rows are going, and gives its ids free.
+    static func condemn(_ key: SessionKey) -> SQL {
+        """
+        UPDATE sessions SET deleted_us = \(SessionRemoval.condemned), external_id = NULL, external_conv_id = NULL, \
+        version = version + 1 WHERE user_id = \(key.owner) AND session_id = \(key.session)
+        """
+    }
+
+    /// A session's row, deleted or not, locked: what it was called and what it was counted with.
     static func lockForRemoval(_ key: SessionKey, _ dialect: Dialect) -> SQL {
         """
-        SELECT CASE WHEN deleted_us IS NULL THEN 1 ELSE 0 END, is_group, former_external_id, agent_id, former_conv_id \
-        FROM sessions WHERE user_id = \(key.owner) AND session_id = \(key.session) \(raw: dialect.forUpdate)
+        SELECT deleted_us, is_group, former_external_id, agent_id, former_conv_id, source_channel, next_seq, \
+        message_count, turn_count, prompt_tokens, completion_tokens FROM sessions WHERE user_id = \(key.owner) AND session_id = \(key.session) \(raw: dialect.forUpdate)
         """
     }
 
@@ -42,9 +50,25 @@ extension ConversationSQL {
         "DELETE FROM \(raw: table) WHERE user_id = \(key.owner) AND session_id = \(key.session)"
     }
 
-    /// Any sessions of a user, deleted or not.
-    static func some(of owner: UniqueID, limit: Int) -> SQL {
-        "SELECT session_id FROM sessions WHERE user_id = \(owner) ORDER BY session_id LIMIT \(limit)"
+    /// The first row behind a piece of a table: where the next one begins. At the end of the rows it is none.
+    static func endOfPiece(of table: String, by column: String, _ key: SessionKey) -> SQL {
+        """
+        SELECT \(raw: column) FROM \(raw: table) WHERE user_id = \(key.owner) AND session_id = \(key.session) \
+        ORDER BY \(raw: column) LIMIT 1 OFFSET \(SessionRemoval.piece)
+        """
+    }
+
+    /// Any sessions of a user: active ones, deleted ones, or those whose rows are going.
+    static func some(of owner: UniqueID, _ state: SessionRemoval.State, limit: Int) -> SQL {
+        let condition =
+            switch state {
+            case .active: "IS NULL"
+            case .deleted: "> \(SessionRemoval.condemned.microseconds)"
+            case .condemned: "= \(SessionRemoval.condemned.microseconds)"
+            }
+        return """
+            SELECT session_id FROM sessions WHERE user_id = \(owner) AND deleted_us \(raw: condition) LIMIT \(limit)
+            """
     }
 
     static func forget(_ owner: UniqueID, in table: String) -> SQL {

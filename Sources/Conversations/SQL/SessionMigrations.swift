@@ -10,7 +10,10 @@ enum SessionMigrations {
     static let all = [
         Migration(component, 1, "tags, documents, expiry, feedback; what is listed") { type in
             columns(type) + [feedback(type), groups(type)] + indexes(type)
-        }
+        },
+        Migration(component, 2, "what a user's sessions add up to") { type in
+            (SessionSums.migration + ChannelTotals.migration).map { $0(type) }
+        },
     ]
 
     private static func columns(_ type: Dialect) -> [String] {

@@ -12,17 +12,22 @@ extension ConversationReader {
 
     /// A page of the sessions of `owner`, newest activity first.
     ///
-    /// A text in the title and a tag are looked for in every session of the user: a page of such a list costs a walk.
+    /// By agent, channel, tag or title it walks along all sessions of the user: with `SessionListWalk` that can be bounded.
     public func sessions(of owner: UniqueID, _ query: SessionQuery) throws -> Page<Session> {
-        guard query.filter.isPlain else { return try filtered(of: owner, query) }
+        guard query.filter.isIndexed else {
+            let page = try go(on: SessionListWalk(query, counting: .max), of: owner) { false }.page
+            return Page(elements: page.elements, total: page.total ?? 0)
+        }
         let filter = query.filter
-        let total =
-            filter.isCounted
-            ? ConversationSQL.total(of: owner, includesGroups: filter.includesGroups)
-            : ConversationSQL.total(of: owner, filter)
         return Page(
             elements: try elements(of: owner, query).filter { !$0.isExpired(at: now) || filter.isDeleted },
-            total: max(0, try connection.first(total) { try $0.value(0) } ?? 0))
+            total: try total(of: owner, filter))
+    }
+
+    private func total(of owner: UniqueID, _ filter: SessionFilter) throws -> Int {
+        if filter.isDeleted { return Int(max(0, try SessionSums.of(owner, connection).deleted)) }
+        let total = ConversationSQL.total(of: owner, includesGroups: filter.includesGroups)
+        return max(0, try connection.first(total) { try $0.value(0) } ?? 0)
     }
 
     private func elements(of owner: UniqueID, _ query: SessionQuery) throws -> [Session] {
@@ -32,35 +37,33 @@ extension ConversationReader {
         guard query.filter.includesGroups else {
             return try connection.rows(ConversationSQL.page(of: owner, query, groups: false), SessionRow.session)
         }
+        guard query.offset == 0 else { return try elements(of: owner, behindOffsetOf: query) }
         // Two walks along the index: one as far as the page may reach, the other as far as it can still matter.
         var reach = query
-        reach.limit += reach.offset
-        reach.offset = 0
         let own = try connection.rows(ConversationSQL.page(of: owner, reach, groups: false), SessionRow.session)
         if own.count == reach.limit { reach.notBefore = own.last?.lastMessageAt }
         let groups = try connection.rows(ConversationSQL.page(of: owner, reach, groups: true), SessionRow.session)
         let newestFirst = (own + groups).sorted { SessionCursor($1).isBehind(SessionCursor($0)) }
-        return Array(newestFirst.dropFirst(query.offset).prefix(query.limit))
+        return Array(newestFirst.prefix(query.limit))
     }
 
-    private func filtered(of owner: UniqueID, _ query: SessionQuery) throws -> Page<Session> {
-        let title = query.filter.title.map(FoldedText.init)
-        var page = Page<Session>(elements: [], total: 0)
-        var whole = query
-        whole.after = nil
-        var skipped = 0
-        try connection.forEach(ConversationSQL.all(of: owner, whole)) { row in
-            let session = try SessionRow.session(row)
-            guard !session.isExpired(at: now) || query.filter.isDeleted else { return .next }
-            if let tag = query.filter.tag, !session.settings.tags.contains(tag) { return .next }
-            if let title, !title.isContained(in: session.settings.title) { return .next }
-            page.total += 1
-            if let cursor = query.after, !SessionCursor(session).isBehind(cursor) { return .next }
-            skipped += 1
-            if skipped > query.offset, page.elements.count < query.limit { page.elements.append(session) }
-            return .next
+    /// What comes before the page is counted in the index, and neither loaded nor read twice.
+    private func elements(of owner: UniqueID, behindOffsetOf query: SessionQuery) throws -> [Session] {
+        var places = NewestFirst<SessionCursor>(
+            after: query.after, includesGroups: true, batch: min(query.offset, 256), place: \.self
+        ) { groups, cursor, limit in
+            let sql = ConversationSQL.places(of: owner, after: cursor, groups: groups, limit: limit)
+            return try connection.rows(sql) { row in
+                SessionCursor(lastMessageAt: try row.value(0), session: try row.value(1))
+            }
         }
-        return page
+        var page = query
+        page.offset = 0
+        for _ in 0..<query.offset {
+            guard let place = try places.next() else { return [] }
+            page.after = place
+        }
+        return try elements(of: owner, page)
     }
 
     /// A page of messages: shorter than asked for where it would exceed the query's bytes, but never empty for that
@@ -96,12 +99,5 @@ extension ConversationReader {
             }
             page.elements.append(message)
         }
-    }
-}
-
-extension SessionCursor {
-    /// Whether this place comes later in a list than `other`.
-    fileprivate func isBehind(_ other: SessionCursor) -> Bool {
-        (lastMessageAt, session) < (other.lastMessageAt, other.session)
     }
 }

@@ -14,33 +14,31 @@ extension ConversationReader {
         try connection.first(ConversationSQL.feedback(key, seq: seq ?? 0), ConversationSQL.feedback)
     }
 
-    /// How many messages are stored for a user, superseded ones too. It reads the row of every session of the user.
+    /// How many messages are stored for a user, superseded ones and those of deleted sessions too.
     public func storedMessages(of owner: UniqueID) throws -> Int64 {
-        var sum: Int64 = 0
-        try connection.forEach(ConversationSQL.storedMessages(of: owner)) { row in
-            sum += try row.value(0, as: Int64.self)
-            return .next
-        }
-        return sum
+        max(0, try SessionSums.of(owner, connection).stored)
     }
 
-    /// What a user has. It reads the row of every session of the user.
+    /// How many sessions a user has, with groups, without deleted ones.
+    public func activeSessions(of owner: UniqueID) throws -> Int {
+        let total = ConversationSQL.total(of: owner, includesGroups: true)
+        return max(0, try connection.first(total) { try $0.value(0) } ?? 0)
+    }
+
+    /// What a user has, as it is counted: what has expired is in it until it is deleted (`ConversationStore.expire`).
     public func statistics(of owner: UniqueID) throws -> SessionStatistics {
         var statistics = SessionStatistics()
-        var channels: [String?: Int] = [:]
-        try connection.forEach(ConversationSQL.statistics(of: owner)) { row in
-            let expiry: Timestamp? = try row.optional(8)
-            let isDeleted: Bool = try row.value(1)
-            if isDeleted {
-                statistics.deletedSessions += 1
-            } else if expiry.map({ $0 > now }) ?? true {
-                try statistics.add(row)
-                channels[try row.optional(7), default: 0] += 1
-            }
-            return .next
-        }
-        statistics.channels = channels.map { ($0.key, $0.value) }
-            .sorted { ($1.sessions, $0.channel ?? "") < ($0.sessions, $1.channel ?? "") }
+        statistics.sessions = try activeSessions(of: owner)
+        let own = ConversationSQL.total(of: owner, includesGroups: false)
+        statistics.groupSessions = statistics.sessions - max(0, try connection.first(own) { try $0.value(0) } ?? 0)
+        let sums = try SessionSums.of(owner, connection)
+        statistics.deletedSessions = Int(max(0, sums.deleted))
+        statistics.messages = Int(max(0, sums.messages))
+        statistics.turns = Int(max(0, sums.turns))
+        statistics.promptTokens = Int(max(0, sums.promptTokens))
+        statistics.completionTokens = Int(max(0, sums.completionTokens))
+        statistics.lastMessageAt = try sessions(of: owner, limit: 1).elements.first?.lastMessageAt
+        statistics.channels = try ChannelTotals.of(owner, connection)
         statistics.feedback = try feedbackStatistics(of: owner)
         return statistics
     }
@@ -60,19 +58,5 @@ extension ConversationReader {
             return .next
         }
         return statistics
-    }
-}
-
-extension SessionStatistics {
-    /// Adds the row of an active session.
-    fileprivate mutating func add(_ row: borrowing Row) throws {
-        sessions += 1
-        if try row.value(0, as: Bool.self) { groupSessions += 1 }
-        messages += try row.value(2, as: Int.self)
-        turns += try row.value(3, as: Int.self)
-        promptTokens += try row.value(4, as: Int.self)
-        completionTokens += try row.value(5, as: Int.self)
-        let time: Timestamp = try row.value(6)
-        lastMessageAt = max(lastMessageAt ?? time, time)
     }
 }

@@ -4,13 +4,50 @@ public import Persistence
 extension ConversationStore {
     /// Stores turns of any sessions in one transaction: all of them, or none.
     ///
-    /// For what is imported: it does not wait in the lane of the exchanges.
+    /// For what no exchange says: it does not wait in the lane of the exchanges.
+    /// - Parameter limits: Checked in the transaction, so that callers who come at once do not pass together.
     /// - Throws: `unavailable` while turns of one of the sessions wait in the spool: they come first.
-    public func append(all turns: [TurnDraft]) async throws -> [AppendOutcome] {
+    public func append(all turns: [TurnDraft], within limits: MessageLimits = MessageLimits()) async throws
+        -> [AppendOutcome]
+    {
         for turn in turns { try turn.validate() }
         for turn in turns { try checkIsStored(turn.key) }
         defer { for turn in turns { cache.drop(turn.key) } }
-        return try await database.write { [now] in try TurnBatch.append(turns, $0, at: now()) }
+        return try await database.write { [now] in try TurnBatch.append(turns, $0, at: now(), within: limits) }
+    }
+
+    /// Makes a session with turns that were said elsewhere, in one transaction: all of it, or nothing.
+    ///
+    /// - Parameter turns: The new session's turns; they may be none.
+    public func create(
+        _ draft: SessionDraft, with turns: @escaping @Sendable (Session) -> [TurnDraft],
+        within limits: MessageLimits = MessageLimits()
+    ) async throws -> Session {
+        try draft.validate()
+        return try await database.write { [now] connection in
+            let session: Session
+            switch try SessionCreation.findOrCreate([draft], connection, at: now()).first {
+            case .done(.created(let created)): session = created
+            case .tooMany(let limit): throw ConversationError.tooManySessions(limit: limit)
+            case .done(.found), nil: throw ConversationError.alreadyExists
+            }
+            let turns = turns(session)
+            for turn in turns { try turn.validate() }
+            guard !turns.isEmpty else { return session }
+            _ = try TurnBatch.append(turns, connection, at: now(), within: limits)
+            return try connection.first(ConversationSQL.session(session.key), SessionRow.session) ?? session
+        }
+    }
+
+    /// Refuses what would be too much for a user, before any of it is stored.
+    public func check(
+        _ owner: UniqueID, adding sessions: Int, maximum: Int?, messages: Int, within limits: MessageLimits
+    ) async throws {
+        let (active, stored) = try await read { reader in
+            (try reader.activeSessions(of: owner), try reader.storedMessages(of: owner))
+        }
+        if let maximum, active + sessions > maximum { throw ConversationError.tooManySessions(limit: maximum) }
+        try limits.check(user: Int(stored), adding: messages)
     }
 
     /// Refuses what must not overtake turns of the session that are still to be stored.
@@ -21,10 +58,18 @@ extension ConversationStore {
 
     /// Makes a deleted session active again, with the names it had where they are still free.
     ///
+    /// - Parameter maximum: How many sessions its user may have with this one; nil: any number.
     /// - Returns: The session; nil if there is no deleted session with this key.
-    public func restore(_ key: SessionKey) async throws -> Session? {
+    public func restore(_ key: SessionKey, maximum: Int? = nil) async throws -> Session? {
         defer { cache.drop(key) }
-        return try await database.write { [now] in try SessionRemoval.restore(key, $0, at: now()) }
+        return try await database.write { [now] connection in
+            guard let session = try SessionRemoval.restore(key, connection, at: now()) else { return nil }
+            // It is counted by now.
+            if let maximum, try SessionCreation.isFull(key.owner, maximum + 1, connection, at: now()) {
+                throw ConversationError.tooManySessions(limit: maximum)
+            }
+            return session
+        }
     }
 
     /// Deletes what has expired of a user, so that the counters of its lists are right. Where nothing has, it costs one
@@ -34,7 +79,7 @@ extension ConversationStore {
             try connection.first(ConversationSQL.expired(of: owner, at: now(), limit: 1)) { _ in true } ?? false
         }
         guard hasExpired else { return }
-        try await database.write { [now] in try SessionRemoval.expire(owner, $0, at: now()) }
+        while try await database.write({ [now] in try SessionRemoval.expireSome(of: owner, $0, at: now()) }) == .more {}
     }
 
     /// Stores what the user thinks; what it thought of the same before is replaced.
@@ -65,18 +110,15 @@ extension ConversationStore {
     /// Removes everything of a user: sessions that are deleted already too, and what waits in the spool. Sessions that
     /// are made meanwhile go with it.
     ///
-    /// It works in transactions of a few sessions each: one that fails leaves the rest for the next call.
+    /// First all sessions are condemned, then their rows go, in transactions that hold no lock for long. A call that does
+    /// not get to its end leaves the rest to the next one; rows of condemned sessions also go by ``SessionPurge``.
     public func erase(_ owner: UniqueID) async throws -> Erasure {
         var erasure = Erasure()
-        while true {
-            let removed = try await database.write { connection in
-                let some = ConversationSQL.some(of: owner, limit: SessionRemoval.batch)
-                let ids = try connection.rows(some) { try $0.value(0, as: UniqueID.self) }
-                for id in ids { _ = try SessionRemoval.purge(SessionKey(owner: owner, session: id), connection) }
-                return ids.count
-            }
-            erasure.sessions += removed
-            guard removed > 0 else { break }
+        while case let count = try await database.write({ try SessionRemoval.condemnSome(of: owner, $0) }), count > 0 {
+            erasure.sessions += count
+        }
+        while case let keys = try await condemned(of: owner), !keys.isEmpty {
+            for key in keys { try await remove(key) }
         }
         try await database.write { connection in
             for table in SessionRemoval.tablesOfUsers {
@@ -85,5 +127,9 @@ extension ConversationStore {
         }
         await discard(owner: owner)
         return erasure
+    }
+
+    private func condemned(of owner: UniqueID) async throws -> [SessionKey] {
+        try await database.read { try SessionRemoval.some(of: owner, .condemned, $0) }
     }
 }

@@ -6,12 +6,19 @@ public enum ConversationError: Error, Sendable, Equatable, CustomStringConvertib
     case alreadyExists
     /// The user has as many sessions as it may have.
     case tooManySessions(limit: Int)
+    /// There would be more messages than there may be.
+    case tooManyMessages(limit: Int, of: Whole)
+
+    /// What a limit on messages is for.
+    public enum Whole: Sendable, Equatable { case session, user }
 
     public var description: String {
         switch self {
         case .invalid(let reason): reason
         case .alreadyExists: "a session with this id exists"
         case .tooManySessions(let limit): "the user has \(limit) sessions already"
+        case .tooManyMessages(let limit, .session): "the session would have more than \(limit) messages"
+        case .tooManyMessages(let limit, .user): "the user would have more than \(limit) messages"
         }
     }
 }

@@ -19,11 +19,8 @@ public struct SessionFilter: Sendable, Equatable {
         self.includesGroups = includesGroups
     }
 
-    /// Whether counters know how many there are.
-    var isCounted: Bool { agentID == nil && sourceChannel == nil && tag == nil && title == nil && !isDeleted }
-
-    /// Whether the database alone can decide.
-    var isPlain: Bool { tag == nil && title == nil }
+    /// Whether indexes and counters know what is in the list; every other one is a walk along the sessions.
+    public var isIndexed: Bool { agentID == nil && sourceChannel == nil && tag == nil && title == nil }
 }
 
 /// A place in a list of sessions: right behind this one.
@@ -57,6 +54,21 @@ public struct SessionQuery: Sendable, Equatable {
         self.limit = max(0, limit)
         self.offset = max(0, offset)
         self.after = after
+    }
+}
+
+/// A part of a list of sessions.
+public struct SessionPage: Sendable {
+    public var elements: [Session]
+    /// How many the whole list has; nil where that would have taken too long to find out.
+    public var total: Int?
+    /// Where a walk that took too long goes on.
+    public var next: SessionCursor?
+
+    public init(elements: [Session], total: Int?, next: SessionCursor? = nil) {
+        self.elements = elements
+        self.total = total
+        self.next = next
     }
 }
 

@@ -20,7 +20,7 @@ enum ChoreConformance {
     }
 
     /// Runs a chore until it has come to rest `rounds` times.
-    private static func run(_ chore: Chore, rounds: Int, on database: any Database) async {
+    static func run(_ chore: Chore, rounds: Int, on database: any Database) async {
         let rests = Mutex(0)
         await chore.run(on: database, logger: MigrationConformance.logger) { duration in
             guard duration != chore.pause else { return await Task.yield() }

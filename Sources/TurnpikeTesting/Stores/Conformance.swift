@@ -24,7 +24,8 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
     /// Everything about `ConversationStore`.
     public static var conversations: [ConformanceCase] {
         SessionConformance.cases + TurnConformance.cases + HistoryConformance.cases + MediaConformance.cases
-            + BranchConformance.cases + ChoreConformance.conversations
+            + BranchConformance.cases + ChoreConformance.conversations + LimitConformance.cases
+            + RemovalConformance.cases + ListConformance.cases
     }
 
     /// Everything about `Database`, `TransactionLane` and `Migrator`.

@@ -71,6 +71,8 @@ struct TurnCommitter: Sendable {
             complete(&draft, answer)
             let outcome = try await store.append(draft, in: room)
             room.release()
+            // Before the client sees the end: its next request finds them stored, and not held as well.
+            exchange[MessageHoldKey.self]?.release()
             if outcome == .sessionDeleted { sessionIsGone() }
             if outcome == .spooled { exchange.logger.debug("The turn was spooled.") }
         } catch {

@@ -11,8 +11,7 @@ struct SessionLimits: Sendable, Equatable {
     var maxSessions = 0
     /// `max_messages_per_session` (number, default none): stored messages, superseded ones too.
     var maxMessagesPerSession = 0
-    /// `max_messages_per_user` (number, default none): stored messages of all sessions together. Where it is set, each
-    /// request that may store something reads the rows of the user's sessions.
+    /// `max_messages_per_user` (number, default none): stored messages of all sessions together, of deleted ones too.
     var maxMessagesPerUser = 0
 
     init() {}
@@ -28,24 +27,32 @@ struct SessionLimits: Sendable, Equatable {
 
     func apply(to draft: inout SessionDraft) {
         if draft.settings.ttlSeconds == nil, ttlSeconds > 0 { draft.settings.ttlSeconds = ttlSeconds }
-        if maxSessions > 0 { draft.maximumSessions = maxSessions }
+        draft.maximumSessions = maximumSessions
     }
 
-    /// Refuses what would be too much, before anything is done. Requests that come at once may pass together: a turn
-    /// whose answer was paid for is never given up.
-    func check(_ session: Session, adding count: Int, _ store: ConversationStore) async throws {
-        if maxMessagesPerSession > 0, Int(session.nextSeq) - 1 + count > maxMessagesPerSession {
-            throw GatewayError.limitReached(
-                "message_limit_reached", "A session has at most \(maxMessagesPerSession) messages. Begin a new one.")
-        }
-        guard maxMessagesPerUser > 0 else { return }
-        let owner = session.key.owner
-        let stored = try await store.read { try $0.storedMessages(of: owner) }
-        guard Int(stored) + count > maxMessagesPerUser else { return }
-        throw GatewayError.limitReached(
-            "message_limit_reached",
-            "Your sessions have at most \(maxMessagesPerUser) messages together. Purge some of them.")
+    var messages: MessageLimits {
+        MessageLimits(
+            perSession: maxMessagesPerSession > 0 ? maxMessagesPerSession : nil,
+            perUser: maxMessagesPerUser > 0 ? maxMessagesPerUser : nil)
     }
+
+    var maximumSessions: Int? { maxSessions > 0 ? maxSessions : nil }
+
+    /// Refuses an exchange whose turn would be too much, before anything is done: an answer that was paid for is never
+    /// given up. Exchanges that begin at once count each other.
+    ///
+    /// - Returns: What the exchange holds until its turn is stored; nil without limits.
+    func hold(_ session: Session, _ store: ConversationStore) async throws -> MessageHold? {
+        guard messages != MessageLimits() else { return nil }
+        do {
+            return try await store.hold(Self.messagesOfTurn, of: session.key, within: messages)
+        } catch let error as ConversationError {
+            throw GatewayError(error)
+        }
+    }
+
+    /// A question and its answer. What else a client sends with it is known when its history is.
+    private static let messagesOfTurn = 2
 }
 
 extension GatewayError {

@@ -40,7 +40,8 @@ struct SessionMiddleware: Middleware {
             throw GatewayError.internalError("session ran before auth")
         }
         let isDryRun = exchange.has(DryRunKey.self)
-        var session = try await isDryRun ? existing(selection, principal) : session(selection, chat, of: principal)
+        var session =
+            try await isDryRun ? existing(selection, principal) : session(selection, chat, of: principal, exchange)
         let mode = selection.mode ?? session.settings.historyMode.flatMap(HistoryMode.init) ?? configuration.historyMode
         guard mode != .off else { return try await next(request) }
         if !isDryRun { session = try await takingTurns(session, exchange) }
@@ -58,10 +59,13 @@ struct SessionMiddleware: Middleware {
 
 extension SessionMiddleware {
     private func session(
-        _ selection: SessionSelection, _ chat: ChatRequest, of principal: Principal
+        _ selection: SessionSelection, _ chat: ChatRequest, of principal: Principal, _ exchange: Exchange
     ) async throws -> Session {
         let session = try await found(selection, chat, of: principal)
-        try await configuration.limits(of: principal.userName).check(session, adding: 1, store)
+        if let hold = try await configuration.limits(of: principal.userName).hold(session, store) {
+            exchange[MessageHoldKey.self] = hold
+            exchange.onFinish { _ in hold.release() }
+        }
         guard session.settings.title.isEmpty, session.nextSeq == 1, let title = title(selection, chat) else {
             return session
         }
@@ -150,6 +154,12 @@ extension GatewayError {
     init(_ error: ConversationError) {
         switch error {
         case .invalid(let reason): self = .badRequest("invalid_value", "Invalid session: \(reason).")
+        case .tooManyMessages(let limit, .session):
+            self = .limitReached(
+                "message_limit_reached", "A session has at most \(limit) messages. Begin a new one.")
+        case .tooManyMessages(let limit, .user):
+            self = .limitReached(
+                "message_limit_reached", "Your sessions have at most \(limit) messages together. Purge some of them.")
         case .tooManySessions(let limit):
             self = .limitReached(
                 "session_limit_reached", "You have \(limit) sessions, and may have no more. Delete some of them.")

@@ -5,15 +5,19 @@ enum SessionSchemas {
     static let all = answers + DialectSchemas.all + SessionRequestSchemas.all
 
     private static let page =
-        #""total":{"type":"integer","minimum":0},"limit":{"type":"integer"},"offset":{"type":"integer"},"has_more":{"type":"boolean"},"next_cursor":{"type":["string","null"]}"#
+        #""limit":{"type":"integer"},"offset":{"type":"integer"},"has_more":{"type":"boolean"},"next_cursor":{"type":["string","null"]}"#
 
-    static func list(_ name: String, of element: String) -> RouteSchema {
+    /// - Parameter total: The type of the number of all elements.
+    static func list(
+        _ name: String, of element: String, total: String = #"{"type":"integer","minimum":0}"#
+    ) -> RouteSchema {
         RouteSchema(
             name,
             """
             {"type":"object","required":["object","data","total","limit","offset","has_more","next_cursor"],
             "additionalProperties":false,"properties":{"object":{"const":"list"},
-            "data":{"type":"array","items":{"$ref":"#/components/schemas/\(element)"}},\(page)}}
+            "data":{"type":"array","items":{"$ref":"#/components/schemas/\(element)"}},"total":\(total),
+            \(page)}}
             """)
     }
 
@@ -57,7 +61,12 @@ enum SessionSchemas {
             {"type":"object","additionalProperties":false,"required":[\(sessionRequired)],
             "properties":{\(sessionProperties)}}
             """),
-        list("SessionList", of: "SessionSummary"),
+        list(
+            "SessionList", of: "SessionSummary",
+            total: """
+                {"description":"null for a filtered list that was not walked to its end.","type":["integer","null"],
+                "minimum":0}
+                """),
         RouteSchema(
             "SessionDeleted",
             """

@@ -54,10 +54,9 @@ struct DialectRoutes: Sendable {
             }.described(DialectDescriptions.create(suffix)),
             Route(.GET, path) { request, _, exchange in
                 let page = try PageRequest(request.head)
-                var query = try SessionQuery(request.head, page)
-                query.limit = page.limit
-                let found = try await owned(exchange).list(query)
-                return Self.list(JSONArray.joining(found.elements.map(json)), total: found.total)
+                let found = try await owned(exchange).list(SessionQuery(request.head, page), exchange)
+                let shown = JSONArray.joining(found.elements.prefix(page.limit).map(json))
+                return Self.list(shown, total: found.total, next: found.next(showing: page.limit))
             }.described(DialectDescriptions.list(suffix)),
         ]
     }
@@ -107,10 +106,11 @@ struct DialectRoutes: Sendable {
         return [get, post]
     }
 
-    /// An array, as these systems answer; the number of all elements stands in a header.
-    private static func list(_ array: ByteBuffer, total: Int) -> Response {
+    /// An array, as these systems answer; the number of all elements and where the list goes on stand in headers.
+    private static func list(_ array: ByteBuffer, total: Int?, next: SessionCursor? = nil) -> Response {
         var response = Response.json(array)
-        response.headers.add(name: "X-Total-Count", value: "\(total)")
+        if let total { response.headers.add(name: "X-Total-Count", value: "\(total)") }
+        if let next { response.headers.add(name: "X-Next-Cursor", value: next.text) }
         return response
     }
 }

@@ -63,7 +63,7 @@ struct SessionObject: Sendable {
         json.member("completion_tokens", Int(counters.completionTokens))
     }
 
-    func list(_ elements: [ByteBuffer], total: Int, _ page: PageRequest, next: String?, hasMore: Bool) -> ByteBuffer {
+    func list(_ elements: [ByteBuffer], total: Int?, _ page: PageRequest, next: String?, hasMore: Bool) -> ByteBuffer {
         JSONWriter.object { json in
             json.member("object", "list")
             json.array("data") { data in

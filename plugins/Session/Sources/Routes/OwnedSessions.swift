@@ -10,6 +10,7 @@ struct OwnedSessions: Sendable {
     let store: ConversationStore
     let owner: UniqueID
     let limits: SessionLimits
+    private let searchTime: Duration
 
     init(_ store: ConversationStore, _ configuration: SessionConfiguration, _ exchange: Exchange) throws {
         guard let principal = exchange[PrincipalKey.self] else {
@@ -18,6 +19,7 @@ struct OwnedSessions: Sendable {
         self.store = store
         owner = principal.userID
         limits = configuration.limits(of: principal.userName)
+        searchTime = configuration.searchTime
     }
 
     /// The session that a client names by any form of its id.
@@ -45,10 +47,18 @@ struct OwnedSessions: Sendable {
     func create(_ fields: SessionFields) async throws -> FoundSession {
         var draft = try fields.draft(owner: owner)
         limits.apply(to: &draft)
-        do {
-            let found = try await store.findOrCreate(draft)
-            if case .found = found, draft.externalID != nil { throw ConversationError.alreadyExists }
+        let (store, wanted) = (store, draft)
+        return try await blamingClient {
+            let found = try await store.findOrCreate(wanted)
+            if case .found = found, wanted.externalID != nil { throw ConversationError.alreadyExists }
             return found
+        }
+    }
+
+    /// What a caller did wrong with a conversation, as an answer to a client.
+    func blamingClient<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
         } catch let error as ConversationError {
             throw GatewayError(error)
         }
@@ -56,14 +66,12 @@ struct OwnedSessions: Sendable {
 
     func change(_ name: String, _ fields: SessionFields) async throws -> Session {
         let session = try await session(name)
-        do {
-            let system = try fields.system()
-            let changed = try await store.update(session.key, system: system) { try fields.apply(to: &$0) }
-            guard let changed else { throw GatewayError.sessionNotFound }
-            return changed
-        } catch let error as ConversationError {
-            throw GatewayError(error)
+        let system = try fields.system()
+        let changed = try await blamingClient {
+            try await store.update(session.key, system: system) { try fields.apply(to: &$0) }
         }
+        guard let changed else { throw GatewayError.sessionNotFound }
+        return changed
     }
 
     /// Deletes a session in name, or with all its rows.
@@ -80,15 +88,28 @@ struct OwnedSessions: Sendable {
 
     func restore(_ name: String) async throws -> Session {
         guard let id = SessionReference(try SessionName.check(name, "id")).id,
-            let session = try await store.restore(SessionKey(owner: owner, session: id))
+            let session = try await blamingClient({
+                try await store.restore(SessionKey(owner: owner, session: id), maximum: limits.maximumSessions)
+            })
         else { throw GatewayError.sessionNotFound }
         return session
     }
 
-    func list(_ query: SessionQuery) async throws -> Page<Session> {
+    /// A page of the user's sessions. What no index knows is looked for slice by slice, no longer than a search.
+    func list(_ query: SessionQuery, _ exchange: Exchange) async throws -> SessionPage {
         let owner = owner
         try await store.expire(owner)
-        return try await store.read { try $0.sessions(of: owner, query) }
+        guard !query.filter.isIndexed else {
+            let page = try await store.read { try $0.sessions(of: owner, query) }
+            return SessionPage(elements: page.elements, total: page.total)
+        }
+        var walk = SessionListWalk(query)
+        try await TimeSlices(exchange.clock, searchTime).run { [store] isOver in
+            let start = walk
+            walk = try await store.read { try $0.go(on: start, of: owner, until: isOver) }
+            return walk.isOver
+        }
+        return walk.page
     }
 
     /// A page of messages as `show` writes it: counted against what all exchanges may hold together, and written beside
@@ -115,14 +136,8 @@ extension OwnedSessions {
     /// - Returns: The messages as they are stored.
     func append(_ messages: [NewMessage], to name: String) async throws -> (session: Session, [StoredMessage]) {
         let session = try await session(name)
-        try await limits.check(session, adding: messages.count, store)
         let turns = Self.turns(messages, of: session)
-        let outcomes: [AppendOutcome]
-        do {
-            outcomes = try await store.append(all: turns)
-        } catch let error as ConversationError {
-            throw GatewayError(error)
-        }
+        let outcomes = try await blamingClient { try await store.append(all: turns, within: limits.messages) }
         var first = Int64.max
         var last: Int64 = 0
         for (outcome, turn) in zip(outcomes, turns) {

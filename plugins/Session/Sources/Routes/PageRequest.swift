@@ -43,6 +43,14 @@ enum ListScope: String, CaseIterable {
     case all
 }
 
+extension SessionPage {
+    /// Where the list goes on behind the first `count` elements; nil at its end.
+    func next(showing count: Int) -> SessionCursor? {
+        guard elements.count > count else { return next }
+        return elements.prefix(count).last.map(SessionCursor.init)
+    }
+}
+
 extension SessionCursor {
     /// `<microseconds>_<id>`, as `text` writes it.
     init(_ text: String) throws(GatewayError) {

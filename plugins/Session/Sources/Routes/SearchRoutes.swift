@@ -11,8 +11,6 @@ struct SearchRoutes: Sendable {
     let configuration: SessionConfiguration
     let bodyLimit: Int
 
-    /// How long a search holds a connection before it lets others at it.
-    private static let slice: UInt64 = 50_000_000
     private static let maximumLimit = 100
     private static let maximumQuery = 1_000
 
@@ -51,22 +49,18 @@ struct SearchRoutes: Sendable {
 
     /// Goes on slice by slice until the page is full or the time is over.
     private func result(_ query: SearchQuery, of owner: UniqueID, _ clock: GatewayClock) async throws -> SearchResult {
-        let now = clock.monotonicNanoseconds
-        let end = now() + configuration.searchTime.nanoseconds
         var whole = SearchResult()
         var query = query
         let limit = query.limit
-        repeat {
+        try await TimeSlices(clock, configuration.searchTime).run { isOver in
             let part = query
-            let sliceEnd = min(now() + Self.slice, end)
-            let result = try await store.read { reader in
-                try reader.search(part, of: owner) { now() >= sliceEnd }
-            }
+            let result = try await store.read { try $0.search(part, of: owner, until: isOver) }
             whole.hits += result.hits
             whole.next = result.next
             query.from = result.next
             query.limit = limit - whole.hits.count
-        } while whole.next != nil && whole.hits.count < limit && now() < end
+            return whole.next == nil || whole.hits.count >= limit
+        }
         return whole
     }
 

@@ -83,12 +83,12 @@ struct SessionRoutes: Sendable {
 
     private func list(_ request: Request, _ exchange: Exchange) async throws -> Response {
         let page = try PageRequest(request.head)
-        let found = try await owned(exchange).list(SessionQuery(request.head, page))
-        let shown = found.elements.prefix(page.limit)
+        let found = try await owned(exchange).list(SessionQuery(request.head, page), exchange)
+        let next = found.next(showing: page.limit)
         return .json(
             object.list(
-                shown.map { object.json($0) }, total: found.total, page, next: shown.last.map(SessionCursor.init)?.text,
-                hasMore: found.elements.count > page.limit))
+                found.elements.prefix(page.limit).map { object.json($0) }, total: found.total, page, next: next?.text,
+                hasMore: next != nil))
     }
 
     private func erase(_ request: Request, _ exchange: Exchange) async throws -> Response {

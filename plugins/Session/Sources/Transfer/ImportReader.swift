@@ -13,37 +13,44 @@ struct ImportReader {
         guard let elements = try body.elements("sessions") else { throw GatewayError(wire: .missing("sessions")) }
         // All of it is read before any of it is stored: what cannot be read leaves nothing behind.
         let imports = try elements.enumerated().map { try ImportedSession($1, param: "sessions[\($0)]") }
+        try await owned.check(adding: imports)
         var sessions: [Session] = []
-        var count = 0
-        for element in imports {
-            sessions.append(try await store(element))
-            count += element.turns.reduce(0) { $0 + $1.messages.count }
+        for element in imports { sessions.append(try await owned.store(element)) }
+        return (sessions, imports.reduce(0) { $0 + $1.messageCount })
+    }
+}
+
+extension OwnedSessions {
+    /// Refuses an import that would be too much, before any of it is stored.
+    fileprivate func check(adding imports: [ImportedSession]) async throws {
+        let limit = limits.messages.perSession
+        if let limit, imports.contains(where: { $0.messageCount > limit }) {
+            throw GatewayError(.tooManyMessages(limit: limit, of: .session))
         }
-        return (sessions, count)
+        try await blamingClient {
+            try await store.check(
+                owner, adding: imports.count, maximum: limits.maximumSessions,
+                messages: imports.reduce(0) { $0 + $1.messageCount }, within: limits.messages)
+        }
     }
 
-    private func store(_ element: ImportedSession) async throws -> Session {
-        var draft = SessionDraft(owner: owned.owner)
+    fileprivate func store(_ element: ImportedSession) async throws -> Session {
+        var draft = SessionDraft(owner: owner)
         draft.settings = element.settings
         draft.system = element.system
         draft.conversation = element.conversation
-        owned.limits.apply(to: &draft)
-        do {
-            let session = try await owned.store.create(draft)
-            try await owned.limits.check(
-                session, adding: element.turns.reduce(0) { $0 + $1.messages.count }, owned.store)
-            guard !element.turns.isEmpty else { return session }
-            _ = try await owned.store.append(all: element.turns.map { $0.draft(in: session) })
-            return try await owned.session(session.printedID)
-        } catch let error as ConversationError {
-            throw GatewayError(error)
+        limits.apply(to: &draft)
+        let (store, whole) = (store, draft)
+        return try await blamingClient {
+            try await store.create(
+                whole, with: { session in element.turns.map { $0.draft(in: session) } }, within: limits.messages)
         }
     }
 }
 
 /// One session of an export, read.
-struct ImportedSession {
-    struct Turn {
+struct ImportedSession: Sendable {
+    struct Turn: Sendable {
         var id: String?
         var messages: [NewMessage]
 
@@ -60,6 +67,8 @@ struct ImportedSession {
     private(set) var system: SystemMessages?
     private(set) var conversation: AgentConversation?
     private(set) var turns: [Turn] = []
+
+    var messageCount: Int { turns.reduce(0) { $0 + $1.messages.count } }
 
     init(_ value: JSONValue, param: String) throws {
         guard let object = try GatewayError.blamingClient({ () throws(WireError) in try value.object() }) else {

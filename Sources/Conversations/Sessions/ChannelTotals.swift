@@ -1,0 +1,47 @@
+import Persistence
+
+/// How many active sessions a user has from each channel, counted in the transactions that change it.
+enum ChannelTotals {
+    /// Most channels that are told.
+    private static let limit = 1_000
+
+    /// - Parameter channel: As the session has it; sessions without one are counted together.
+    static func add(_ change: Int, _ channel: String?, of owner: UniqueID, _ connection: any Connection) throws {
+        try connection.execute(
+            """
+            INSERT INTO channel_totals (user_id, source_channel, active) VALUES (\(owner), \(channel ?? ""), \(change)) \
+            \(raw: connection.dialect.orUpdate("user_id, source_channel")) active = active + \(change)
+            """)
+    }
+
+    /// The most used ones first.
+    static func of(_ owner: UniqueID, _ connection: any Connection) throws -> [(channel: String?, sessions: Int)] {
+        let query: SQL = """
+            SELECT source_channel, active FROM channel_totals WHERE user_id = \(owner) AND active > 0 \
+            ORDER BY active DESC, source_channel LIMIT \(limit)
+            """
+        return try connection.rows(query) { row in
+            let channel: String = try row.value(0)
+            return (channel.isEmpty ? nil : channel, try row.value(1))
+        }
+    }
+
+    static var migration: [@Sendable (Dialect) -> String] {
+        [
+            { type in
+                """
+                CREATE TABLE IF NOT EXISTS channel_totals (
+                    user_id \(type.id) NOT NULL, source_channel \(type.text(64)) NOT NULL,
+                    active \(type.integer) NOT NULL, PRIMARY KEY (user_id, source_channel)) \(type.clustered)
+                """
+            },
+            { _ in
+                """
+                REPLACE INTO channel_totals (user_id, source_channel, active)
+                    SELECT user_id, COALESCE(source_channel, ''), COUNT(*) FROM sessions WHERE deleted_us IS NULL
+                    GROUP BY user_id, COALESCE(source_channel, '')
+                """
+            },
+        ]
+    }
+}

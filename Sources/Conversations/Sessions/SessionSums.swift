@@ -1,0 +1,137 @@
+import Persistence
+
+/// What a user's sessions add up to, counted in the transactions that change them: nobody has to walk them.
+///
+/// A user has a row for each of some shards, chosen by the session: turns of different sessions rarely wait for each
+/// other's commit, and two nodes of a cluster rarely meet in one row. A row is written last in its transaction, behind
+/// those of sessions and `session_totals`.
+struct SessionSums: Sendable, Equatable {
+    /// A multiple of the lanes' shards, so that two lanes never wait for each other.
+    static let shards: UInt64 = 16
+
+    // Of active sessions.
+    var messages: Int64 = 0
+    var turns: Int64 = 0
+    var promptTokens: Int64 = 0
+    var completionTokens: Int64 = 0
+    /// Messages that take room, superseded ones and those of deleted sessions too: what limits count.
+    var stored: Int64 = 0
+    /// Sessions that can be restored.
+    var deleted: Int64 = 0
+
+    init() {}
+
+    /// What a session adds while it is active.
+    init(active session: Session) {
+        self.init(session.counters, stored: session.nextSeq - 1)
+    }
+
+    init(_ counters: SessionCounters, stored: Int64) {
+        messages = counters.messages
+        turns = counters.turns
+        promptTokens = counters.promptTokens
+        completionTokens = counters.completionTokens
+        self.stored = stored
+    }
+
+    /// What a session adds while it is deleted.
+    init(deletedWith stored: Int64) {
+        self.stored = stored
+        deleted = 1
+    }
+
+    static func - (left: SessionSums, right: SessionSums) -> SessionSums {
+        var difference = left
+        for sum in all { difference[keyPath: sum] -= right[keyPath: sum] }
+        return difference
+    }
+
+    static func += (left: inout SessionSums, right: SessionSums) {
+        for sum in all { left[keyPath: sum] += right[keyPath: sum] }
+    }
+
+    /// In the order of the columns.
+    private static var all: [WritableKeyPath<SessionSums, Int64>] {
+        [\.messages, \.turns, \.promptTokens, \.completionTokens, \.stored, \.deleted]
+    }
+
+    private init(_ row: borrowing Row) throws {
+        for (column, sum) in Self.all.enumerated() { self[keyPath: sum] = try row.value(column) }
+    }
+}
+
+// MARK: - Counting
+
+extension SessionSums {
+    /// Adds what has changed of sessions, in the transaction that changes them and as the last thing in it.
+    static func add(_ changes: [(key: SessionKey, sums: SessionSums)], _ connection: any Connection) throws {
+        var rows: [Place: SessionSums] = [:]
+        for (key, sums) in changes where sums != SessionSums() { rows[Place(key), default: SessionSums()] += sums }
+        guard !rows.isEmpty else { return }
+        let values = rows.sorted { $0.key < $1.key }.flatMap { place, sums -> [SQLValue] in
+            [.id(place.owner), .integer(place.shard)] + all.map { .integer(sums[keyPath: $0]) }
+        }
+        try connection.execute(connection.dialect == .sqlite ? addInSQLite : addInMariaDB, rows: values)
+    }
+
+    /// What all sessions of a user add up to.
+    static func of(_ owner: UniqueID, _ connection: any Connection) throws -> SessionSums {
+        let query: SQL = "SELECT \(raw: columns) FROM session_sums WHERE user_id = \(owner)"
+        return try connection.rows(query, SessionSums.init).reduce(into: SessionSums()) { $0 += $1 }
+    }
+
+    /// How many messages a user stores, with all counters locked until the transaction ends.
+    static func lockStored(of owner: UniqueID, _ connection: any Connection) throws -> Int64 {
+        let query: SQL = """
+            SELECT stored FROM session_sums WHERE user_id = \(owner) ORDER BY shard \(raw: connection.dialect.forUpdate)
+            """
+        return try connection.rows(query) { try $0.value(0, as: Int64.self) }.reduce(0, +)
+    }
+
+    private struct Place: Hashable, Comparable {
+        let owner: UniqueID
+        let shard: Int64
+
+        init(_ key: SessionKey) {
+            owner = key.owner
+            shard = Int64(key.session.shardKey % SessionSums.shards)
+        }
+
+        static func < (left: Place, right: Place) -> Bool { (left.owner, left.shard) < (right.owner, right.shard) }
+    }
+
+    private static let names = ["messages", "turns", "prompt_tokens", "completion_tokens", "stored", "deleted"]
+    private static let columns = names.joined(separator: ", ")
+    private static let insert = """
+        INSERT INTO session_sums (user_id, shard, \(columns)) VALUES (\(SQL.placeholders(names.count + 2)))
+        """
+    private static let addInSQLite = BulkStatement(
+        insert + " ON CONFLICT (user_id, shard) DO UPDATE SET "
+            + names.map { "\($0) = \($0) + excluded.\($0)" }.joined(separator: ", "))
+    private static let addInMariaDB = BulkStatement(
+        insert + " ON DUPLICATE KEY UPDATE " + names.map { "\($0) = \($0) + VALUES(\($0))" }.joined(separator: ", "))
+
+    /// The counters of what was stored before there were any, in a row of its own.
+    static var migration: [@Sendable (Dialect) -> String] {
+        [
+            { type in
+                """
+                CREATE TABLE IF NOT EXISTS session_sums (
+                    user_id \(type.id) NOT NULL, shard \(type.integer) NOT NULL,
+                    \(names.map { "\($0) \(type.integer) NOT NULL DEFAULT 0" }.joined(separator: ", ")),
+                    PRIMARY KEY (user_id, shard)) \(type.clustered)
+                """
+            },
+            { _ in
+                """
+                REPLACE INTO session_sums (user_id, shard, \(columns)) SELECT user_id, \(shards),
+                    SUM(CASE WHEN deleted_us IS NULL THEN message_count ELSE 0 END),
+                    SUM(CASE WHEN deleted_us IS NULL THEN turn_count ELSE 0 END),
+                    SUM(CASE WHEN deleted_us IS NULL THEN prompt_tokens ELSE 0 END),
+                    SUM(CASE WHEN deleted_us IS NULL THEN completion_tokens ELSE 0 END), SUM(next_seq - 1),
+                    SUM(CASE WHEN deleted_us IS NULL THEN 0 ELSE 1 END) FROM sessions GROUP BY user_id
+                """
+            },
+        ]
+    }
+}

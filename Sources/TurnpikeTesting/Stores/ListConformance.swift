@@ -1,0 +1,115 @@
+import Conversations
+import Persistence
+
+/// Lists of sessions, against the plainest way to make them.
+enum ListConformance {
+    static var cases: [ConformanceCase] {
+        [
+            ConformanceCase("pages of a list with groups are the list, at any offset and by cursor", pages),
+            ConformanceCase("a filtered list is what fits of the list, in as many slices as it takes", filters),
+            ConformanceCase("a full page of a filtered list is counted no further than it says", counting),
+        ]
+    }
+
+    private static let owner = UniqueID.generate()
+
+    /// 40 sessions of two agents, two channels and three tags, a third of them groups, many of the same moment.
+    private static func fill(_ samples: ConversationSamples) async throws -> [Session] {
+        for index in 0..<40 {
+            var conversation = AgentConversation(agentID: "agent-\(index % 2)", externalID: "c\(index)")
+            conversation.isGroup = index % 3 == 0
+            var draft = SessionDraft(owner: owner, conversation: conversation)
+            draft.settings.title = index % 4 == 0 ? "Straße \(index)" : "other \(index)"
+            draft.settings.tags = ["tag-\(index % 3)"]
+            draft.settings.sourceChannel = index % 5 == 0 ? "web" : nil
+            _ = try await samples.store.create(draft)
+        }
+        try await samples.database.write { connection in
+            _ = try connection.execute("UPDATE sessions SET last_message_at = 1000 + (created_us % 7)")
+        }
+        let stranger = try await samples.store.create(SessionDraft(owner: .generate()))
+        _ = try await samples.append(ConversationSamples.turn(stranger, ["a", "b"]))
+        var sessions: [Session] = []
+        let keys = try await samples.database.read { connection in
+            try connection.rows("SELECT session_id FROM sessions WHERE user_id = \(owner)") {
+                SessionKey(owner: owner, session: try $0.value(0))
+            }
+        }
+        for key in keys { sessions += try await samples.store.read { try $0.session(key).map { [$0] } ?? [] } }
+        return sessions.sorted { ($1.lastMessageAt, $1.key.session) < ($0.lastMessageAt, $0.key.session) }
+    }
+
+    @Sendable private static func pages(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let all = try await fill(samples).map(\.key)
+            for limit in [1, 7, 40] {
+                for offset in 0...42 {
+                    let page = try await samples.store.read { try $0.sessions(of: owner, limit: limit, offset: offset) }
+                    try expectEqual(
+                        page.elements.map(\.key), Array(all.dropFirst(offset).prefix(limit)), "\(limit) at \(offset)")
+                    try expectEqual(page.total, 40, "the total")
+                }
+                var found: [SessionKey] = []
+                var query = SessionQuery(limit: limit)
+                while true {
+                    let page = try await samples.store.read { [query] in try $0.sessions(of: owner, query).elements }
+                    found += page.map(\.key)
+                    guard let last = page.last else { break }
+                    query.after = SessionCursor(last)
+                }
+                try expectEqual(found, all, "\(limit) by cursor")
+            }
+        }
+    }
+
+    @Sendable private static func filters(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let all = try await fill(samples)
+            var tag = SessionFilter()
+            tag.tag = "tag-1"
+            var title = SessionFilter(includesGroups: false)
+            title.title = "STRASSE"
+            let filters: [(SessionFilter, (Session) -> Bool)] = [
+                (SessionFilter(agentID: "agent-1"), { $0.conversation?.agentID == "agent-1" }),
+                (SessionFilter(sourceChannel: "web"), { $0.settings.sourceChannel == "web" }),
+                (tag, { $0.settings.tags == ["tag-1"] }),
+                (title, { $0.settings.title.hasPrefix("Straße") && !($0.conversation?.isGroup ?? false) }),
+            ]
+            for (filter, fits) in filters {
+                let expected = all.filter(fits).map(\.key)
+                try expect(expected.count > 3, "something fits")
+                for offset in [0, 3] {
+                    // Each slice looks at one session.
+                    var walk = SessionListWalk(SessionQuery(filter, limit: 5, offset: offset))
+                    while !walk.isOver {
+                        walk = try await samples.store.read { [walk] in try $0.go(on: walk, of: owner) { true } }
+                    }
+                    try expectEqual(
+                        walk.page.elements.map(\.key), Array(expected.dropFirst(offset).prefix(5)), "\(filter)")
+                    try expectEqual(walk.page.total, expected.count, "the total")
+                }
+            }
+        }
+    }
+
+    @Sendable private static func counting(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let all = try await fill(samples).filter { $0.settings.tags == ["tag-1"] }.map(\.key)
+            var filter = SessionFilter()
+            filter.tag = "tag-1"
+            var found: [SessionKey] = []
+            var place: SessionCursor?
+            repeat {
+                let query = SessionQuery(filter, limit: 2, after: place)
+                let (page, isOver) = try await samples.store.read { reader in
+                    let walk = try reader.go(on: SessionListWalk(query), of: owner) { true }
+                    return (walk.page, walk.isOver)
+                }
+                try expect(page.total == nil || isOver, "the total of a walk that is not over")
+                found += page.elements.map(\.key)
+                place = page.next
+            } while place != nil
+            try expectEqual(found, all, "by the cursor of walks that were stopped at every session")
+        }
+    }
+}

@@ -1,19 +1,9 @@
 """What is old goes, in the background, and only that."""
-import sqlite3
-
 from harness.site import SESSIONS, Site
+from harness.sqlite_file import execute
 from harness.waiting import eventually
 
 DAY = 86_400_000_000
-
-
-def execute(site, statement):
-    """Runs a statement on the database of the gateway; its rows."""
-    connection = sqlite3.connect(site.directory / "turnpike.db", isolation_level=None, timeout=5)
-    try:
-        return connection.execute(statement).fetchall()
-    finally:
-        connection.close()
 
 
 def count(site, table):

@@ -1,12 +1,11 @@
 """When the storage fails, no client is told that its turn was kept, and nobody is answered without memory in silence."""
-import contextlib
-import sqlite3
 
 import pytest
 
 from harness.client import exchange
 from harness.events import events_of, is_done
 from harness.site import Site, answered, error_of, fresh, said
+from harness.sqlite_file import execute, locked
 from harness.waiting import eventually
 
 PATIENCE = 40
@@ -19,34 +18,15 @@ def site(tmp_path):
         yield site
 
 
-@contextlib.contextmanager
-def locked(site):
-    """Nobody else can write to the database."""
-    connection = sqlite3.connect(site.directory / "turnpike.db", isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-        connection.close()
-
-
-def broken(site, statement):
-    """Changes the database behind the gateway's back."""
-    connection = sqlite3.connect(site.directory / "turnpike.db", isolation_level=None)
-    connection.execute(statement)
-    connection.close()
-
-
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_turn_that_is_refused_for_no_fault_of_its_own_is_kept_until_that_is_mended(site, stream):
     conversation = site.conversation()
     conversation.say("one")
-    broken(site, "ALTER TABLE messages RENAME TO messages_gone")
+    execute(site, "ALTER TABLE messages RENAME TO messages_gone")
     conversation.say("two", stream=stream, timeout=PATIENCE)
     assert exchange(site.port, "GET", "/readyz").json()["spool"]["turns"] == 1
-    broken(site, "ALTER TABLE messages_gone RENAME TO messages")
+    execute(site, "ALTER TABLE messages_gone RENAME TO messages")
     eventually(lambda: exchange(site.port, "GET", "/readyz").json()["spool"]["turns"] == 0)
     assert conversation.stored_texts == ["one", "re: one", "two", "re: two"]
     conversation.say("three")
@@ -60,12 +40,12 @@ def test_without_a_spool_a_turn_that_cannot_be_stored_is_never_shown_as_complete
         site.key()
         conversation = site.conversation()
         conversation.say("one")
-        broken(site, "ALTER TABLE messages RENAME TO messages_gone")
+        execute(site, "ALTER TABLE messages RENAME TO messages_gone")
         response = conversation.try_to_say("two", stream=stream, timeout=PATIENCE)
         assert response.status == 503 or not is_done(response.body), response.raw
         if response.status == 503:
             error_of(response, 503)
-        broken(site, "ALTER TABLE messages_gone RENAME TO messages")
+        execute(site, "ALTER TABLE messages_gone RENAME TO messages")
         assert conversation.stored == [said("one"), {**conversation.stored[1]}]
         conversation.say("three")
         assert conversation.texts == ["one", "re: one", "three"]
@@ -93,14 +73,14 @@ def test_a_database_file_that_is_removed_is_an_outage_until_it_is_back(site):
 def test_a_commit_that_fails_is_an_error_and_the_finish_reason_is_not_sent(site, stream):
     conversation = site.conversation()
     conversation.say("one")
-    broken(site, "CREATE TRIGGER refuse BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'no'); END")
+    execute(site, "CREATE TRIGGER refuse BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'no'); END")
     response = conversation.try_to_say("two", stream=stream, timeout=PATIENCE)
     if stream:
         assert response.status == 200 and not is_done(response.body) and b'"finish_reason":"stop"' not in response.body
         assert events_of(response.body)[-1].json()["error"]["code"] == "turn_not_stored"
     else:
         error_of(response, 503, "turn_not_stored")
-    broken(site, "DROP TRIGGER refuse")
+    execute(site, "DROP TRIGGER refuse")
     conversation.say("three")
     assert conversation.texts == ["one", "re: one", "three"]
 
@@ -125,7 +105,7 @@ def test_history_that_cannot_be_read_is_503_and_reaches_no_upstream(tmp_path):
         site.key()
         conversation = site.conversation()
         conversation.say("one")
-        broken(site, "ALTER TABLE messages RENAME TO messages_gone")
+        execute(site, "ALTER TABLE messages RENAME TO messages_gone")
         view = [said("one"), answered("re: one"), said("two")]
         before = len(site.sent(conversation.model))
         response = conversation.try_to_say(view, timeout=PATIENCE)
@@ -136,16 +116,16 @@ def test_history_that_cannot_be_read_is_503_and_reaches_no_upstream(tmp_path):
 @pytest.mark.timeout(90)
 def test_without_a_session_a_broken_store_costs_nothing(site):
     site.chat("x")
-    broken(site, "ALTER TABLE messages RENAME TO messages_gone")
-    broken(site, "ALTER TABLE sessions RENAME TO sessions_gone")
+    execute(site, "ALTER TABLE messages RENAME TO messages_gone")
+    execute(site, "ALTER TABLE sessions RENAME TO sessions_gone")
     assert site.chat("x").status == 200 and site.chat("x", stream=True).status == 200
 
 
 @pytest.mark.timeout(90)
 def test_a_missing_activity_table_costs_no_exchange(site):
-    broken(site, "ALTER TABLE activity RENAME TO activity_gone")
+    execute(site, "ALTER TABLE activity RENAME TO activity_gone")
     assert [site.conversation("s").try_to_say(str(number)).status for number in range(5)] == [200] * 5
-    broken(site, "ALTER TABLE activity_gone RENAME TO activity")
+    execute(site, "ALTER TABLE activity_gone RENAME TO activity")
     assert site.activity(site.chat("x"))
 
 
@@ -153,10 +133,10 @@ def test_a_missing_activity_table_costs_no_exchange(site):
 def test_keys_that_were_seen_stay_good_while_the_database_is_away_and_others_are_503(site):
     assert site.chat("x").status == 200
     stranger = site.key("stranger")
-    broken(site, "ALTER TABLE api_keys RENAME TO api_keys_gone")
+    execute(site, "ALTER TABLE api_keys RENAME TO api_keys_gone")
     assert site.chat("x").status == 200
     response = site.call("GET", "/v1/models", user="stranger", timeout=PATIENCE)
     assert stranger and response.status == 503, response.raw
     error_of(response, 503, "authentication_unavailable")
-    broken(site, "ALTER TABLE api_keys_gone RENAME TO api_keys")
+    execute(site, "ALTER TABLE api_keys_gone RENAME TO api_keys")
     eventually(lambda: site.call("GET", "/v1/activity", user="stranger").status == 200)

@@ -3,23 +3,21 @@ import TurnpikeKit
 /// Branches in the API document.
 enum BranchDescriptions {
     static func list(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "listBranches" + suffix, "What the conversation left when it was edited, the last one first.",
-            parameters: [SessionDescriptions.limit, SessionDescriptions.offset],
-            answers: [RouteAnswer(200, "Branches", "A page of branches.")])
+        .page(
+            "listBranches" + suffix, "What the conversation left when it was edited, the last one first.", "Branches",
+            "A page of branches.")
     }
 
     static func messages(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "messagesOfBranch" + suffix, "The messages of a branch, without what precedes it.",
-            parameters: [SessionDescriptions.limit, SessionDescriptions.offset],
-            answers: [RouteAnswer(200, "BranchMessages", "The messages, oldest first.")])
+        .page(
+            "messagesOfBranch" + suffix, "The messages of a branch, without what precedes it.", "BranchMessages",
+            "The messages, oldest first.")
     }
 
     static func restore(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "restoreBranch" + suffix, "Makes the conversation what it was before the branch was left.",
-            answers: [RouteAnswer(200, "Session", "The session as it is now.")])
+        .giving(
+            "restoreBranch" + suffix, "Makes the conversation what it was before the branch was left.", "Session",
+            "The session as it is now.")
     }
 
     static let schemas = [

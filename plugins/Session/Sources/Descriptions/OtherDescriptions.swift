@@ -10,32 +10,29 @@ enum FeedbackDescriptions {
     }
 
     static func get(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "getFeedback" + suffix, "What you said about it.", answers: [RouteAnswer(200, "Feedback", "The feedback.")])
+        .giving(
+            "getFeedback" + suffix, "What you said about it.", "Feedback", "The feedback.")
     }
 
     static func remove(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "removeFeedback" + suffix, "Takes it back.", answers: [RouteAnswer(204, nil, "It is gone.")])
+        .giving(
+            "removeFeedback" + suffix, "Takes it back.", nil, "It is gone.", status: 204)
     }
 
     static func list(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "listFeedback" + suffix, "What you said about a session and the messages in it.",
-            parameters: [SessionDescriptions.limit, SessionDescriptions.offset],
-            answers: [RouteAnswer(200, "FeedbackList", "A page of feedback.")])
+        .page(
+            "listFeedback" + suffix, "What you said about a session and the messages in it.", "FeedbackList",
+            "A page of feedback.")
     }
 
     static func statistics(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "feedbackStatistics" + suffix, "What your feedback adds up to.",
-            answers: [RouteAnswer(200, "FeedbackStatistics", "The sums.")])
+        .giving(
+            "feedbackStatistics" + suffix, "What your feedback adds up to.", "FeedbackStatistics", "The sums.")
     }
 
     static func sessionStatistics(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "sessionStatistics" + suffix, "What you have in sessions.",
-            answers: [RouteAnswer(200, "SessionStatistics", "The sums.")])
+        .giving(
+            "sessionStatistics" + suffix, "What you have in sessions.", "SessionStatistics", "The sums.")
     }
 }
 
@@ -80,9 +77,9 @@ enum TransferDescriptions {
     }
 
     static func importAll(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "importSessions" + suffix, "Stores what an export holds as new sessions.", body: "ImportFields",
-            answers: [RouteAnswer(201, "Import", "What was stored.")])
+        .giving(
+            "importSessions" + suffix, "Stores what an export holds as new sessions.", "Import", "What was stored.",
+            status: 201, body: "ImportFields")
     }
 }
 
@@ -97,39 +94,37 @@ enum DialectDescriptions {
     }
 
     static func list(_ suffix: String) -> RouteDescription {
-        RouteDescription(
+        .page(
             "list\(suffix)s", "Your sessions, newest activity first; X-Total-Count says how many there are.",
-            parameters: [SessionDescriptions.limit, SessionDescriptions.offset] + SessionDescriptions.filters,
-            answers: [RouteAnswer(200, suffix + "s", "A page of sessions.")])
+            suffix + "s", "A page of sessions.", more: SessionDescriptions.filters)
     }
 
     static func get(_ suffix: String) -> RouteDescription {
-        RouteDescription("get" + suffix, "A session.", answers: [RouteAnswer(200, suffix, "The session.")])
+        .giving(
+            "get" + suffix, "A session.", suffix, "The session.")
     }
 
     static func change(_ verb: String, _ suffix: String) -> RouteDescription {
-        RouteDescription(
-            verb + suffix, "Changes the fields that the body names.", body: "SessionFields",
-            answers: [RouteAnswer(200, suffix, "The session as it is now.")])
+        .giving(
+            verb + suffix, "Changes the fields that the body names.", suffix, "The session as it is now.",
+            body: "SessionFields")
     }
 
     static func delete(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "delete" + suffix, "Removes a session and its messages for good.",
-            answers: [RouteAnswer(204, nil, "It is gone.")])
+        .giving(
+            "delete" + suffix, "Removes a session and its messages for good.", nil, "It is gone.", status: 204)
     }
 
     static func messages(_ suffix: String, _ name: String) -> RouteDescription {
-        RouteDescription(
+        .page(
             (name == "history" ? "history" : "messages") + "Of" + suffix, "The messages of a session, oldest first.",
-            parameters: [SessionDescriptions.limit, SessionDescriptions.offset] + SessionDescriptions.messageParameters,
-            answers: [RouteAnswer(200, suffix + "Messages", "A page of messages.")])
+            suffix + "Messages", "A page of messages.", more: SessionDescriptions.messageParameters)
     }
 
     static func append(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "appendTo" + suffix, "Stores a message that was said elsewhere.", body: "NewMessage",
-            answers: [RouteAnswer(201, suffix + "Message", "As it is stored.")])
+        .giving(
+            "appendTo" + suffix, "Stores a message that was said elsewhere.", suffix + "Message", "As it is stored.",
+            status: 201, body: "NewMessage")
     }
 
     static let history = RouteDescription(

@@ -35,9 +35,9 @@ enum SessionDescriptions {
     }
 
     static func list(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "listSessions" + suffix, "Your sessions, newest activity first.", parameters: [limit, offset] + filters,
-            answers: [RouteAnswer(200, "SessionList", "A page of sessions.")])
+        .page(
+            "listSessions" + suffix, "Your sessions, newest activity first.", "SessionList", "A page of sessions.",
+            more: filters)
     }
 
     static func erase(_ suffix: String) -> RouteDescription {
@@ -51,15 +51,15 @@ enum SessionDescriptions {
     }
 
     static func get(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "getSession" + suffix, "A session with its number of messages and its last activity.",
-            answers: [RouteAnswer(200, "Session", "The session.")])
+        .giving(
+            "getSession" + suffix, "A session with its number of messages and its last activity.", "Session",
+            "The session.")
     }
 
     static func change(_ verb: String, _ suffix: String) -> RouteDescription {
-        RouteDescription(
-            verb + "Session" + suffix, "Changes the fields that the body names; null clears one.",
-            body: "SessionFields", answers: [RouteAnswer(200, "Session", "The session as it is now.")])
+        .giving(
+            verb + "Session" + suffix, "Changes the fields that the body names; null clears one.", "Session",
+            "The session as it is now.", body: "SessionFields")
     }
 
     static func delete(_ suffix: String) -> RouteDescription {
@@ -72,33 +72,31 @@ enum SessionDescriptions {
     }
 
     static func restore(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "restoreSession" + suffix, "Brings a deleted session back, by the id that the server made.",
-            answers: [RouteAnswer(200, "Session", "The session.")])
+        .giving(
+            "restoreSession" + suffix, "Brings a deleted session back, by the id that the server made.", "Session",
+            "The session.")
     }
 
     static func messages(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "listMessages" + suffix, "The messages of a session.", parameters: [limit, offset] + messageParameters,
-            answers: [RouteAnswer(200, "MessageList", "A page of messages.")])
+        .page(
+            "listMessages" + suffix, "The messages of a session.", "MessageList", "A page of messages.",
+            more: messageParameters)
     }
 
     static func append(_ suffix: String) -> RouteDescription {
-        RouteDescription(
+        .giving(
             "appendMessage" + suffix, "Stores a message, or several, that were said elsewhere.",
-            body: "MessageOrMessages",
-            answers: [RouteAnswer(201, "StoredMessageOrMessages", "As they are stored.")])
+            "StoredMessageOrMessages", "As they are stored.", status: 201, body: "MessageOrMessages")
     }
 
     static func appendBatch(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "appendMessages" + suffix, "Stores several messages: all of them, or none.", body: "NewMessages",
-            answers: [RouteAnswer(201, "StoredMessages", "As they are stored.")])
+        .giving(
+            "appendMessages" + suffix, "Stores several messages: all of them, or none.", "StoredMessages",
+            "As they are stored.", status: 201, body: "NewMessages")
     }
 
     static func message(_ suffix: String) -> RouteDescription {
-        RouteDescription(
-            "getMessage" + suffix, "A message by its id in its session.",
-            answers: [RouteAnswer(200, "Message", "The message.")])
+        .giving(
+            "getMessage" + suffix, "A message by its id in its session.", "Message", "The message.")
     }
 }

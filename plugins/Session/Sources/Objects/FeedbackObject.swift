@@ -25,13 +25,7 @@ enum FeedbackObject {
     static func statistics(_ statistics: SessionStatistics) -> ByteBuffer {
         JSONWriter.object { json in
             json.member("object", "chat.stats")
-            json.member("sessions", statistics.sessions)
-            json.member("group_sessions", statistics.groupSessions)
-            json.member("deleted_sessions", statistics.deletedSessions)
-            json.member("messages", statistics.messages)
-            json.member("turns", statistics.turns)
-            json.member("prompt_tokens", statistics.promptTokens)
-            json.member("completion_tokens", statistics.completionTokens)
+            for (name, sum) in sums(statistics) { json.member(name, sum) }
             json.member("last_message_at", statistics.lastMessageAt)
             json.array("channels") { channels in
                 for (channel, sessions) in statistics.channels {
@@ -43,6 +37,15 @@ enum FeedbackObject {
             }
             json.object("feedback") { write(statistics.feedback, &$0) }
         }
+    }
+
+    private static func sums(_ statistics: SessionStatistics) -> [(name: String, sum: Int)] {
+        [
+            ("sessions", statistics.sessions), ("group_sessions", statistics.groupSessions),
+            ("deleted_sessions", statistics.deletedSessions), ("messages", statistics.messages),
+            ("turns", statistics.turns), ("prompt_tokens", statistics.promptTokens),
+            ("completion_tokens", statistics.completionTokens),
+        ]
     }
 
     private static func write(_ statistics: FeedbackStatistics, _ json: inout JSONWriter) {

@@ -28,13 +28,9 @@ struct BranchRoutes: Sendable {
     }
 
     private func list(_ place: RouteParameters, _ request: Request, _ exchange: Exchange) async throws -> Response {
-        let page = try PageRequest(request.head)
-        let key = try await session(place, exchange).key
-        let found = try await store.read { try $0.branches(of: key, limit: page.limit, offset: page.offset) }
-        return .json(
-            SessionObject(defaultTitle: "").list(
-                found.elements.map { Self.json($0, of: key) }, total: found.total, page, next: nil,
-                hasMore: page.offset + found.elements.count < found.total))
+        try await OwnedSessions(store, configuration, exchange).page(of: place["id"], request.head, as: Self.json) {
+            reader, key, page in try reader.branches(of: key, limit: page.limit, offset: page.offset)
+        }
     }
 
     private func messages(_ place: RouteParameters, _ request: Request, _ exchange: Exchange) async throws -> Response {
@@ -78,7 +74,7 @@ struct BranchRoutes: Sendable {
         return branch
     }
 
-    private static func json(_ branch: Branch, of session: SessionKey) -> ByteBuffer {
+    private static func json(_ branch: Branch, _ session: SessionKey) -> ByteBuffer {
         JSONWriter.object { json in
             json.member("id", Int(branch.id))
             json.member("object", "chat.session.branch")

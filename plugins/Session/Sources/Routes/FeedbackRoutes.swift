@@ -111,13 +111,10 @@ struct FeedbackRoutes: Sendable {
     }
 
     private func list(_ place: RouteParameters, _ request: Request, _ exchange: Exchange) async throws -> Response {
-        let page = try PageRequest(request.head)
-        let key = try await session(place, exchange).key
-        let found = try await store.read { try $0.feedback(of: key, limit: page.limit, offset: page.offset) }
-        return .json(
-            SessionObject(defaultTitle: "").list(
-                found.elements.map { FeedbackObject.json($0, of: key) }, total: found.total, page, next: nil,
-                hasMore: page.offset + found.elements.count < found.total))
+        let owned = try OwnedSessions(store, configuration, exchange)
+        return try await owned.page(of: place["id"], request.head, as: FeedbackObject.json) { reader, key, page in
+            try reader.feedback(of: key, limit: page.limit, offset: page.offset)
+        }
     }
 }
 

@@ -112,6 +112,20 @@ struct OwnedSessions: Sendable {
         return walk.page
     }
 
+    /// A page of what belongs to a session beside its messages, as the API shows it.
+    func page<Element: Sendable>(
+        of name: String, _ head: RequestHead, as show: (Element, SessionKey) -> ByteBuffer,
+        _ read: @escaping @Sendable (ConversationReader, SessionKey, PageRequest) throws -> Page<Element>
+    ) async throws -> Response {
+        let page = try PageRequest(head)
+        let key = try await session(name).key
+        let found = try await store.read { try read($0, key, page) }
+        return .json(
+            SessionObject(defaultTitle: "").list(
+                found.elements.map { show($0, key) }, total: found.total, page, next: nil,
+                hasMore: page.offset + found.elements.count < found.total))
+    }
+
     /// A page of messages as `show` writes it: counted against what all exchanges may hold together, and written beside
     /// the event loops where it is long.
     func messages(

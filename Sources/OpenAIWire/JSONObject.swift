@@ -73,6 +73,11 @@ public struct JSONObject: Sendable {
         }.map(value)
     }
 
+    /// Whether there is a member `key`, whatever its value.
+    public func contains(_ key: String) -> Bool {
+        bytes.withUnsafeReadableBytes { text in members.contains { Self.matches($0, key, in: text) } }
+    }
+
     /// Like the subscript, but nil for a value of `null` too: what most parameters mean by it.
     public func nonNull(_ key: String) -> JSONValue? {
         self[key].flatMap { $0.isNull ? nil : $0 }

@@ -29,14 +29,11 @@ public struct Usage: Sendable, Hashable {
     /// Reads a `usage` object. What is missing, null, negative or no number counts as 0, a missing total as the sum,
     /// what is absurdly large as 2,147,483,647; nil where `value` is no object.
     public init?(_ value: JSONValue) {
-        guard let object = try? value.object() else { return nil }
-        func count(_ object: JSONObject?, _ key: String) -> Int { Self.bounded(object?[key]?.int ?? 0) }
-        self.init(
-            prompt: count(object, "prompt_tokens"), completion: count(object, "completion_tokens"),
-            cachedPrompt: count(try? object["prompt_tokens_details"]?.object(), "cached_tokens"),
-            reasoning: count(try? object["completion_tokens_details"]?.object(), "reasoning_tokens"))
-        total = object["total_tokens"]?.int.map(Self.bounded) ?? total
+        guard value.kind == .object else { return nil }
+        let read = value.bytes.withUnsafeReadableBytes { Usage(scanning: $0) }
+        guard let read else { return nil }
+        self = read
     }
 
-    private static func bounded(_ count: Int) -> Int { min(max(0, count), maximumCount) }
+    static func bounded(_ count: Int) -> Int { min(max(0, count), maximumCount) }
 }

@@ -14,15 +14,16 @@ final class BindArena {
     /// Binds all values of a statement.
     ///
     /// - Throws: `DatabaseError` of class `data` for a value that is beyond SQLite's limit.
-    func bind(_ values: ArraySlice<SQLValue>, to statement: OpaquePointer) throws {
+    func bind(_ values: UnsafeBufferPointer<SQLValue>, to statement: OpaquePointer) throws {
         precondition(
             values.count == Int(sqlite3_bind_parameter_count(statement)), "a statement has one value per place")
-        reserve(values.reduce(0) { $0 + $1.byteCount })
+        // Where they lie: a copy of a value counts its references.
+        var count = 0
+        for index in values.indices { count += values[index].byteCount }
+        reserve(count)
         var used = 0
-        var place: Int32 = 0
-        for value in values {
-            place += 1
-            let result = bind(value, at: place, of: statement, using: &used)
+        for index in values.indices {
+            let result = bind(values[index], at: Int32(index + 1), of: statement, using: &used)
             guard result == SQLITE_OK else { throw SQLiteFailure.error(code: result) }
         }
     }

@@ -22,7 +22,7 @@ final class SQLiteConnection: Connection {
     @discardableResult
     func execute(_ sql: Persistence.SQL) throws -> Int {
         let statement = try prepare(sql.text)
-        try arena.bind(sql.values[...], to: statement)
+        try sql.values.withUnsafeBufferPointer { try arena.bind($0, to: statement) }
         try finish(statement)
         return handle.changesCount
     }
@@ -31,15 +31,18 @@ final class SQLiteConnection: Connection {
         precondition(values.count % max(bulk.width, 1) == 0, "every row has \(bulk.width) values")
         guard !values.isEmpty else { return }
         let statement = try prepare(bulk.text)
-        for start in stride(from: 0, to: values.count, by: bulk.width) {
-            try arena.bind(values[start..<start + bulk.width], to: statement)
-            try finish(statement)
+        try values.withUnsafeBufferPointer { values in
+            for start in stride(from: 0, to: values.count, by: bulk.width) {
+                let row = UnsafeBufferPointer(rebasing: values[start..<start + bulk.width])
+                try arena.bind(row, to: statement)
+                try finish(statement)
+            }
         }
     }
 
     func forEach(_ sql: Persistence.SQL, _ body: (borrowing Persistence.Row) throws -> RowStep) throws {
         let statement = try prepare(sql.text)
-        try arena.bind(sql.values[...], to: statement)
+        try sql.values.withUnsafeBufferPointer { try arena.bind($0, to: statement) }
         isReading = true
         defer {
             isReading = false

@@ -52,7 +52,7 @@ extension ConnectionHandler {
     func flushAnswer() {
         guard let context else { return }
         if let pending = writer.takePending() { context.write(wrapOutboundOut(pending), promise: nil) }
-        context.flush()
+        flushSoon()
     }
 
     /// Ends the answer, whole or broken off, and goes on once all of it has reached the kernel.
@@ -71,7 +71,8 @@ extension ConnectionHandler {
             case .failure: break
             }
         }
-        context.writeAndFlush(wrapOutboundOut(writer.takePending() ?? ByteBuffer()), promise: flushed)
+        context.write(wrapOutboundOut(writer.takePending() ?? ByteBuffer()), promise: flushed)
+        flushSoon()
         run(.nothing)
     }
 

@@ -35,6 +35,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Whether an outer call performs actions now and will take what is held.
     private var isRunning = false
     private var isExcess = false
+    /// Whether the end of the loop's turn will send what was written.
+    private var isFlushAwaited = false
     private lazy var peerAddress = context?.remoteAddress?.ipAddress ?? ""
 
     init(server: ServerContext, executor: LoopExecutor) {
@@ -108,7 +110,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func drain() { run(machine.drain()) }
     func abort() { run(machine.abort()) }
-    func closeChannel() { context?.close(promise: nil) }
+    func closeChannel() {
+        flushNow()
+        context?.close(promise: nil)
+    }
 
     // MARK: Actions
 
@@ -185,6 +190,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Ends the outgoing stream and leaves the incoming one open for a moment.
     private func linger() {
         guard let context else { return }
+        flushNow()
         let closed = context.eventLoop.makePromise(of: Void.self)
         closed.futureResult.assumeIsolated().whenFailure { [weak self] _ in self?.closeChannel() }
         context.close(mode: .output, promise: closed)
@@ -196,6 +202,22 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard progress != timedProgress else { return }
         timedProgress = progress
         timer?.expect(timeout.map { .now() + server.configuration.timeouts[$0] })
+    }
+}
+
+extension ConnectionHandler: Flushing {
+    /// Sends what was written at the end of the loop's turn.
+    func flushSoon() {
+        guard !isFlushAwaited else { return }
+        isFlushAwaited = true
+        executor.flushes.value.add(self)
+    }
+
+    /// Sends it now: at the end of the turn, or because the connection is about to be closed.
+    func flushNow() {
+        guard isFlushAwaited else { return }
+        isFlushAwaited = false
+        context?.flush()
     }
 }
 

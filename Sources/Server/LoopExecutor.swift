@@ -1,4 +1,5 @@
 import NIOCore
+import TurnpikeKit
 
 /// Runs tasks on one event loop, so that an exchange's asynchronous steps need no hop between threads.
 ///
@@ -7,10 +8,13 @@ final class LoopExecutor: TaskExecutor {
     let eventLoop: any EventLoop
     /// The `Date` header's value, shared by the loop's connections.
     let date: NIOLoopBoundBox<DateHeader>
+    /// The writes of the loop's connections.
+    let flushes: NIOLoopBoundBox<LoopFlushes>
 
     init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
         date = .makeBoxSendingValue(DateHeader(), eventLoop: eventLoop)
+        flushes = .makeBoxSendingValue(LoopFlushes(eventLoop), eventLoop: eventLoop)
     }
 
     func enqueue(_ job: consuming ExecutorJob) {

@@ -24,6 +24,23 @@ import Testing
         #expect(try usage("null") == nil)
     }
 
+    @Test(arguments: [
+        (#"{"prompt_tokens":1,"prompt_tokens":2,"completion_tokens":3.0}"#, Usage(prompt: 2, completion: 3)),
+        (#" { "prompt_tok\u0065ns" : 4 , "completion_tokens" : 5e1 } "#, Usage(prompt: 4, completion: 50)),
+        (
+            #"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":1},"prompt_tokens_details":{"cached_tokens":2}}"#,
+            Usage(prompt: 9, completion: 0, cachedPrompt: 2)
+        ),
+        (
+            #"{"completion_tokens":9,"completion_tokens_details":{"reasoning_tokens" 2},"x":{"prompt_tokens":7}}"#,
+            Usage(prompt: 0, completion: 9)
+        ),
+        (#"{"prompt_tokens":0123}"#, nil), (#"{"prompt_tokens":1} 2"#, nil), (#"[1]"#, nil),
+    ])
+    func readsWhateverIsWrittenAsJSON(text: String, expected: Usage?) {
+        #expect(ByteBuffer(string: text).withUnsafeReadableBytes { Usage(scanning: $0) } == expected)
+    }
+
     /// Counts are added up over the turns of a session: what no model can have counted must not overflow the sum.
     @Test func boundsWhatNoModelCanHaveCounted() throws {
         let most = "\(Int.max)"

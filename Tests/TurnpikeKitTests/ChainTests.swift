@@ -47,6 +47,32 @@ import Testing
         #expect(response.text == "early")
     }
 
+    @Test func aStepThatAnExchangeDoesNotConcernIsPassedOver() async throws {
+        struct Chosen: Middleware {
+            let name: String
+            let journal: Journal
+            func isConcerned(with exchange: Exchange) -> Bool { exchange.head.target == "/\(name)" }
+            func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+                journal.note(name)
+                return try await next(request)
+            }
+        }
+        let journal = Journal()
+        let chain = Chain(
+            [
+                link("a", Chosen(name: "a", journal: journal)),
+                link("b", Chosen(name: "b", journal: journal), open: true),
+            ]
+                + [link("r", router)])
+        for target in ["/a", "/b", "/c"] {
+            let exchange = makeExchange(target)
+            let response = try await chain.run(Request(head: exchange.head), in: exchange)
+            #expect(response.text == "routed")
+            journal.note(target)
+        }
+        #expect(journal.entries == ["a", "/a", "b", "/b", "/c"])
+    }
+
     @Test func aFlagThatIsOffSkipsItsStepAndNoOther() async throws {
         struct Off: FlagEvaluator {
             func isOn(_ name: String, in exchange: Exchange) -> Bool { name != "history" }

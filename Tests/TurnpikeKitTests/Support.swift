@@ -104,11 +104,12 @@ extension ResponseEnd {
 }
 
 func makeExchange(
+    _ target: String = "/",
     logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, flags: any FlagEvaluator = NoFlags(),
     budget: BufferBudget? = nil
 ) -> Exchange {
     Exchange(
-        head: RequestHead(method: .GET, target: "/"), eventLoop: EmbeddedEventLoop(), logger: logger, flags: flags,
+        head: RequestHead(method: .GET, target: target), eventLoop: EmbeddedEventLoop(), logger: logger, flags: flags,
         budget: budget)
 }
 

@@ -13,6 +13,10 @@ extension Request {
         }
     }
 
+    /// The body as a chat request, if some step has scanned it already: most steps come after one, and need not be
+    /// functions that wait in order to be told again.
+    package var scannedChatRequest: ChatRequest? { body.known(ChatRequest.self) }
+
     /// The body as a JSON object of any endpoint, scanned once for all middlewares that ask. Throws like `chatRequest`.
     public func jsonObject(upTo limit: Int) async throws -> JSONObject {
         try await body.derived(upTo: limit) { bytes in

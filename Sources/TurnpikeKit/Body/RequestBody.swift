@@ -50,6 +50,9 @@ public struct RequestBody: Sendable {
         return value
     }
 
+    /// The value of this type that was derived from the body, if it was.
+    func known<Value: Sendable>(_ type: Value.Type) -> Value? { storage.derived(type) }
+
     /// The body with `edits` applied to `object`, which was scanned from it: counted like this one against
     /// `server.max_buffered`, for as long as it is kept. Without an effective edit it is this body itself.
     ///

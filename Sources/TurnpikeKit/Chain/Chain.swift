@@ -41,6 +41,7 @@ package final class Chain: Sendable {
     {
         for index in position..<links.count {
             let link = links[index]
+            guard link.middleware.isConcerned(with: exchange) else { continue }
             if let flag = link.flag, !exchange.isOn(flag) { continue }
             switch link.onFailure {
             case .closed:

@@ -7,6 +7,15 @@
 /// must happen whatever the end belongs into ``Exchange/onFinish(_:)``, not behind `next`.
 public protocol Middleware: Sendable {
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response
+
+    /// Whether the step has anything to do in this exchange, as it is when its turn comes; `handle` is not called where it
+    /// has not. Every step that waits with an exchange costs time and holds memory until its answer has come, so one that
+    /// sees at a glance that it would only pass the request on says so here. The default says yes.
+    func isConcerned(with exchange: Exchange) -> Bool
+}
+
+extension Middleware {
+    public func isConcerned(with exchange: Exchange) -> Bool { true }
 }
 
 /// The rest of the chain.

@@ -92,12 +92,23 @@ public final class Exchange: Sendable {
     /// What the steps of the chain have learned so far, for the activity row.
     public var facts: ActivityFacts { state.withLock { $0.facts } }
 
-    /// Adds to what is known. For the exchange's own steps, which run one after the other.
+    /// One of the facts: less than taking all of them. `read` must not ask the exchange for anything.
+    public func fact<Value>(_ read: (borrowing ActivityFacts) -> sending Value) -> Value {
+        state.withLock { read($0.facts) }
+    }
+
+    /// Adds to what is known. For the exchange's own steps, which run one after the other. `change` may ask the exchange
+    /// for anything but its facts, which it has in hand.
     public func note(_ change: (inout ActivityFacts) -> Void) {
-        // Outside the lock: `change` may ask the exchange for something.
-        var facts = facts
+        // Outside the lock, because `change` may ask the exchange for something; and moved, because a copy of all facts
+        // counts the references of each.
+        var facts = state.withLock { state in
+            var taken = ActivityFacts()
+            swap(&taken, &state.facts)
+            return taken
+        }
         change(&facts)
-        state.withLock { [facts] in $0.facts = facts }
+        state.withLock { swap(&facts, &$0.facts) }
     }
 
     /// Whether the feature flag `name` is on for this exchange's user, key and model. A flag that the configuration
@@ -113,8 +124,10 @@ public final class Exchange: Sendable {
     /// An action that is registered after the end (by a step that had not noticed that the client was gone) runs at once.
     public func onFinish(_ action: @escaping @Sendable (Outcome) -> Void) {
         let outcome = state.withLock { state in
-            if state.outcome == nil { state.finishers.append(action) }
-            return state.outcome
+            guard state.outcome == nil else { return state.outcome }
+            if state.finishers.isEmpty { state.finishers.reserveCapacity(4) }
+            state.finishers.append(action)
+            return nil
         }
         if let outcome { action(outcome) }
     }

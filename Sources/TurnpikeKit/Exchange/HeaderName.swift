@@ -1,3 +1,5 @@
+import Glibc
+
 /// Comparing header names, which are ASCII in any case of letters (RFC 9110, section 5.1), without a copy.
 extension String {
     /// Whether this is `lowercase`, whatever the case of its letters. `lowercase` has no capitals.
@@ -11,6 +13,8 @@ extension String {
         guard utf8.count >= count else { return false }
         let wanted = lowercase.utf8Start
         let isEqual = utf8.withContiguousStorageIfAvailable { bytes in
+            // Most names that are compared differ, and nearly all of those in their first or last letter.
+            guard count > 0, Self.lowered(bytes[count - 1]) == wanted[count - 1] else { return count == 0 }
             for index in 0..<count where Self.lowered(bytes[index]) != wanted[index] { return false }
             return true
         }
@@ -21,5 +25,19 @@ extension String {
 
     private static func lowered(_ byte: UInt8) -> UInt8 {
         byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
+    }
+}
+
+extension Substring {
+    /// Whether these are the bytes of `text`. By bytes, for what every request asks: the views of a substring are walked
+    /// index by index.
+    package func hasBytes(of text: StaticString) -> Bool {
+        var copy = self
+        return copy.withUTF8 { bytes in
+            guard bytes.count == text.utf8CodeUnitCount, let start = bytes.baseAddress else {
+                return bytes.isEmpty && text.utf8CodeUnitCount == 0
+            }
+            return memcmp(start, text.utf8Start, bytes.count) == 0
+        }
     }
 }

@@ -7,7 +7,9 @@ public struct Provider: Sendable {
     /// Without a trailing slash, such as `https://api.openai.com/v1`.
     public var baseURL: String
     /// Sent as a Bearer token; `nil` sends none.
-    public var apiKey: Secret?
+    public var apiKey: Secret? { didSet { authorization = Self.authorization(apiKey) } }
+    /// The value of the `Authorization` header that says so.
+    package private(set) var authorization: Secret?
     /// Path prefixes of stateful endpoints that are forwarded although all users share the provider's account.
     public var passthrough: [String]
     /// Whether to ask for `include_usage` on behalf of clients that did not.
@@ -25,26 +27,43 @@ public struct Provider: Sendable {
         self.name = name
         self.baseURL = baseURL
         self.apiKey = apiKey
+        authorization = Self.authorization(apiKey)
         self.passthrough = passthrough
         self.asksForUsage = asksForUsage
         self.takesPromptCacheKey = takesPromptCacheKey
         self.reasoning = reasoning
         self.connection = connection
     }
+
+    private static func authorization(_ key: Secret?) -> Secret? { key.map { Secret("Bearer \($0.reveal())") } }
 }
 
 /// One place a request may go to.
+///
+/// One reference: every step of the chain takes the targets along, and a provider is a dozen values.
 public struct RouteTarget: Sendable {
-    public var provider: Provider
+    @usableFromInline final class Storage: Sendable {
+        @usableFromInline let provider: Provider
+        @usableFromInline let model: String?
+        @usableFromInline let facts: ModelFacts?
+
+        @usableFromInline init(_ provider: Provider, _ model: String?, _ facts: ModelFacts?) {
+            self.provider = provider
+            self.model = model
+            self.facts = facts
+        }
+    }
+
+    @usableFromInline let storage: Storage
+
+    @inlinable public var provider: Provider { storage.provider }
     /// The model's name at the provider; `nil` for a request without a model.
-    public var model: String?
+    @inlinable public var model: String? { storage.model }
     /// What the catalogue knows of that model: encoding, context window, prices.
-    public var facts: ModelFacts?
+    @inlinable public var facts: ModelFacts? { storage.facts }
 
     public init(provider: Provider, model: String?, facts: ModelFacts? = nil) {
-        self.provider = provider
-        self.model = model
-        self.facts = facts
+        storage = Storage(provider, model, facts)
     }
 }
 

@@ -9,7 +9,7 @@ extension Endpoint {
     static func classify(_ head: RequestHead) throws -> Endpoint {
         let (method, path) = (head.method, head.path)
         // What nearly every request asks for is taken at a glance.
-        if method == .POST, path.utf8.elementsEqual("/v1/chat/completions".utf8) { return .chatCompletions }
+        if method == .POST, path.hasBytes(of: "/v1/chat/completions") { return .chatCompletions }
         guard isPlain(path) else {
             throw GatewayError.badRequest("invalid_path", "The path has a dot segment or a broken escape.")
         }

@@ -11,8 +11,9 @@ enum SessionPreview {
 
     /// The chat request that is to be tried; `nil` for any other request.
     static func request(_ request: Request) -> Request? {
-        let path = request.head.path
-        guard request.head.method == .POST, path.hasSuffix(end),
+        // Every request is asked; a look at one byte answers for nearly all.
+        guard request.head.method == .POST, case let path = request.head.path, path.utf8.last == UInt8(ascii: "w"),
+            path.hasSuffix(end),
             let base = bases.first(where: { path.hasPrefix($0) }), path.utf8.count > base.utf8.count + end.utf8.count,
             let id = PercentEncoding.decode(path.dropFirst(base.count).dropLast(end.count)), !id.contains("/")
         else { return nil }

@@ -27,6 +27,8 @@ final class PlainConnection: ChannelDuplexHandler {
     private(set) var isClosed = false
     /// Whether the channel asked to read and was not let.
     private var isReadHeld = false
+    /// Whether the end of the loop's turn will send what was written.
+    private var isFlushAwaited = false
 
     init(to origin: PlainTarget.Origin, on loop: PlainLoop) {
         self.origin = origin
@@ -47,14 +49,14 @@ final class PlainConnection: ChannelDuplexHandler {
         hasReceived = false
         context.write(wrapOutboundOut(transfer.request.head), promise: nil)
         if let body = transfer.request.largeBody { context.write(wrapOutboundOut(body), promise: nil) }
-        context.flush()
+        flushSoon()
     }
 
     /// Writes a piece of a streamed body.
     func send(_ pieces: ByteBuffer...) {
         guard let context else { return }
         for piece in pieces { context.write(wrapOutboundOut(piece), promise: nil) }
-        context.flush()
+        flushSoon()
     }
 
     /// Nobody wants the answer: the connection is closed, and the transfer hears nothing of it.
@@ -149,6 +151,19 @@ final class PlainConnection: ChannelDuplexHandler {
     private func hasWrittenAll(of transfer: PlainTransfer) -> Bool {
         guard transfer.mayBeInTransit, let options = context?.channel.syncOptions else { return true }
         return (try? options.getOption(.bufferedWritableBytes)) == 0
+    }
+}
+
+extension PlainConnection: Flushing {
+    private func flushSoon() {
+        guard !isFlushAwaited else { return }
+        isFlushAwaited = true
+        loop.flushes.add(self)
+    }
+
+    func flushNow() {
+        isFlushAwaited = false
+        context?.flush()
     }
 }
 

@@ -14,6 +14,10 @@ final class PlainLoop {
     private let idleLimit: UInt64
     /// Where requests went before.
     var targets = PlainTargetCache()
+    /// The writes of its connections.
+    let flushes: LoopFlushes
+    /// Memory of requests that are over.
+    var heads = SpareBuffers()
     private var idle = IdleConnections<PlainConnection>()
     private var open: [PlainTransfer] = []
     private var isStopped = false
@@ -21,6 +25,7 @@ final class PlainLoop {
 
     init(on eventLoop: any EventLoop, idleLimit: UInt64) {
         self.eventLoop = eventLoop
+        flushes = LoopFlushes(eventLoop)
         self.idleLimit = idleLimit
     }
 

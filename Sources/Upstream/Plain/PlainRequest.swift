@@ -22,7 +22,10 @@ struct PlainRequest: Sendable {
     let connectTimeout: UInt64
 
     /// Throws a ``GatewayError``: `upstream_request_invalid`, or `body_not_allowed` for a streamed body of a HEAD request.
-    init(_ request: UpstreamRequest, to target: PlainTarget, body: OutgoingBody) throws(GatewayError) {
+    /// - Parameter memory: What an earlier request was written in, if it is to be used again.
+    init(
+        _ request: UpstreamRequest, to target: PlainTarget, body: OutgoingBody, in memory: ByteBuffer = ByteBuffer()
+    ) throws(GatewayError) {
         let method = request.method.rawValue
         try RequestRules.check(method: method, body)
         self.target = target
@@ -31,9 +34,15 @@ struct PlainRequest: Sendable {
         upload = body.upload
         limits = .init(request.connection)
         connectTimeout = request.connection.connectTimeout.nanoseconds
-        head = ByteBuffer()
+        head = memory
         if case .stream(let length) = body { streamLength = length }
         try write(method, request.headers, to: target, body)
+    }
+
+    /// Gives the memory of the head away, when nobody will send the request any more.
+    mutating func takeHead() -> ByteBuffer {
+        defer { head = ByteBuffer() }
+        return head
     }
 
     private mutating func write(
@@ -43,7 +52,8 @@ struct PlainRequest: Sendable {
         if case .bytes(let bytes) = body {
             if bytes.readableBytes <= PlainRequest.copiedBytes { small = bytes } else { largeBody = bytes }
         }
-        head = ByteBufferAllocator().buffer(capacity: 768 + target.requestTarget.utf8.count + small.readableBytes)
+        // Takes memory of its own if somebody still has the bytes of the earlier request.
+        head.clear(minimumCapacity: 768 + target.requestTarget.utf8.count + small.readableBytes)
         head.writeString(method)
         head.writeStaticString(" ")
         head.writeString(target.requestTarget)

@@ -6,7 +6,7 @@ import TurnpikeKit
 final class PlainTransfer {
     typealias Waiter = CheckedContinuation<Response, any Error>
 
-    let request: PlainRequest
+    private(set) var request: PlainRequest
     /// Its place among the loop's open transfers.
     var slot = 0
     /// Bound, because a transfer may be made elsewhere.
@@ -143,6 +143,7 @@ final class PlainTransfer {
         guard loop.remove(self) else { return .wasOver }
         machine.ended()
         connection = nil
+        loop.heads.give(request.takeHead())
         return .left
     }
 

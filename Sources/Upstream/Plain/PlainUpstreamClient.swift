@@ -62,7 +62,9 @@ final class PlainUpstreamClient: Sendable {
         switch try request.body.takeContent() {
         case .bytes(let bytes):
             let body: OutgoingBody = bytes.readableBytes == 0 ? .none : .bytes(bytes)
-            return PlainTransfer(try PlainRequest(request, to: target, body: body), uploading: nil, on: loop)
+            let memory = eventLoop.inEventLoop ? loop.value.heads.take() : ByteBuffer()
+            let prepared = try PlainRequest(request, to: target, body: body, in: memory)
+            return PlainTransfer(prepared, uploading: nil, on: loop)
         case .stream(let source, let length):
             do {
                 let prepared = try PlainRequest(request, to: target, body: .stream(length: length))

@@ -10,7 +10,7 @@ struct ActivityMiddleware: Middleware {
         let tail = UsageTail()
         exchange.onFinish { [recorder] outcome in
             var row = ActivityRow(exchange, outcome)
-            row.facts.usage = row.facts.usage ?? tail.usage
+            if row.facts.usage == nil { row.facts.usage = tail.usage }
             row.cost = row.facts.cost
             recorder.record(row)
         }

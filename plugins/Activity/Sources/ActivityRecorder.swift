@@ -9,7 +9,7 @@ import TurnpikeKit
 /// either is counted, and the loss is logged once per period. The last half second may be lost when the process is
 /// killed.
 final class ActivityRecorder: Sendable {
-    typealias Lane = TransactionLane<ActivityRow, Void>
+    typealias Lane = TransactionLane<RecordedRow, Void>
 
     private let database: any Database
     private let clock: GatewayClock
@@ -58,24 +58,25 @@ final class ActivityRecorder: Sendable {
     }
 
     /// Hands over a row. Never blocks, never throws.
-    func record(_ row: ActivityRow) {
-        guard row.isAnonymousRefusal else { return write(row) }
-        for due in refusals.withLock({ $0.add(row) }) { write(due) }
+    func record(_ row: consuming ActivityRow) {
+        guard row.isAnonymousRefusal else { return write(RecordedRow(row)) }
+        let refusal = row
+        for due in refusals.withLock({ $0.add(refusal) }) { write(RecordedRow(due)) }
     }
 
     /// Hands over what was gathered and is a second old. Called once per second.
     func writeGathered() {
         let now = Timestamp(microseconds: clock.wallMicroseconds())
-        for due in refusals.withLock({ $0.takeDue(at: now) }) { write(due) }
+        for due in refusals.withLock({ $0.takeDue(at: now) }) { write(RecordedRow(due)) }
     }
 
-    private func write(_ row: ActivityRow) {
+    private func write(_ row: RecordedRow) {
         do throws(DatabaseError) {
             try opened().enqueue(row) { [self] result in
-                if case .failure(let error) = result { keep(row, because: error) }
+                if case .failure(let error) = result { keep(row.row, because: error) }
             }
         } catch {
-            keep(row, because: error)
+            keep(row.row, because: error)
         }
     }
 
@@ -95,7 +96,7 @@ final class ActivityRecorder: Sendable {
     /// Writes what was taken. A row that comes later, from an exchange that outlives its configuration, opens a queue of
     /// its own; closing the database ends that.
     func drain() async {
-        for row in refusals.withLock({ $0.takeAll() }) { write(row) }
+        for row in refusals.withLock({ $0.takeAll() }) { write(RecordedRow(row)) }
         let taken = lane.withLock { lane in
             defer { lane = nil }
             return lane
@@ -113,10 +114,10 @@ final class ActivityRecorder: Sendable {
         }
     }
 
-    private static func write(_ connection: any Connection, _ rows: [ActivityRow]) throws -> [Void] {
+    private static func write(_ connection: any Connection, _ rows: [RecordedRow]) throws -> [Void] {
         var values: [SQLValue] = []
         values.reserveCapacity(rows.count * ActivityRow.columns.count)
-        for row in rows { row.appendValues(to: &values) }
+        for recorded in rows { recorded.row.appendValues(to: &values) }
         try connection.execute(ActivityRow.insertion(connection.dialect), rows: values)
         return Array(repeating: (), count: rows.count)
     }

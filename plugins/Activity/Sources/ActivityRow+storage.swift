@@ -2,11 +2,16 @@ import OpenAIWire
 import Persistence
 import TurnpikeKit
 
-extension ActivityRow: LaneItem {
-    var shardKey: UInt64 { id.shardKey }
+/// A row on its way to the database: one reference, where a copy of the row counts a dozen.
+final class RecordedRow: LaneItem {
+    let row: ActivityRow
+
+    init(_ row: consuming ActivityRow) { self.row = row }
+
+    var shardKey: UInt64 { row.id.shardKey }
 
     var byteCount: Int {
-        200 + path.utf8.count + (facts.requestedModel?.utf8.count ?? 0) + (facts.model?.utf8.count ?? 0)
+        200 + row.path.utf8.count + (row.facts.requestedModel?.utf8.count ?? 0) + (row.facts.model?.utf8.count ?? 0)
     }
 }
 

@@ -36,7 +36,7 @@ final class UsageTail: Sendable {
             guard let start = Self.lastUsage(in: bytes), let end = Self.end(ofObjectAt: start, in: bytes) else {
                 return nil
             }
-            return (try? JSONValue(scanning: ByteBuffer(bytes: bytes[start..<end]))).flatMap(Usage.init)
+            return Usage(scanning: UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
         }
     }
 

@@ -15,8 +15,13 @@ struct CaptureMiddleware: Middleware {
     let configuration: CaptureConfiguration
     let bodyLimit: Int
 
+    /// With exchanges of a session, and with those whose provider is asked for usage.
+    func isConcerned(with exchange: Exchange) -> Bool {
+        guard exchange[EndpointKey.self] == .chatCompletions else { return false }
+        return exchange.has(SessionContextKey.self) || UsageAsking.mayBeNeeded(in: exchange)
+    }
+
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
-        guard exchange[EndpointKey.self] == .chatCompletions else { return try await next(request) }
         guard exchange.has(SessionContextKey.self) else { return try await pass(request, in: exchange, next: next) }
         return try await keep(request, in: exchange, next: next)
     }

@@ -4,6 +4,11 @@ import TurnpikeKit
 
 /// Asks for the usage of a stream whose client did not, where the provider is marked so (`usage_in_stream: ask`).
 enum UsageAsking {
+    /// Whether the provider that comes first is to be asked.
+    static func mayBeNeeded(in exchange: Exchange) -> Bool {
+        exchange[RoutePlanKey.self]?.targets.first?.provider.asksForUsage == true
+    }
+
     /// Adds `include_usage` to the request; true if it did, and the answer's usage is then to be hidden again.
     static func add(to request: inout Request, _ chat: ChatRequest, in exchange: Exchange) async throws -> Bool {
         guard chat.stream, let target = exchange[RoutePlanKey.self]?.targets.first, target.provider.asksForUsage,

@@ -13,15 +13,10 @@ struct HistoryMiddleware: Middleware {
     let configuration: HistoryConfiguration
     let bodyLimit: Int
 
-    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
-        guard exchange.has(SessionContextKey.self) else { return try await next(request) }
-        return try await rebuild(request, in: exchange, next: next)
-    }
+    /// Only with exchanges of a session.
+    func isConcerned(with exchange: Exchange) -> Bool { exchange.has(SessionContextKey.self) }
 
-    /// Apart, so that a stream without a session does not hold the memory for it.
-    @inline(never) private func rebuild(
-        _ request: Request, in exchange: Exchange, next: Next
-    ) async throws -> Response {
+    func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         guard let context = exchange[SessionContextKey.self] else { return try await next(request) }
         var request = request
         let (summary, refitted) = try await plan(&request, in: exchange, context)

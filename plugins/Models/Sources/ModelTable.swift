@@ -46,6 +46,10 @@ struct ModelTable: Sendable {
     /// The first target is drawn by weight with `ticket`, any number: the same one draws the same target, so a caller
     /// that wants a conversation to stay at one provider passes the same ticket for all of it.
     func targets(for model: String, ticket: UInt64) -> [RouteTarget] {
+        // Most names lead to one target, and need no book of those that were visited.
+        if let entry = entry(for: model), entry.targets.count == 1, entry.fallback.isEmpty {
+            return [target(entry.targets[0], model)]
+        }
         var result: [RouteTarget] = []
         var visited: Set<String> = []
         collect(model, ticket: ticket, into: &result, visited: &visited)
@@ -55,11 +59,13 @@ struct ModelTable: Sendable {
     private func collect(_ model: String, ticket: UInt64, into result: inout [RouteTarget], visited: inout Set<String>)
     {
         guard visited.insert(model).inserted, let entry = entry(for: model) else { return }
-        for target in Self.order(entry.targets, ticket: ticket) {
-            let name = target.model ?? model
-            result.append(RouteTarget(provider: target.provider, model: name, facts: catalogue.facts(for: name)))
-        }
+        for weighted in Self.order(entry.targets, ticket: ticket) { result.append(target(weighted, model)) }
         for name in entry.fallback { collect(name, ticket: ticket, into: &result, visited: &visited) }
+    }
+
+    private func target(_ target: WeightedTarget, _ model: String) -> RouteTarget {
+        let name = target.model ?? model
+        return RouteTarget(provider: target.provider, model: name, facts: catalogue.facts(for: name))
     }
 
     private func entry(for model: String) -> Entry? {

@@ -18,7 +18,10 @@ struct ModelsMiddleware: Middleware {
         case .models(let id):
             return try await models(id, request, in: exchange, next: next)
         case .chatCompletions:
-            exchange[RoutePlanKey.self] = try await chatPlan(request, in: exchange)
+            exchange[RoutePlanKey.self] =
+                if let chat = request.scannedChatRequest { try plan(for: chat, in: exchange) } else {
+                    try await chatPlan(request, in: exchange)
+                }
         case .json:
             exchange[RoutePlanKey.self] = try jsonPlan(request, in: exchange)
         case .streamed:
@@ -31,7 +34,10 @@ struct ModelsMiddleware: Middleware {
 
     /// Apart, so that what it needs is not kept while the upstream answers.
     @inline(never) private func chatPlan(_ request: Request, in exchange: Exchange) async throws -> RoutePlan {
-        let chat = try await request.chatRequest(upTo: bodyLimit)
+        try plan(for: try await request.chatRequest(upTo: bodyLimit), in: exchange)
+    }
+
+    private func plan(for chat: ChatRequest, in exchange: Exchange) throws -> RoutePlan {
         let plan = try plan(for: chat.model, in: exchange)
         try refuseStoring(chat, plan)
         return plan
@@ -44,11 +50,11 @@ struct ModelsMiddleware: Middleware {
     }
 
     /// Exchanges of one session draw the same target, so the provider's prompt cache keeps hitting.
-    private func ticket(_ exchange: Exchange) -> UInt64 { (exchange.facts.sessionID ?? exchange.id).shardKey }
+    private func ticket(_ exchange: Exchange) -> UInt64 { (exchange.fact { $0.sessionID } ?? exchange.id).shardKey }
 
     /// Moderations and images have default models of the provider's; completions and embeddings need one.
     private func jsonPlan(_ request: Request, in exchange: Exchange) throws -> RoutePlan {
-        if let model = exchange.facts.requestedModel { return try plan(for: model, in: exchange) }
+        if let model = exchange.fact({ $0.requestedModel }) { return try plan(for: model, in: exchange) }
         guard request.head.path != "/v1/completions", request.head.path != "/v1/embeddings" else {
             throw GatewayError.badRequest(
                 "missing_required_parameter", "You must provide a model parameter.", param: "model")

@@ -11,14 +11,14 @@ struct CalibrationReport {
 
     /// Has the report made when the exchange ends, if it is worth it. `request` is what was sent to `target`.
     func prepare(_ request: Request, to target: RouteTarget, in exchange: Exchange) async {
-        guard target.facts?.encoding == nil, let model = target.model, exchange.facts.sessionID != nil,
+        guard target.facts?.encoding == nil, let model = target.model, exchange.fact({ $0.sessionID }) != nil,
             exchange[EndpointKey.self] == .chatCompletions,
             counters.calibration.wantsReport(
                 of: model, ticket: UInt64(truncatingIfNeeded: exchange.startedMicroseconds)),
             let chat = try? await request.chatRequest(upTo: Self.longestBody)
         else { return }
         exchange.onFinish { [counters] _ in
-            guard let prompt = exchange.facts.usage?.prompt, prompt > 0 else { return }
+            guard let prompt = exchange.fact({ $0.usage })?.prompt, prompt > 0 else { return }
             let counter = counters.counter(for: model)
             guard let count = try? counter.count(chat) else { return }
             counters.observe(model, count, by: counter, reported: prompt)

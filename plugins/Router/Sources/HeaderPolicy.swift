@@ -14,17 +14,29 @@ enum HeaderPolicy {
         filter(headers) { isHopByHop($0) || isForResponsesOnly($0) }
     }
 
-    private static func filter(_ headers: HTTPHeaders, denied: (String) -> Bool) -> HTTPHeaders {
+    @inline(__always) private static func filter(_ headers: HTTPHeaders, denied: (String) -> Bool) -> HTTPHeaders {
+        var passed: [(String, String)] = []
+        // Room for what the router adds.
+        passed.reserveCapacity(headers.count + 1)
+        var namesMore = false
+        for (name, value) in headers {
+            if denied(name) {
+                if name.equalsIgnoringCase("connection") { namesMore = true }
+            } else {
+                passed.append((name, value))
+            }
+        }
+        return HTTPHeaders(namesMore ? removingNamed(by: headers, from: passed) : passed)
+    }
+
+    /// Without the headers that `Connection` names: they are for one connection only, too.
+    private static func removingNamed(
+        by headers: HTTPHeaders, from fields: [(String, String)]
+    ) -> [(String, String)] {
         let named = headers["connection"].flatMap { $0.split(separator: ",") }.map {
             String($0.filter { $0 != " " }).lowercased()
         }
-        var passed: [(String, String)] = []
-        passed.reserveCapacity(headers.count + 1)
-        for (name, value) in headers {
-            guard !denied(name), named.isEmpty || !named.contains(name.lowercased()) else { continue }
-            passed.append((name, value))
-        }
-        return HTTPHeaders(passed)
+        return fields.filter { !named.contains($0.0.lowercased()) }
     }
 
     /// For one connection only (RFC 9110, section 7.6.1), or about the framing, which each side decides for itself.

@@ -78,7 +78,7 @@ struct RouterMiddleware: Middleware {
         _ request: Request, plan: RoutePlan, target: RouteTarget, _ fitting: (any RequestFitting)?
     ) async throws -> UpstreamRequest {
         var headers = HeaderPolicy.request(request.head.headers)
-        if let key = target.provider.apiKey { headers.add(name: "Authorization", value: "Bearer \(key.reveal())") }
+        if let value = target.provider.authorization { headers.add(name: "Authorization", value: value.reveal()) }
         return UpstreamRequest(
             method: request.head.method, url: target.provider.baseURL + request.head.target.dropFirst("/v1".count),
             headers: headers, body: try await body(request, plan: plan, target: target, fitting),

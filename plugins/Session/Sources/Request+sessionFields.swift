@@ -7,8 +7,8 @@ extension Request {
     ///
     /// - Parameter removesChapter: `chapter` too, which is Turnpike's where a session is named.
     mutating func removeSessionFields(of chat: ChatRequest, removesChapter: Bool) async throws {
-        let fields = ChatRequest.extensionFields + (removesChapter ? ["chapter"] : [])
-        let found = fields.filter { chat.object[$0] != nil }
+        var found = ChatRequest.extensionFields.filter { chat.object.contains($0) }
+        if removesChapter, chat.object.contains("chapter") { found.append("chapter") }
         if !found.isEmpty { body = try await body.edited(chat.object, found.map(JSONEdit.remove)) }
         if let target = head.target.removingQueryItem("session_id") { head.target = target }
     }

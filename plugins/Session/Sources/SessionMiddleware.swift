@@ -15,7 +15,10 @@ struct SessionMiddleware: Middleware {
 
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         guard exchange[EndpointKey.self] == .chatCompletions else { return try await next(request) }
-        let chat = try await request.chatRequest(upTo: bodyLimit)
+        let chat =
+            if let known = request.scannedChatRequest { known } else {
+                try await request.chatRequest(upTo: bodyLimit)
+            }
         if let request = try await withoutSession(request, chat) { return try await next(request) }
         return try await handleSession(request, chat, in: exchange, next: next)
     }

@@ -1,0 +1,40 @@
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import TurnpikeKit
+
+@Suite struct LoopFlushesTests {
+    private final class Connection: Flushing {
+        private(set) var flushes = 0
+        private let then: () -> Void
+
+        init(then: @escaping () -> Void = {}) { self.then = then }
+
+        func flushNow() {
+            flushes += 1
+            then()
+        }
+    }
+
+    @Test func everyConnectionIsFlushedOnceAtTheEndOfTheTurn() {
+        let loop = EmbeddedEventLoop()
+        let flushes = LoopFlushes(loop)
+        let connections = (0..<3).map { _ in Connection() }
+        for connection in connections { flushes.add(connection) }
+        #expect(connections.allSatisfy { $0.flushes == 0 })
+        loop.run()
+        #expect(connections.allSatisfy { $0.flushes == 1 })
+        loop.run()
+        #expect(connections.allSatisfy { $0.flushes == 1 })
+    }
+
+    @Test func whatIsAskedForWhileFlushingIsNotForgotten() {
+        let loop = EmbeddedEventLoop()
+        let flushes = LoopFlushes(loop)
+        let second = Connection()
+        flushes.add(Connection { flushes.add(second) })
+        loop.run()
+        #expect(second.flushes == 1)
+    }
+}

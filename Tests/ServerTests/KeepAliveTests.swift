@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHTTP1
+import Server
 import Testing
 import TurnpikeKit
 
@@ -60,7 +61,8 @@ import TurnpikeKit
             ? "POST /x?y=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
             : "POST /x?y=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
                 + "2;a=b\r\nhe\r\n3\r\nllo\r\n0\r\nTrailer: t\r\n\r\n"
-        try await TestServer.with(echo) { server in
+        // A busy machine may take its time for a hundred steps.
+        try await TestServer.with(echo, { $0.timeouts.head = .minutes(5) }) { server in
             let client = try await server.connect()
             try await client.sendByteByByte(request)
             #expect(await client.receiveAll().hasSuffix("\r\n\r\nhello"))

@@ -28,8 +28,13 @@ public struct StoredDigest: Hashable, Sendable {
     }
 
     public var bytes: [UInt8] {
-        [first, second, third, fourth].flatMap { word in
-            stride(from: UInt64(56), through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) }
+        Array(unsafeUninitializedCapacity: 32) { target, count in
+            count = 32
+            let target = UnsafeMutableRawBufferPointer(target)
+            target.storeBytes(of: first.bigEndian, toByteOffset: 0, as: UInt64.self)
+            target.storeBytes(of: second.bigEndian, toByteOffset: 8, as: UInt64.self)
+            target.storeBytes(of: third.bigEndian, toByteOffset: 16, as: UInt64.self)
+            target.storeBytes(of: fourth.bigEndian, toByteOffset: 24, as: UInt64.self)
         }
     }
 }

@@ -346,7 +346,7 @@ def test_an_import_beyond_a_limit_stores_nothing(open_site):
     error_of(imported(0), 403, "session_limit_reached")
 
 
-def test_a_filtered_list_that_takes_too_long_goes_on_with_its_cursor(open_site):
+def test_a_filtered_list_or_a_search_that_takes_too_long_goes_on_with_its_cursor(open_site):
     site = open_site(plugins={"session": {"search_time": "0s"}})
     for n in range(12):
         create(site, "alice", title=f"Talk {n}", metadata_tags=["x"] if n % 3 == 0 else [])
@@ -359,3 +359,10 @@ def test_a_filtered_list_that_takes_too_long_goes_on_with_its_cursor(open_site):
     assert found == expected and len(found) == 4 and pages > 4, "a page may be empty, and go on"
     response = site.call("GET", "/api/v1/sessions?tag=x")
     assert response.status == 200 and response.header("x-next-cursor")
+    for n in range(3):
+        add(site, "alice", expected[n], said("a needle"), said("nothing"))
+    hits, cursor, pages = [], None, 0
+    while pages == 0 or cursor is not None:
+        page = site.send("POST", "/v1/chat/search", {"query": "needle", "limit": 2, "cursor": cursor}).json()
+        hits, cursor, pages = hits + [hit["session_id"] for hit in page["data"]], page["next_cursor"], pages + 1
+    assert hits == [expected[2], expected[1], expected[0]] and pages > 3

@@ -26,18 +26,23 @@ class Site:
                        "drain_timeout": "2s"},
             "database": store.url, "auth": {"hash_key": f"file:{directory / 'hash.key'}"},
             "providers": {"scripted": {"base_url": f"http://127.0.0.1:{upstream_port}/v1"}},
-            "plugins": {"history": {"max_history_messages": 1000}}, "default_context_window": 1_000_000,
+            # A history is never cut: what the model was not told of is missing.
+            "plugins": {"history": {"max_history_messages": 100_000, "default_context_window": 10_000_000}},
             "spool": {"directory": str(spool), "max_size": "16MB", "commit_deadline": "500ms"}, "log": {"level": "warning"},
         }))
         self._drop_unknown_settings()
 
     def _drop_unknown_settings(self):
         """Settings that the program under test does not know; the campaign runs on every release."""
-        for key in ("default_context_window", "spool"):
+        for path in ("plugins.history.default_context_window", "spool"):
             done = subprocess.run([binary(), "check", "--config", self._config], capture_output=True, text=True)
-            if done.returncode and f": {key}: unknown key" in done.stderr:
+            if done.returncode and f": {path}: unknown key" in done.stderr:
                 settings = json.loads(self._config.read_text())
-                del settings[key]
+                *sections, key = path.split(".")
+                section = settings
+                for name in sections:
+                    section = section[name]
+                del section[key]
                 self._config.write_text(json.dumps(settings))
         done = subprocess.run([binary(), "check", "--config", self._config], capture_output=True, text=True)
         if done.returncode:

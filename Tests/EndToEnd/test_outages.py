@@ -172,3 +172,30 @@ def test_the_activity_of_an_outage_is_stored_once_when_it_ends_even_by_the_next_
         database = address.split("/")[3].split("?")[0]
         listed = ", ".join(f"0x{id}" for id in ids)
         assert server.execute(f"SELECT COUNT(*) FROM activity WHERE activity_id IN ({listed})", database) == [["3"]]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("harm", ["kill", "pause"])
+def test_the_turns_of_an_outage_of_a_server_are_answered_and_stored_once_in_order(tmp_path, server, harm):
+    address = server.create_database()
+    with Site(tmp_path, database=address, spool={"commit_deadline": "300ms"}) as site:
+        settle(site)
+        conversations = [site.conversation() for _ in range(3)]
+        for conversation in conversations:
+            conversation.say("one")
+        getattr(server, harm)()
+        for text, stream in [("two", False), ("three", True), ("four", False)]:
+            for conversation in conversations:
+                conversation.say(text, stream=stream, timeout=20)
+        assert all(conversation.texts == ["one", "re: one", "two", "re: two", "three", "re: three", "four"]
+                   for conversation in conversations)
+        assert ready(site.port).json()["spool"]["turns"] == 9
+        server.start() if harm == "kill" else server.resume()
+        # Turns that come while the others are stored stay behind them.
+        for conversation in conversations:
+            conversation.say("five", timeout=20)
+        eventually(lambda: ready(site.port).json()["spool"]["turns"] == 0, timeout=30)
+        expected = [word for text in ["one", "two", "three", "four", "five"] for word in (text, f"re: {text}")]
+        eventually(lambda: all(conversation.stored_texts == expected for conversation in conversations), timeout=30)
+        database = address.split("/")[3].split("?")[0]
+        assert server.execute("SELECT COUNT(*), COUNT(DISTINCT turn_id) FROM turns", database) == [["15", "15"]]

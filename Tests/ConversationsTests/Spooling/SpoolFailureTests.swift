@@ -63,6 +63,26 @@ import TurnpikeTesting
         }
     }
 
+    @Test func aTurnWhoseCommitHadNoAnswerIsNotForgottenInTheOutageBehindIt() async throws {
+        try await SpoolFixture.with { fixture in
+            let session = try await fixture.store.create(SessionDraft(owner: .generate()))
+            let key = session.key
+            try await fixture.store.readHistory(of: session, counting: BufferReservation(nil)) { reader in
+                _ = try reader.outlines(of: key, in: 0..<Int64.max)
+                _ = try reader.session(key)
+            }
+            #expect(fixture.store.cache.snapshot(key) != nil)
+            fixture.database.failNextCommit(.happened)
+            #expect(
+                try await fixture.store.append(SpoolFixture.turn("1", after: session)) == .alreadyStored(firstSeq: 1))
+            fixture.database.fail(atStep: 0, with: .unavailable)
+            // It is refused, and not answered without the turn.
+            await #expect(throws: DatabaseError.self) { _ = try await fixture.session(key) }
+            _ = fixture.database.withdraw()
+            #expect(try await fixture.texts(key) == ["q1", "a1"])
+        }
+    }
+
     // MARK: A disk that hangs
 
     @Test func aSpoolWhoseDiskHangsHoldsNobodyUpForLongerThanACommit() async throws {

@@ -129,11 +129,11 @@ extension ConversationStore {
         throw DatabaseError(.retryTransaction, "the session was written to meanwhile")
     }
 
-    /// Reads a turn that waits. A disk that hangs has as long as the database.
+    /// Reads a turn that waits, within the deadline of the disk.
     private func answer(of turn: SpoolIndex.Turn, _ durability: Durability) async -> FirstAnswer<TurnDraft?> {
         let answer = FirstAnswer<TurnDraft?>()
         durability.spool.read(turn) { answer.give($0) }
-        durability.deadlines.add {
+        durability.diskDeadlines.add {
             answer.give(.failure(DatabaseError(.unavailable, "the disk of the spool did not answer in time")))
         }
         await answer.arrival.wait()

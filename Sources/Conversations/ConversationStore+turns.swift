@@ -79,7 +79,7 @@ extension ConversationStore {
         addDeadline(answer)
     }
 
-    /// Leaves the turn in the spool. A disk that hangs has as long as a commit.
+    /// Leaves the turn in the spool. A disk that hangs holds nobody up for longer than its deadline.
     private func keep(
         _ turn: TurnDraft, in room: TurnRoom?, _ durability: Durability
     ) async throws -> AppendOutcome {
@@ -89,7 +89,7 @@ extension ConversationStore {
             if case .success = result { cache.append(turn, nil, at: now()) }
             answer.give(result.map { .spooled }.mapError { Self.notKept("\($0)") })
         }
-        durability.deadlines.add { answer.give(.failure(Self.notKept("its disk did not answer in time"))) }
+        durability.diskDeadlines.add { answer.give(.failure(Self.notKept("its disk did not answer in time"))) }
         await answer.arrival.wait()
         return try answer.take()
     }

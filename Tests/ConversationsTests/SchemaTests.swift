@@ -57,14 +57,8 @@ import TurnpikeTesting
     @Test func theFirstMigrationIsAsItWasReleased() throws {
         let first = try #require(
             ConversationStore.migrations.first { $0.number == 1 && $0.component == "conversations" })
-        #expect(Self.hash(first.statements(.sqlite)) == 3_939_981_285_783_699_591)
-        #expect(Self.hash(first.statements(.mariadb)) == 16_006_270_565_945_560_360)
-    }
-
-    private static func hash(_ statements: [String]) -> UInt64 {
-        statements.joined(separator: ";").utf8.reduce(14_695_981_039_346_656_037) {
-            ($0 ^ UInt64($1)) &* 1_099_511_628_211
-        }
+        #expect(first.fingerprint(.sqlite) == 3_939_981_285_783_699_591)
+        #expect(first.fingerprint(.mariadb) == 16_006_270_565_945_560_360)
     }
 
     /// Applies the first `count` migrations, in the order in which they are listed.

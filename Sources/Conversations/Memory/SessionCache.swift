@@ -45,6 +45,9 @@ final class SessionCache: Sendable {
 
     var byteCount: Int { state.withLock { $0.bytes } }
 
+    /// The sessions that are in memory.
+    var keys: Set<SessionKey> { state.withLock { Set($0.entries.keys) } }
+
     // MARK: Reading
 
     /// The snapshot of a version of a session.

@@ -8,6 +8,9 @@ package struct SpoolSettings: Sendable, Equatable {
     package var reserve = 256 << 10
     /// How long a commit may take before the turn is spooled.
     package var commitDeadline: Duration = .seconds(2)
+    /// How long the spool's own disk may take before a turn counts as not stored. Longer than a commit: it is the last
+    /// resort, and a disk that is only slow keeps the turn.
+    package var diskDeadline: Duration = .seconds(5)
 
     package init(directory: String) { self.directory = directory }
 }

@@ -18,13 +18,15 @@ final class SpoolFixture: Sendable {
 
     /// - Parameter disk: of the spool.
     init(
-        deadline: Duration = .seconds(5), size: Int = 1 << 30, on disk: any JournalFiles = PosixFiles()
+        deadline: Duration = .seconds(5), diskDeadline: Duration = .seconds(60), size: Int = 1 << 30,
+        on disk: any JournalFiles = PosixFiles()
     ) async throws {
         directory = files.directory + "/spool"
         database = FaultyDatabase(try await files.open())
         _ = try await Migrator(ConversationStore.migrations, logger: Self.logger).migrate(database)
         var settings = SpoolSettings(directory: directory)
         settings.commitDeadline = deadline
+        settings.diskDeadline = diskDeadline
         settings.maxSize = size
         store = ConversationStore(
             database: database, durability: try Durability(settings, on: disk, logger: Self.logger),

@@ -1,0 +1,199 @@
+import NIOCore
+import Persistence
+import Testing
+
+@testable import Conversations
+
+/// The cache of sessions against a naive model: random readings, turns, foreign changes and evictions in any order.
+@Suite struct SessionCachePropertyTests {
+    @Test(arguments: 1...20)
+    func whatIsGivenForAVersionIsWhatTheDatabaseHadAtIt(_ seed: UInt64) throws {
+        var world = CacheWorld(seed: seed, limit: 40_000)
+        for _ in 0..<2_000 {
+            world.step()
+            try world.check()
+        }
+        #expect(world.hits > 200, "the cache answers at all")
+        #expect(world.misses > 20, "and not always")
+    }
+
+    @Test func whatWasNotUsedForLongestGoesFirst() {
+        let sessions = (0..<20).map { _ in NaiveSession() }
+        let cache = SessionCache(limit: 200_000)
+        for session in sessions { cache.store(session.snapshot(of: 1_000, bodies: true), readSince: cache.time) }
+        var recent: [SessionKey] = []
+        var chance = SeededChance(seed: 7)
+        for _ in 0..<400 {
+            guard let session = sessions.randomElement(using: &chance) else { continue }
+            var grown = session
+            for _ in 0..<40 { grown.append(bodyBytes: 200) }
+            cache.store(grown.snapshot(of: 1_000, bodies: true), readSince: cache.time)
+            recent.removeAll { $0 == session.key }
+            recent.append(session.key)
+            #expect(cache.byteCount <= 200_000)
+            // Those that are there were used after all of those that are not.
+            let known = recent.map { cache.holds($0) }
+            let first = known.firstIndex(of: true) ?? known.endIndex
+            #expect(!known[first...].contains(false), "\(known)")
+            #expect(known.last == true)
+        }
+    }
+
+    @Test func aSessionLargerThanItsShareKeepsItsNewestBodies() throws {
+        let cache = SessionCache(limit: 40_000)
+        var session = NaiveSession()
+        for _ in 0..<30 { session.append(bodyBytes: 1_000) }
+        cache.store(session.snapshot(of: 1_000, bodies: true), readSince: cache.time)
+        let found = try #require(cache.snapshot(session.key, version: session.row.version))
+        #expect(found.outlines.count == 60)
+        #expect(found.bodyBytes <= 10_000)
+        #expect(found.bodies.keys.sorted() == Array((61 - Int64(found.bodies.count))..<61))
+    }
+}
+
+/// What the database has of a session: every turn appended, nothing clever.
+private struct NaiveSession {
+    var row: Session
+    var messages: [StoredMessage] = []
+    var key: SessionKey { row.key }
+
+    init() {
+        row = Session.empty
+    }
+
+    /// A turn of two messages.
+    @discardableResult
+    mutating func append(bodyBytes: Int) -> TurnDraft {
+        let digest = StoredDigest(bytes: Array(repeating: 1, count: 32))
+        guard let digest else { preconditionFailure("32 bytes are a digest") }
+        let drafts = [MessageRole.user, .assistant].map { role in
+            NewMessage(
+                role: role,
+                body: ByteBuffer(string: "\(row.nextSeq) \(role) " + String(repeating: "x", count: bodyBytes)),
+                digest: digest)
+        }
+        let turn = TurnDraft(key: key, baseSeq: row.nextSeq, requestDigest: digest, messages: drafts)
+        for (index, draft) in drafts.enumerated() {
+            let outline = MessageOutline(
+                seq: row.nextSeq + Int64(index), turnID: turn.id, role: draft.role, digest: digest, digestVersion: 1,
+                tokens: nil)
+            messages.append(
+                StoredMessage(
+                    outline: outline, body: draft.body, supersededBySeq: nil, createdAt: Timestamp(microseconds: 1)))
+        }
+        row.nextSeq += 2
+        row.version += 1
+        row.counters.messages += 2
+        row.counters.turns += 1
+        return turn
+    }
+
+    /// A reading of the newest `count` messages, whole turns.
+    func snapshot(of count: Int, bodies: Bool) -> SessionSnapshot {
+        let newest = messages.suffix(count / 2 * 2)
+        return SessionSnapshot(
+            row, outlines: newest.map(\.outline), isComplete: newest.count == messages.count,
+            bodies: bodies ? Array(newest) : [])
+    }
+}
+
+/// A cache, the sessions that it caches, and chance.
+private struct CacheWorld {
+    let cache: SessionCache
+    let limit: Int
+    var sessions = (0..<6).map { _ in NaiveSession() }
+    var chance: SeededChance
+    var hits = 0
+    var misses = 0
+
+    init(seed: UInt64, limit: Int) {
+        self.limit = limit
+        cache = SessionCache(limit: limit)
+        chance = SeededChance(seed: seed)
+    }
+
+    mutating func step() {
+        let index = Int.random(in: sessions.indices, using: &chance)
+        switch Int.random(in: 0..<10, using: &chance) {
+        case 0...2: storeTurn(index)
+        case 3: sessions[index].append(bodyBytes: 50)
+        case 4...7: read(index)
+        case 8: cache.drop(sessions[index].key)
+        default: replace(index)
+        }
+    }
+
+    /// A turn that this process stores. What it is told may come after somebody else's.
+    private mutating func storeTurn(_ index: Int) {
+        let turn = sessions[index].append(bodyBytes: Int.random(in: 0...400, using: &chance))
+        let stored = StoredTurn(
+            firstSeq: sessions[index].row.nextSeq - 2, messageCount: 2, version: sessions[index].row.version,
+            superseded: .notAsked)
+        if Bool.random(using: &chance) { sessions[index].append(bodyBytes: 10) }
+        cache.append(turn, stored, at: Timestamp(microseconds: 1))
+    }
+
+    /// A reading in which this process may store a turn.
+    private mutating func read(_ index: Int) {
+        let start = cache.time
+        let count = [2, 8, 1_000].randomElement(using: &chance) ?? 2
+        let snapshot = sessions[index].snapshot(of: count, bodies: Bool.random(using: &chance))
+        if Int.random(in: 0..<4, using: &chance) == 0 { storeTurn(index) }
+        cache.store(snapshot, readSince: start)
+    }
+
+    private mutating func replace(_ index: Int) {
+        let start = cache.time
+        let snapshot = sessions[index].snapshot(of: 1_000, bodies: true)
+        if Bool.random(using: &chance) { storeTurn(index) }
+        cache.replace(snapshot, readSince: start)
+    }
+
+    mutating func check() throws {
+        #expect(cache.byteCount <= limit)
+        for session in sessions {
+            guard let found = cache.snapshot(session.key, version: session.row.version) else {
+                misses += 1
+                continue
+            }
+            hits += 1
+            #expect(found.session.nextSeq == session.row.nextSeq)
+            #expect(found.session.counters == session.row.counters)
+            #expect(found.outlines == session.messages.suffix(found.outlines.count).map(\.outline))
+            if found.isComplete { #expect(found.outlines.count == session.messages.count) }
+            let bodies = Dictionary(uniqueKeysWithValues: session.messages.map { ($0.seq, $0.body) })
+            #expect(found.bodies.allSatisfy { bodies[$0.key] == $0.value.body })
+            #expect(found.bodyBytes == found.bodies.values.reduce(0) { $0 + $1.body.readableBytes })
+        }
+    }
+}
+
+/// A generator of which each seed gives the same numbers (SplitMix64).
+private struct SeededChance: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+extension SessionCache {
+    /// Whether it knows a session; unlike `snapshot` this is no use of it.
+    fileprivate func holds(_ key: SessionKey) -> Bool { keys.contains(key) }
+}
+
+extension Session {
+    /// A new one.
+    fileprivate static var empty: Session {
+        Session(
+            key: SessionKey(owner: .generate(), session: .generate()), externalID: nil, conversation: nil,
+            settings: SessionSettings(), systemDigest: nil, nextSeq: 1, contextStartSeq: 0, version: 1, lastTurn: nil,
+            counters: SessionCounters(), createdAt: Timestamp(microseconds: 1), updatedAt: Timestamp(microseconds: 1),
+            lastMessageAt: Timestamp(microseconds: 1), expiresAt: nil, deletedAt: nil)
+    }
+}

@@ -13,6 +13,27 @@ extension ConversationStore {
         try await session(.reference(reference, of: owner))
     }
 
+    /// The same for an exchange, which needs no more than memory has where memory is at the database's version.
+    package func sessionOfExchange(_ reference: SessionReference, of owner: UniqueID) async throws -> Session? {
+        let lookup = SessionLookup.reference(reference, of: owner)
+        guard let known = cache.snapshot(lookup)?.session, try await isCurrent(known) else {
+            return try await session(lookup)
+        }
+        return known
+    }
+
+    /// Whether the database has a session as memory has it; true while it does not answer.
+    private func isCurrent(_ known: Session) async throws -> Bool {
+        guard !known.isExpired(at: now()), !(durability?.spool.holds(known.key) ?? false) else { return false }
+        if let durability, !durability.reads.mayTry() { return true }
+        let answer = versions.ask(known.key)
+        addDeadline(answer)
+        await answer.arrival.wait()
+        do { return try take(answer) == known.version } catch let error as DatabaseError where error.isOutage {
+            return true
+        }
+    }
+
     /// The session that the external ids of a draft name.
     func session(named draft: SessionDraft) async throws -> Session? { try await session(.draft(draft)) }
 

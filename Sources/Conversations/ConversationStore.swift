@@ -21,6 +21,7 @@ public final class ConversationStore: Sendable {
     let turns: TransactionLane<TurnDraft, AppendOutcome>
     private let creations: TransactionLane<SessionDraft, SessionCreation.Outcome>
     let cache: SessionCache
+    let versions: SessionVersions
     /// Nil: a turn is committed, or it is not stored.
     let durability: Durability?
 
@@ -47,6 +48,7 @@ public final class ConversationStore: Sendable {
         self.now = now
         self.durability = durability
         cache = SessionCache(limit: cacheLimit)
+        versions = SessionVersions(database)
         turns = TransactionLane("turns", on: database, limits: limits) { connection, turns in
             CrashPoint.afterBegin.pass()
             let outcomes = try TurnBatch.append(turns, connection, at: now())
@@ -86,6 +88,7 @@ public final class ConversationStore: Sendable {
     /// Makes a session.
     ///
     /// - Throws: `ConversationError.alreadyExists` if the user has one with this external id.
+    @discardableResult
     public func create(_ draft: SessionDraft) async throws -> Session {
         guard case .created(let session) = try await findOrCreate(draft) else { throw ConversationError.alreadyExists }
         return session

@@ -174,7 +174,7 @@ struct TurnBatch {
 
 extension Array {
     /// The elements in slices of up to `size`.
-    fileprivate func chunks(_ size: Int) -> [ArraySlice<Element>] {
+    func chunks(_ size: Int) -> [ArraySlice<Element>] {
         stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
     }
 }

@@ -8,8 +8,8 @@ import Synchronization
 final class SessionCache: Sendable {
     /// What a client calls a session, other than by the server's id.
     private enum Name: Hashable {
-        case external(UniqueID, String)
-        case conversation(UniqueID, agent: String, String)
+        case external(UniqueID, ExactText)
+        case conversation(UniqueID, agent: ExactText, ExactText)
     }
 
     private struct Entry {
@@ -76,7 +76,7 @@ final class SessionCache: Sendable {
         case .reference(let reference, let owner):
             let own = reference.id.map { SessionKey(owner: owner, session: $0) }
             if let own, state.entries[own] != nil { return own }
-            return state.names[.external(owner, reference.text)]
+            return state.names[.external(owner, ExactText(reference.text))]
         case .draft(let draft):
             let names = names(draft.key.owner, draft.externalID, draft.conversation)
             return names.compactMap { state.names[$0] }.first
@@ -206,10 +206,25 @@ final class SessionCache: Sendable {
         _ owner: UniqueID, _ externalID: String?, _ conversation: AgentConversation?
     ) -> [Name] {
         var names: [Name] = []
-        if let externalID { names.append(.external(owner, externalID)) }
+        if let externalID { names.append(.external(owner, ExactText(externalID))) }
         if let conversation, let id = conversation.externalID {
-            names.append(.conversation(owner, agent: conversation.agentID, id))
+            names.append(.conversation(owner, agent: ExactText(conversation.agentID), ExactText(id)))
         }
         return names
+    }
+}
+
+/// A text that equals only the same bytes, as in the database: Swift's strings are equal where they look the same, so
+/// that “é” in one character or two would be one name.
+private struct ExactText: Hashable {
+    let text: String
+
+    init(_ text: String) { self.text = text }
+
+    static func == (one: ExactText, other: ExactText) -> Bool { one.text.utf8.elementsEqual(other.text.utf8) }
+
+    func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 }

@@ -12,6 +12,12 @@ extension ConversationSQL {
             + SQL(raw: "ORDER BY user_id, session_id \(dialect.forUpdate)")
     }
 
+    /// The versions of those sessions that exist.
+    static func versions(of keys: ArraySlice<SessionKey>) -> SQL {
+        let rows = keys.map { "(user_id = \($0.owner) AND session_id = \($0.session))" as SQL }
+        return "SELECT user_id, session_id, version FROM sessions WHERE (\(sql: any(of: rows))) AND deleted_us IS NULL"
+    }
+
     /// Which of these turns are stored already.
     static func stored(_ turns: [(key: SessionKey, id: UniqueID)]) -> SQL {
         let rows = turns.map {

@@ -91,7 +91,8 @@ extension SessionMiddleware {
 
     /// A dry run makes nothing.
     private func existing(_ selection: SessionSelection, _ principal: Principal) async throws -> Session {
-        guard let name = selection.name, let session = try await store.session(name.reference, of: principal.userID)
+        guard let name = selection.name,
+            let session = try await store.sessionOfExchange(name.reference, of: principal.userID)
         else { throw GatewayError.sessionNotFound }
         try selection.check(session)
         return session
@@ -103,7 +104,7 @@ extension SessionMiddleware {
         guard let name = selection.name else {
             return try await findOrCreate(draft(selection, chat, of: principal))
         }
-        if let session = try await store.session(name.reference, of: principal.userID) {
+        if let session = try await store.sessionOfExchange(name.reference, of: principal.userID) {
             try selection.check(session)
             return session
         }

@@ -29,6 +29,28 @@ import Testing
         #expect(connections.allSatisfy { $0.flushes == 1 })
     }
 
+    @Test func noMoreThanAFewWaitForEachOther() {
+        let loop = EmbeddedEventLoop()
+        let flushes = LoopFlushes(loop)
+        let connections = (0..<LoopFlushes.most + 1).map { _ in Connection() }
+        for connection in connections { flushes.add(connection) }
+        #expect(connections.map(\.flushes) == Array(repeating: 1, count: LoopFlushes.most) + [0])
+        loop.run()
+        #expect(connections.allSatisfy { $0.flushes == 1 })
+    }
+
+    /// Or a client that sends many requests at once would fill the stack.
+    @Test func aFlushThatLeadsToOthersIsOverBeforeThey() {
+        let loop = EmbeddedEventLoop()
+        let flushes = LoopFlushes(loop)
+        let later = (0..<3 * LoopFlushes.most).map { _ in Connection() }
+        let first = Connection { for connection in later { flushes.add(connection) } }
+        for connection in [first] + (1..<LoopFlushes.most).map({ _ in Connection() }) { flushes.add(connection) }
+        #expect(first.flushes == 1 && later.allSatisfy { $0.flushes == 0 })
+        loop.run()
+        #expect(later.allSatisfy { $0.flushes == 1 })
+    }
+
     @Test func whatIsAskedForWhileFlushingIsNotForgotten() {
         let loop = EmbeddedEventLoop()
         let flushes = LoopFlushes(loop)

@@ -101,8 +101,9 @@ extension ConversationStore {
     private func note(_ outcome: AppendOutcome, of turn: TurnDraft) {
         switch outcome {
         case .stored(let stored): cache.append(turn, stored, at: now())
-        // Where the answer to the first COMMIT was lost nobody knows the version: what is in memory is without the turn.
-        case .sessionDeleted, .alreadyStored: cache.drop(turn.key)
+        // The answer to the first COMMIT was lost, and nobody knows what became of the session's version.
+        case .alreadyStored(let firstSeq): cache.append(turn, foundAt: firstSeq, at: now())
+        case .sessionDeleted: cache.drop(turn.key)
         case .spooled: break
         }
     }

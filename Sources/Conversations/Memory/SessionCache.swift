@@ -140,6 +140,15 @@ final class SessionCache: Sendable {
         }
     }
 
+    /// Follows a turn that was found stored, where it is the next one and supersedes nothing; else what is known of the
+    /// session is dropped. The version is provisional: whether others have changed the session too is seen by the next
+    /// reading.
+    func append(_ turn: TurnDraft, foundAt firstSeq: Int64, at time: Timestamp) {
+        let isNext = snapshot(turn.key)?.session.nextSeq == firstSeq
+        guard isNext, turn.supersedes == Supersession() else { return drop(turn.key) }
+        append(turn, nil, at: time)
+    }
+
     /// The database has stored a turn that had been spooled.
     ///
     /// - Parameter version: The session's version with it.

@@ -138,6 +138,8 @@ let package = Package(
                 "Conversations", "Persistence", "PersistenceSQLite", "PersistenceMariaDB", arguments, logging, nio,
             ],
             swiftSettings: settings),
+        // What scripts/bench-tokens runs.
+        .executableTarget(name: "TokenBench", dependencies: ["Tokens", arguments], swiftSettings: settings),
 
         tests(
             "ServerTests",

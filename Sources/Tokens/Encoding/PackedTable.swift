@@ -1,7 +1,7 @@
 /// The sections of a file that scripts/pack-tokens has written, in the program's read-only data.
 struct PackedTable {
     private static let magic: UInt32 = 0x4B54_5054
-    private static let version: UInt32 = 2
+    private static let version: UInt32 = 3
     private static let alignment = 64
 
     private let bytes: UnsafeRawPointer
@@ -20,8 +20,8 @@ struct PackedTable {
         counts = (0..<countOfCounts).map { Int(header[2 + $0]) }
     }
 
-    /// The next section, of `count` numbers.
-    mutating func section<Number: FixedWidthInteger>(_ type: Number.Type, count: Int) -> UnsafePointer<Number> {
+    /// The next section, of `count` numbers or of groups of them.
+    mutating func section<Number: BitwiseCopyable>(_ type: Number.Type, count: Int) -> UnsafePointer<Number> {
         offset = (offset + Self.alignment - 1) / Self.alignment * Self.alignment
         let start = bytes + offset
         offset += count * MemoryLayout<Number>.stride

@@ -12,41 +12,53 @@ struct PieceSearch {
     private let count: Int
     /// For each offset, the length of the token that ends there in the sequence so far; `deadEnd` where there is no way on.
     private let lengths: UnsafeMutablePointer<UInt8>
+    /// The tokens that begin at one offset, the shortest first.
+    private let candidates: UnsafeMutablePointer<Candidate>
 
     private static let deadEnd: UInt8 = 0xFF
+    /// No token has more bytes.
+    static let longestToken = 128
 
-    /// `lengths` has place for `count + 1` bytes and may hold anything.
-    init(_ vocabulary: Vocabulary, _ bytes: UnsafePointer<UInt8>, count: Int, lengths: UnsafeMutablePointer<UInt8>) {
+    /// A token that the text has at some offset.
+    struct Candidate {
+        fileprivate let node: Vocabulary.Node
+        fileprivate let length: UInt32
+    }
+
+    /// `lengths` has place for `count + 1` bytes and `candidates` for `longestToken`; both may hold anything.
+    init(
+        _ vocabulary: Vocabulary, _ bytes: UnsafePointer<UInt8>, count: Int, lengths: UnsafeMutablePointer<UInt8>,
+        candidates: UnsafeMutablePointer<Candidate>
+    ) {
         self.vocabulary = vocabulary
         self.bytes = bytes
         self.count = count
         self.lengths = lengths
+        self.candidates = candidates
         lengths.initialize(repeating: 0, count: count + 1)
-    }
-
-    /// A token of the sequence.
-    private struct Token {
-        var length: Int
-        var rank: UInt32
     }
 
     /// How many tokens the piece has. Afterwards `lengths` leads back from the end to the beginning.
     func run() -> Int {
         var (position, tokens) = (0, 0)
-        var last: UInt32 = 0
-        var candidate = longest(at: 0, below: count + 1)
+        // The token that ends at `position`, and how far the longest one reaches that begins where it does.
+        var last: (rank: UInt32, reach: Int) = (0, 0)
+        var left = findCandidates(at: 0, below: count + 1)
+        var reach = self.reach(0, left)
         while position < count {
-            let end = position &+ candidate.length
-            if candidate.length > 0 {
-                let isOpen = lengths[end] != Self.deadEnd
-                if isOpen, position == 0 || vocabulary.pairs.areNeighbours(last, candidate.rank) {
-                    lengths[end] = UInt8(truncatingIfNeeded: candidate.length)
-                    tokens &+= 1
-                    (position, last) = (end, candidate.rank)
-                    candidate = longest(at: position, below: count + 1)
-                } else {
-                    candidate = longest(at: position, below: candidate.length)
-                }
+            if left > 0 {
+                left &-= 1
+                let candidate = candidates[left]
+                let end = position &+ Int(candidate.length)
+                if lengths[end] == Self.deadEnd { continue }
+                let rank = vocabulary.rank(candidate.node)
+                if position > 0, !follows(rank, last.rank, at: position, isWithin: end <= last.reach) { continue }
+                lengths[end] = UInt8(truncatingIfNeeded: candidate.length)
+                tokens &+= 1
+                last = (rank, reach)
+                position = end
+                left = findCandidates(at: position, below: count + 1)
+                reach = self.reach(position, left)
             } else {
                 // Back to the token before. Of the first one there is always a shorter candidate: a single byte.
                 precondition(position > 0, "Every byte is a token, so every text has an encoding.")
@@ -54,26 +66,39 @@ struct PieceSearch {
                 lengths[position] = Self.deadEnd
                 position &-= length
                 tokens &-= 1
-                last = rankOfToken(endingAt: position)
-                candidate = longest(at: position, below: length)
+                // How far tokens reach from there, and from the one before, is not known any more.
+                (last, reach) = ((rankOfToken(endingAt: position), count), count)
+                left = findCandidates(at: position, below: length)
             }
         }
         return tokens
     }
 
-    /// The longest token at `start` that is shorter than `limit`; one of no length where there is none.
-    @inline(__always) private func longest(at start: Int, below limit: Int) -> Token {
+    /// Where the longest of so many candidates at `position` ends.
+    @inline(__always) private func reach(_ position: Int, _ count: Int) -> Int {
+        count > 0 ? position &+ Int(candidates[count &- 1].length) : position
+    }
+
+    /// Whether merging leaves a token at `position` and the one before it alone.
+    @inline(__always) private func follows(_ rank: UInt32, _ last: UInt32, at position: Int, isWithin: Bool) -> Bool {
+        vocabulary.pairs.leavesAlone(
+            PairTable.Neighbours(
+                left: last, last: bytes[position &- 1], right: rank, first: bytes[position], mayBeOne: isWithin))
+    }
+
+    /// Finds the tokens at `start` that are shorter than `limit`, and returns how many they are.
+    @inline(__always) private func findCandidates(at start: Int, below limit: Int) -> Int {
         let end = min(count, start &+ limit &- 1)
-        var (length, offset, node, found) = (0, start, Vocabulary.Node.root, Vocabulary.Node.root)
+        var (offset, node, found) = (start, Vocabulary.Node.root, 0)
         while offset < end, let next = vocabulary.step(node, bytes[offset]) {
             offset &+= 1
-            if next.isToken {
-                (length, found) = (offset &- start, next)
-                if next.isLeaf { break }
-            }
+            // Written in any case, kept if it is one: cheaper than a branch.
+            candidates[found] = Candidate(node: next, length: UInt32(truncatingIfNeeded: offset &- start))
+            found &+= next.isToken ? 1 : 0
+            if next.isLeaf { break }
             node = next
         }
-        return Token(length: length, rank: length > 0 ? vocabulary.rank(found) : 0)
+        return found
     }
 
     /// The rank of the token of the sequence that ends at `end`; 0 at the beginning.

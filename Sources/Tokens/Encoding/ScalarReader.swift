@@ -46,26 +46,29 @@ struct ScalarReader {
     }
 }
 
-/// Some of the classes, one bit each.
+/// Some of the classes, one bit each. The sets are computed, which the compiler does: a stored one is asked each time
+/// whether it is there yet.
 struct ClassSet {
     let bits: UInt8
 
-    init(_ classes: UInt8...) { bits = classes.reduce(0) { $0 | 1 << $1 } }
+    private init(_ bits: UInt8) { self.bits = bits }
 
     @inline(__always) func contains(_ scalarClass: UInt8) -> Bool { bits >> scalarClass & 1 != 0 }
 
     /// `\p{L}`
-    static let letters = ClassSet(ScalarClass.upper, ScalarClass.lower, ScalarClass.caseless)
+    static var letters: ClassSet {
+        ClassSet(1 << ScalarClass.upper | 1 << ScalarClass.lower | 1 << ScalarClass.caseless)
+    }
     /// `[^\s\p{L}\p{N}]`
-    static let symbols = ClassSet(ScalarClass.other, ScalarClass.mark)
+    static var symbols: ClassSet { ClassSet(1 << ScalarClass.other | 1 << ScalarClass.mark) }
     /// `\s`
-    static let whitespace = ClassSet(ScalarClass.newline, ScalarClass.space)
+    static var whitespace: ClassSet { ClassSet(1 << ScalarClass.newline | 1 << ScalarClass.space) }
     /// `[\r\n]`
-    static let newlines = ClassSet(ScalarClass.newline)
+    static var newlines: ClassSet { ClassSet(1 << ScalarClass.newline) }
     /// `[^\r\n\p{L}\p{N}]`: what one of may stand before the letters of a word.
-    static let prefixes = ClassSet(ScalarClass.other, ScalarClass.mark, ScalarClass.space)
+    static var prefixes: ClassSet { ClassSet(1 << ScalarClass.other | 1 << ScalarClass.mark | 1 << ScalarClass.space) }
     /// `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`
-    static let heads = ClassSet(ScalarClass.upper, ScalarClass.caseless, ScalarClass.mark)
+    static var heads: ClassSet { ClassSet(1 << ScalarClass.upper | 1 << ScalarClass.caseless | 1 << ScalarClass.mark) }
     /// `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
-    static let tails = ClassSet(ScalarClass.lower, ScalarClass.caseless, ScalarClass.mark)
+    static var tails: ClassSet { ClassSet(1 << ScalarClass.lower | 1 << ScalarClass.caseless | 1 << ScalarClass.mark) }
 }

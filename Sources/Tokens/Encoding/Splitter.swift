@@ -12,9 +12,30 @@ struct Splitter {
     /// Where the piece that begins at `start`, which is before the end, ends.
     @inline(__always) func end(of start: Int) -> Int {
         switch encoding {
-        case .cl100k: cl100k(start)
-        case .o200k: o200k(start)
+        case .cl100k: plainLetters(start) ?? cl100k(start)
+        case .o200k: plainWord(start) ?? o200k(start)
         }
+    }
+}
+
+// MARK: - The most frequent pieces
+
+extension Splitter {
+    /// cl100k_base: ASCII letters behind at most one space, which no other character than ASCII follows; nil for anything
+    /// else.
+    @inline(__always) private func plainLetters(_ start: Int) -> Int? {
+        let letters = text.byte(start) == UInt8(ascii: " ") ? start &+ 1 : start
+        let end = text.letterASCII(from: letters)
+        return end > letters && text.isASCII(end) ? end : nil
+    }
+
+    /// o200k_base: the same, with one capital at most and at least one small letter behind it.
+    @inline(__always) private func plainWord(_ start: Int) -> Int? {
+        var small = text.byte(start) == UInt8(ascii: " ") ? start &+ 1 : start
+        if text.byte(small) &- UInt8(ascii: "A") < 26 { small &+= 1 }
+        let end = text.lowerASCII(from: small)
+        guard end > small, text.isASCII(end) else { return nil }
+        return text.byte(end) == UInt8(ascii: "'") ? contraction(end) ?? end : end
     }
 }
 

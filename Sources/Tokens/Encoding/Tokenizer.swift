@@ -112,8 +112,14 @@ extension Tokenizer {
     @inline(__always) private func withSearch<Result>(
         _ bytes: UnsafePointer<UInt8>, count: Int, _ body: (PieceSearch) -> Result
     ) -> Result {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count + 1) { lengths in
-            body(PieceSearch(vocabulary, bytes, count: count, lengths: lengths.baseAddress!))
+        withUnsafeTemporaryAllocation(of: PieceSearch.Candidate.self, capacity: PieceSearch.longestToken) {
+            candidates in
+            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count + 1) { lengths in
+                body(
+                    PieceSearch(
+                        vocabulary, bytes, count: count, lengths: lengths.baseAddress!,
+                        candidates: candidates.baseAddress!))
+            }
         }
     }
 }

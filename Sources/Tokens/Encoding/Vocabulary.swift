@@ -35,14 +35,16 @@ struct Vocabulary: @unchecked Sendable {  // Its pointers lead to constants of t
         var table = PackedTable(file.bytes, count: file.count, counts: 5)
         let counts = table.counts
         cells = table.section(UInt32.self, count: counts[0])
-        let halves = table.section(UInt64.self, count: counts[1])
+        let origins = table.section(TokenOrigin.self, count: counts[1])
         let displacements = table.section(UInt16.self, count: counts[2])
         let slots = table.section(UInt32.self, count: counts[3])
-        pairs = PairTable(
-            halves: halves, displacements: displacements, displacementCount: counts[2], slots: slots,
-            slotCount: counts[3])
         precondition(counts[4] == 1 << FrequentWords.bits, "As many buckets as a hash can name.")
         frequent = FrequentWords(table.section(UInt64.self, count: counts[4] * FrequentWords.bucket))
+        let bytePairs = table.section(UInt32.self, count: 1 << 16)
+        pairs = PairTable(
+            origins: origins, bytePairs: bytePairs,
+            hash: PairHash(
+                displacements: displacements, displacementCount: counts[2], slots: slots, slotCount: counts[3]))
     }
 
     private static let cl100k = Vocabulary(token_table_cl100k())

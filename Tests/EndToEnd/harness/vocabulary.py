@@ -20,10 +20,10 @@ class Table:
     def __init__(self, name):
         data = (TABLES / f"{name}.bin").read_bytes()
         magic, version, cells, ranks = struct.unpack_from("<4sIII", data)
-        assert (magic, version) == (b"TPTK", 2)
+        assert (magic, version) == (b"TPTK", 3)
         self.cells = struct.unpack_from(f"<{cells}I", data, 64)
-        halves = struct.unpack_from(f"<{ranks * 2}I", data, (64 + cells * 4 + 63) // 64 * 64)
-        self.halves = list(zip(halves[::2], halves[1::2]))
+        origins = struct.unpack_from(f"<{ranks * 2}Q", data, (64 + cells * 4 + 63) // 64 * 64)
+        self.halves = [(origin & 0x3FFFF, origin >> 18 & 0x3FFFF) for origin in origins[::2]]
 
     @functools.cached_property
     def tokens(self):

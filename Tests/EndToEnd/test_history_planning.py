@@ -100,7 +100,9 @@ def test_a_shadow_reports_and_changes_nothing(open_site):
     conversation.say("one")
     response = conversation.say("two")
     assert conversation.texts == ["two"]
-    assert response.header("x-turnpike-history").startswith("mode=shadow; injected=2; dropped=0; tokens=")
+    report = response.header("x-turnpike-history")
+    assert report.startswith("mode=shadow; injected=2; dropped=0; tokens=")
+    assert site.activity(response)["history"] == report
 
 
 def test_a_retry_is_known_after_a_restart_by_its_idempotency_key(open_site):
@@ -143,6 +145,26 @@ def test_a_fallback_gets_the_same_history_cut_for_itself_and_without_the_key(ope
         assert sent["model"] == "m2" and "prompt_cache_key" not in sent
         assert sent["messages"] == [said("one"), {**answered("hello"), "refusal": None}, said("two")]
         assert conversation.request["messages"][1]["reasoning_content"] == "hm" and conversation.request["prompt_cache_key"]
+
+
+@pytest.mark.parametrize("in_session", [True, False])
+@pytest.mark.parametrize("first_asks", [True, False])
+def test_only_targets_that_want_it_are_asked_for_usage_and_nothing_of_it_is_seen(open_site, first_asks, in_session):
+    """`usage_in_stream: ask` of the target that answers counts, not the first one's."""
+    usage = lambda asks: {"usage_in_stream": "ask" if asks else "as_is"}
+    with ScriptedUpstream(free_port()) as second:
+        second.on(CHAT, chat.chat_answer)
+        site = open_site(
+            provider=usage(first_asks), providers={"second": {"base_url": second.url, **usage(not first_asks)}},
+            models={"m": {"targets": [{"provider": "scripted", "weight": 1}, {"provider": "second", "weight": 0}]}})
+        site.script("m", error_answer(503))
+        headers = [("X-Session-ID", fresh("session"))] if in_session else []
+        response = site.chat("hi", "m", headers, stream=True)
+        assert response.status == 200 and b'"usage"' not in response.body and b"[DONE]" in response.body
+        asked = {"include_usage": True}
+        assert site.sent("m")[0].json().get("stream_options") == (asked if first_asks else None)
+        assert second.requests[-1].json().get("stream_options") == (None if first_asks else asked)
+        assert (site.activity(response)["usage"] is None) == first_asks
 
 
 def test_serialized_requests_see_one_another(open_site):

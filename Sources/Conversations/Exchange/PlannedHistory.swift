@@ -46,12 +46,18 @@ package final class PlannedHistory: RequestFitting {
         self.held = held
     }
 
-    /// How many bytes fitting may have to look at.
-    package var size: Int {
-        snapshot.stored.reduce(request.bytes.readableBytes) {
-            $0 + ($1.tokenEncoding == nil ? $1.body.readableBytes : 0)
+    /// How many bytes fitting to all of `targets` may have to look at: the request, and for each way of counting the stored
+    /// messages whose tokens were not counted that way.
+    package func size(among targets: [RouteTarget]) -> Int {
+        let encodings = Set(targets.map { models.model(of: $0).meter.encoding })
+        return encodings.reduce(0) { sum, encoding in
+            snapshot.stored.reduce(sum + request.bytes.readableBytes) {
+                $0 + (encoding != nil && $1.tokenEncoding == encoding ? 0 : $1.body.readableBytes)
+            }
         }
     }
+
+    package func size(for target: RouteTarget) -> Int { size(among: [target]) }
 
     /// The plan for the target that was asked for last: the one that the answer comes from.
     package var latest: Fitted { state.withLock { $0.latest } ?? Fitted(plan: snapshot.plan) }
@@ -109,7 +115,7 @@ package final class PlannedHistory: RequestFitting {
     private func fitted(to target: RouteTarget) throws(GatewayError) -> Fitted {
         let model = models.model(of: target)
         if snapshot.stored.isEmpty, ContextBudget.surelyFits(request, turn, model) {
-            return Fitted(plan: snapshot.plan, messages: messages(from: 0, for: target.provider))
+            return Fitted(plan: snapshot.plan, messages: messages(from: 0, target.reasoning))
         }
         let budget = ContextBudget(model, request, fixed: counts(model.meter).total, rules)
         let candidates = candidates(model.meter)
@@ -118,10 +124,10 @@ package final class PlannedHistory: RequestFitting {
         let kept = required.map { candidates[$0...].reduce(0) { $0 + $1.tokens } } ?? 0
         if let refusal = budget.refusal(with: kept) { throw refusal }
         guard !candidates.isEmpty else {
-            return Fitted(plan: snapshot.plan, messages: messages(from: 0, for: target.provider), budget: budget)
+            return Fitted(plan: snapshot.plan, messages: messages(from: 0, target.reasoning), budget: budget)
         }
         return Fitted(
-            plan: plan(cut, budget), messages: messages(from: cut.start, for: target.provider), budget: budget)
+            plan: plan(cut, budget), messages: messages(from: cut.start, target.reasoning), budget: budget)
     }
 
     private func limits(_ budget: ContextBudget, required: Int?) -> HistoryCut.Limits {
@@ -184,9 +190,9 @@ extension PlannedHistory {
     }
 
     /// The final messages with the stored ones from `start` on; `nil` where the request's own are all there is.
-    private func messages(from start: Int, for provider: Provider) -> [ByteBuffer]? {
+    private func messages(from start: Int, _ reasoning: ReasoningReplay) -> [ByteBuffer]? {
         guard !snapshot.stored.isEmpty || !snapshot.instructions.isEmpty else { return nil }
-        let injected = snapshot.replayed[start...].compactMap(\.self).map { provider.reasoning.applied(to: $0) }
+        let injected = snapshot.replayed[start...].compactMap(\.self).map { reasoning.applied(to: $0) }
         return turn.instructions + snapshot.instructions + injected + turn.messages.map(\.body)
     }
 

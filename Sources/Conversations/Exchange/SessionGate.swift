@@ -69,12 +69,16 @@ package final class SessionGate: Sendable {
             state.lastID += 1
             return state.lastID
         }
-        let alarm = exchange.eventLoop.scheduleTask(in: TimeAmount(time)) {
-            self.giveUp(key, id, GatewayError.sessionLocked)
-        }
-        defer { alarm.cancel() }
+        var alarm: Scheduled<Void>?
+        defer { alarm?.cancel() }
         try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { self.queue(Waiter(id: id, continuation: $0), key) }
+            try await withCheckedThrowingContinuation { continuation in
+                self.queue(Waiter(id: id, continuation: continuation), key)
+                // Not before: an alarm that finds nobody in the queue would not ring again.
+                alarm = exchange.eventLoop.scheduleTask(in: TimeAmount(time)) {
+                    self.giveUp(key, id, GatewayError.sessionLocked)
+                }
+            }
         } onCancel: {
             giveUp(key, id, GatewayError.clientLeft)
         }

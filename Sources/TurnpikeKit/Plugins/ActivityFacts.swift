@@ -18,6 +18,8 @@ public struct ActivityFacts: Sendable, Equatable {
     public var prices: TokenPrices?
     /// How the captured turn ended: `complete`, `incomplete`, `cancelled`, `upstream_error`.
     public var captureStatus: String?
+    /// What the header `x-turnpike-history` says: how much of the session went to the model, or in a shadow would have.
+    public var history: String?
 
     /// What the exchange cost in micro-dollars; nil where prices or usage are not known.
     public var cost: Int? {

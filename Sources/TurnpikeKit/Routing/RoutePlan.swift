@@ -16,7 +16,7 @@ public struct Provider: Sendable {
     public var asksForUsage: Bool
     /// Whether to send a `prompt_cache_key` of the session's where the client set none.
     public var takesPromptCacheKey: Bool
-    /// What of its own reasoning a model gets back with the history.
+    /// What of its own reasoning a model gets back with the history, unless its target says otherwise.
     public var reasoning: ReasoningReplay
     public var connection: UpstreamConnection
 
@@ -46,11 +46,15 @@ public struct RouteTarget: Sendable {
         @usableFromInline let provider: Provider
         @usableFromInline let model: String?
         @usableFromInline let facts: ModelFacts?
+        @usableFromInline let reasoning: ReasoningReplay
 
-        @usableFromInline init(_ provider: Provider, _ model: String?, _ facts: ModelFacts?) {
+        @usableFromInline init(
+            _ provider: Provider, _ model: String?, _ facts: ModelFacts?, _ reasoning: ReasoningReplay
+        ) {
             self.provider = provider
             self.model = model
             self.facts = facts
+            self.reasoning = reasoning
         }
     }
 
@@ -61,9 +65,12 @@ public struct RouteTarget: Sendable {
     @inlinable public var model: String? { storage.model }
     /// What the catalogue knows of that model: encoding, context window, prices.
     @inlinable public var facts: ModelFacts? { storage.facts }
+    /// What of its own reasoning the model gets back with the history: its own setting, else its provider's.
+    @inlinable public var reasoning: ReasoningReplay { storage.reasoning }
 
-    public init(provider: Provider, model: String?, facts: ModelFacts? = nil) {
-        storage = Storage(provider, model, facts)
+    /// - Parameter reasoning: `nil` where the provider's own setting holds.
+    public init(provider: Provider, model: String?, facts: ModelFacts? = nil, reasoning: ReasoningReplay? = nil) {
+        storage = Storage(provider, model, facts, reasoning ?? provider.reasoning)
     }
 }
 

@@ -32,7 +32,7 @@ enum ActivityDescriptions {
             {"type":"object","additionalProperties":false,"required":["id","object","created","created_us","key_id",
             "session_id","method","path","endpoint","requested_model","provider","model","status","upstream_status",
             "ending","error_code","streamed","usage","cost_micros","request_bytes","response_bytes","first_byte_us","total_us",
-            "flags","capture_status"],"properties":{"id":{"type":"string"},"object":{"const":"activity"},
+            "flags","capture_status","history"],"properties":{"id":{"type":"string"},"object":{"const":"activity"},
             "created":{"type":"integer"},"created_us":{"type":"integer"},"key_id":{"type":["string","null"]},
             "session_id":{"type":["string","null"]},"method":{"type":"string"},"path":{"type":"string"},
             "endpoint":{"type":["string","null"]},"requested_model":{"type":["string","null"]},
@@ -42,7 +42,8 @@ enum ActivityDescriptions {
             "usage":{"anyOf":[{"$ref":"#/components/schemas/ActivityUsage"},{"type":"null"}]},
             "cost_micros":{"type":["integer","null"]},"request_bytes":{"type":"integer"},"response_bytes":{"type":"integer"},
             "first_byte_us":{"type":["integer","null"]},"total_us":{"type":"integer"},
-            "flags":{"type":"array","items":{"type":"string"}},"capture_status":{"type":["string","null"]}}}
+            "flags":{"type":"array","items":{"type":"string"}},"capture_status":{"type":["string","null"]},
+            "history":{"type":["string","null"]}}}
             """),
         RouteSchema(
             "ActivityUsage",

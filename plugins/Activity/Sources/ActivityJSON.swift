@@ -52,6 +52,7 @@ enum ActivityJSON {
         json.member("total_us", row.total)
         json.array("flags") { flags in for flag in row.flags { flags.element(flag) } }
         json.member("capture_status", row.facts.captureStatus)
+        json.member("history", row.facts.history)
     }
 
     private static func writeAnswer(_ row: ActivityRow, _ json: inout JSONWriter) {

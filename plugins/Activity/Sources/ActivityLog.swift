@@ -87,6 +87,7 @@ extension ActivityRow {
         flags = try row.value(25, as: String.self).split(separator: ",").map(String.init)
         requests = try row.value(27)
         cost = try row.optional(28)
+        facts.history = try row.optional(29)
     }
 }
 

@@ -26,6 +26,10 @@ enum ActivityMigrations {
             let ifNeeded = dialect == .sqlite ? "" : "IF NOT EXISTS "
             return ["ALTER TABLE activity ADD COLUMN \(ifNeeded)cost_micros \(dialect.integer) NULL"]
         },
+        Migration("activity", 5, "what of the history an exchange got") { dialect in
+            let ifNeeded = dialect == .sqlite ? "" : "IF NOT EXISTS "
+            return ["ALTER TABLE activity ADD COLUMN \(ifNeeded)history \(dialect.text(ColumnWidth.label)) NULL"]
+        },
     ]
 
     private static func table(_ dialect: Dialect) -> String {

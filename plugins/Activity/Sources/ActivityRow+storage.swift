@@ -22,6 +22,7 @@ extension ActivityRow {
         "provider", "model", "status", "upstream_status", "ending", "error_code", "streamed", "prompt_tokens",
         "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "request_bytes", "response_bytes",
         "first_byte_us", "total_us", "flags", "capture_status", "requests", "cost_micros",
+        "history",
     ]
 
     /// Inserts rows. A row that is there already is left alone: after a lost answer to COMMIT a batch is done again.
@@ -88,6 +89,7 @@ extension ActivityRow {
         add(text(facts.captureStatus, ColumnWidth.code))
         add(Self.integer(requests))
         add(Self.integer(cost))
+        add(text(facts.history, ColumnWidth.label))
     }
 
     // Of concrete types: `sqlValue` of an optional is generic, and looks its types up for every value of every row.

@@ -37,7 +37,7 @@ struct CaptureMiddleware: Middleware {
         var request = request
         // What is compressed cannot be read on its way.
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
-        let hidesUsage = try await UsageAsking.add(to: &request, chat, in: exchange)
+        let asksForUsage = try await UsageAsking.add(to: &request, chat, in: exchange)
         var response = try await next(request)
         if plansItself, let planned = exchange[PlannedTurnKey.self] {
             response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: planned.plan.summary)
@@ -45,7 +45,8 @@ struct CaptureMiddleware: Middleware {
         guard (200..<300).contains(response.status.code), !exchange.has(DryRunKey.self) else { return response }
         if !exchange.has(PlannedTurnKey.self) { try await plan(chat, request.body, in: exchange, context) }
         let committer = TurnCommitter(store: store, exchange: exchange, key: context.session.key, room: room)
-        return try await capture(response, chat, hidesUsage: hidesUsage, committer)
+        return try await capture(
+            response, chat, hidesUsage: asksForUsage && UsageAsking.wasAsked(in: exchange), committer)
     }
 
     /// Without a session nothing is stored and, but for usage that was asked for, nothing is touched.
@@ -55,7 +56,7 @@ struct CaptureMiddleware: Middleware {
         guard try await UsageAsking.add(to: &request, chat, in: exchange) else { return try await next(request) }
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
         var response = try await next(request)
-        if response.isEventStream { response.transform(with: UsageHider()) }
+        if response.isEventStream, UsageAsking.wasAsked(in: exchange) { response.transform(with: UsageHider()) }
         return response
     }
 

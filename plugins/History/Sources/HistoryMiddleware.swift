@@ -23,8 +23,9 @@ struct HistoryMiddleware: Middleware {
         var response = try await next(request)
         exchange[RequestFittingKey.self] = nil
         let latest = refitted?.latest.plan.summary ?? summary
-        response.headers.replaceOrAdd(
-            name: HistoryPlan.headerName, value: configuration.mode == .shadow ? "mode=shadow; \(latest)" : latest)
+        let report = configuration.mode == .shadow ? "mode=shadow; \(latest)" : latest
+        exchange.note { $0.history = report }
+        response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: report)
         return response
     }
 
@@ -86,7 +87,7 @@ extension HistoryMiddleware {
             return []
         }
         let all = route.targets
-        let (targets, first) = try await BodyWork.run(on: history.size) { try history.fit(among: all) }
+        let (targets, first) = try await BodyWork.run(on: history.size(among: all)) { try history.fit(among: all) }
         if targets.count < all.count {
             route.targets = targets
             exchange[RoutePlanKey.self] = route
@@ -105,7 +106,7 @@ extension HistoryMiddleware {
     /// Works everything out for the first target and changes nothing.
     private func observe(_ history: PlannedHistory, in exchange: Exchange, _ context: SessionContext) async throws {
         let target = exchange[RoutePlanKey.self]?.targets.first
-        if let target { try await BodyWork.run(on: history.size) { history.observe(target) } }
+        if let target { try await BodyWork.run(on: history.size(for: target)) { history.observe(target) } }
         exchange[PlannedTurnKey.self] = PlannedTurn(history, Self.withoutCut(history), context, target: target)
     }
 }

@@ -15,6 +15,8 @@ struct ModelTable: Sendable {
         /// The provider's own name for the model; `nil` keeps the client's.
         var model: String?
         var weight: Int
+        /// What the model gets back of its reasoning; `nil` keeps the provider's setting.
+        var reasoning: ReasoningReplay?
     }
 
     private let named: [String: Entry]
@@ -65,7 +67,8 @@ struct ModelTable: Sendable {
 
     private func target(_ target: WeightedTarget, _ model: String) -> RouteTarget {
         let name = target.model ?? model
-        return RouteTarget(provider: target.provider, model: name, facts: catalogue.facts(for: name))
+        return RouteTarget(
+            provider: target.provider, model: name, facts: catalogue.facts(for: name), reasoning: target.reasoning)
     }
 
     private func entry(for model: String) -> Entry? {

@@ -27,6 +27,7 @@ extension ModelTable.Entry {
         fallback = try section.strings("fallback") ?? []
         let single = try section.string("provider")
         let model = try section.string("model")
+        let reasoning = try section.reasoning()
         switch (single, listed.isEmpty) {
         case (nil, true): throw section.missing("provider", "name a provider, or a list of targets")
         case (_?, false): throw section.error("provider", "stands beside targets: use one of them")
@@ -34,9 +35,13 @@ extension ModelTable.Entry {
             guard model == nil else {
                 throw section.error("model", "stands beside targets: name the model in each target")
             }
+            guard reasoning == nil else {
+                throw section.error("reasoning", "stands beside targets: say it in each target")
+            }
             targets = listed
         case (let name?, true):
-            targets = [.init(provider: try section.provider(name, among: providers), model: model, weight: 1)]
+            let provider = try section.provider(name, among: providers)
+            targets = [.init(provider: provider, model: model, weight: 1, reasoning: reasoning)]
         }
     }
 }
@@ -47,10 +52,16 @@ extension ModelTable.WeightedTarget {
         provider = try section.provider(name, among: providers)
         model = try section.string("model")
         weight = try section.int("weight", default: 1, in: 0...1_000_000)
+        reasoning = try section.reasoning()
     }
 }
 
 extension ConfigurationSection {
+    /// `reasoning` (`keep`, `tool_calls` or `drop`); `nil` where it is not there.
+    fileprivate func reasoning() throws -> ReasoningReplay? {
+        try has("reasoning") ? choice("reasoning", default: .keep) : nil
+    }
+
     fileprivate func provider(_ name: String, among providers: Providers) throws -> Provider {
         guard let provider = providers[name] else {
             let known = providers.all.map(\.name).joined(separator: ", ")

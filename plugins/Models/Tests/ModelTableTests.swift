@@ -53,6 +53,18 @@ import TurnpikeKit
         #expect(targets(table, "a") == ["one/a", "two/b"])
     }
 
+    @Test func whatAModelGetsBackOfItsReasoningIsItsOwnOrItsProviders() throws {
+        let table = try table([
+            ("kept", one()), ("dropped", entry([("provider", "one"), ("reasoning", "drop")])),
+            ("listed", list([("provider", "one"), ("reasoning", "tool_calls")])),
+        ])
+        let replay = { (name: String) in table.targets(for: name, ticket: 0)[0].reasoning }
+        #expect(replay("kept") == .keep && replay("dropped") == .drop && replay("listed") == .toolCalls)
+        #expect(throws: ConfigurationError.self) {
+            try self.table([("m", entry([("provider", "one"), ("reasoning", "some")]))])
+        }
+    }
+
     @Test func aWeightOfZeroIsOnlyAFallback() throws {
         let table = try table([("m", list([("provider", "one"), ("weight", "0")], [("provider", "two")]))])
         for ticket in 0..<10 { #expect(targets(table, "m", ticket: UInt64(ticket)) == ["two/m", "one/m"]) }

@@ -19,9 +19,10 @@ struct RouterMiddleware: Middleware {
         for (index, target) in plan.targets.enumerated() {
             let isLast = index == plan.targets.count - 1
             do {
-                let fitting = index == 0 ? nil : exchange[RequestFittingKey.self]
+                var edits = exchange[UsageEditsKey.self]?.edits(for: target) ?? []
+                if index > 0 { edits += try await Self.fitted(to: target, in: exchange) }
                 let response = try await client.send(
-                    upstreamRequest(request, plan: plan, target: target, fitting), in: exchange)
+                    upstreamRequest(request, plan: plan, target: target, edits), in: exchange)
                 if !isLast, Self.invitesAnother(response.status) {
                     discard(response)
                 } else {
@@ -40,7 +41,7 @@ struct RouterMiddleware: Middleware {
     /// What would be sent to the first target, and what the plugins have to say about it.
     private func preview(_ request: Request, _ plan: RoutePlan, _ dryRun: DryRun) async throws -> Response {
         let target = plan.targets[0]
-        let sent = try await upstreamRequest(request, plan: plan, target: target, nil)
+        let sent = try await upstreamRequest(request, plan: plan, target: target, [])
         let body = try await sent.body.collect(upTo: Int.max)
         return .json(
             JSONWriter.object { json in
@@ -75,22 +76,28 @@ struct RouterMiddleware: Middleware {
     }
 
     private func upstreamRequest(
-        _ request: Request, plan: RoutePlan, target: RouteTarget, _ fitting: (any RequestFitting)?
+        _ request: Request, plan: RoutePlan, target: RouteTarget, _ edits: [JSONEdit]
     ) async throws -> UpstreamRequest {
         var headers = HeaderPolicy.request(request.head.headers)
         if let value = target.provider.authorization { headers.add(name: "Authorization", value: value.reveal()) }
         return UpstreamRequest(
             method: request.head.method, url: target.provider.baseURL + request.head.target.dropFirst("/v1".count),
-            headers: headers, body: try await body(request, plan: plan, target: target, fitting),
+            headers: headers, body: try await body(request, plan: plan, target: target, edits),
             connection: target.provider.connection)
     }
 
-    /// The body as the target is to see it: another model name is spliced in, and what else has to differ from the
-    /// first target's; everything else stays as it is.
-    private func body(_ request: Request, plan: RoutePlan, target: RouteTarget, _ fitting: (any RequestFitting)?)
+    /// What has to differ from the first target's body. A long history is fitted away from the event loop.
+    private static func fitted(to target: RouteTarget, in exchange: Exchange) async throws -> [JSONEdit] {
+        guard let fitting = exchange[RequestFittingKey.self] else { return [] }
+        return try await BodyWork.run(on: fitting.size(for: target)) { try fitting.edits(for: target) }
+    }
+
+    /// The body as the target is to see it: another model name is spliced in, and what else has to differ; everything
+    /// else stays as it is.
+    private func body(_ request: Request, plan: RoutePlan, target: RouteTarget, _ edits: [JSONEdit])
         async throws -> RequestBody
     {
-        var edits = try fitting?.edits(for: target) ?? []
+        var edits = edits
         if let model = target.model, model != plan.requestedModel {
             edits.append(.replace("model", JSONWriter.string(model)))
         }

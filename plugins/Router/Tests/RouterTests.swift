@@ -1,7 +1,9 @@
+import Glibc
 import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import OpenAIWire
 import Synchronization
 import Testing
 import TurnpikeKit
@@ -30,18 +32,44 @@ private final class WatchedBody: BodySource {
     func cancel() { wasCancelled.withLock { $0 = true } }
 }
 
+/// Says how much it has to look at, and remembers on which threads it did.
+private final class WatchedFitting: RequestFitting {
+    private let size: Int
+    let threads = Mutex<[String]>([])
+
+    init(_ size: Int) { self.size = size }
+
+    func size(for target: RouteTarget) -> Int { size }
+
+    func edits(for target: RouteTarget) -> [JSONEdit] {
+        let name = Self.threadName()
+        threads.withLock { $0.append(name) }
+        return [.set("fitted", ByteBuffer(string: "true"))]
+    }
+
+    private static func threadName() -> String {
+        let file = open("/proc/thread-self/comm", O_RDONLY)
+        defer { close(file) }
+        var name = [UInt8](repeating: 0, count: 64)
+        let count = read(file, &name, name.count)
+        return String(decoding: name.prefix(max(0, count)), as: UTF8.self)
+    }
+}
+
 @Suite struct RouterTests {
     private let one = Provider(name: "one", baseURL: "http://one/v1", apiKey: Secret("sk-one"))
     private let two = Provider(name: "two", baseURL: "https://two/api")
 
     private func route(
         _ client: ScriptedClient, _ targets: [RouteTarget], target: String = "/v1/chat/completions?a=b%26c",
-        headers: HTTPHeaders = [:], body: String = #"{ "model" : "m","messages":[] }"#
+        headers: HTTPHeaders = [:], body: String = #"{ "model" : "m","messages":[] }"#,
+        prepare: (Exchange) -> Void = { _ in }
     ) async throws -> (Response, Exchange) {
         let head = RequestHead(method: .POST, target: target, headers: headers)
         let exchange = Exchange(
             head: head, eventLoop: MultiThreadedEventLoopGroup.singleton.next(), logger: Logger(label: "t"))
         exchange[RoutePlanKey.self] = RoutePlan(requestedModel: "m", targets: targets)
+        prepare(exchange)
         let chain = Chain([.init(id: "router", middleware: RouterMiddleware(client: client, bodyLimit: 1 << 20))])
         let response = try await chain.run(
             Request(head: head, body: RequestBody(ByteBuffer(string: body))), in: exchange)
@@ -111,6 +139,36 @@ private final class WatchedBody: BodySource {
             client, [.init(provider: one, model: "m"), .init(provider: two, model: "n")])
         #expect(response.status == .ok && exchange.facts.provider == "two")
         #expect(unread.wasCancelled.withLock { $0 }, "the refused answer's connection is given up")
+    }
+
+    @Test(arguments: [(1, false), (1 << 20, true)])
+    func longHistoriesAreFittedAwayFromTheEventLoop(size: Int, isAway: Bool) async throws {
+        let fitting = WatchedFitting(size)
+        let client = ScriptedClient([.failure(Self.unreachable(.safe)), .success(Response(status: .ok))])
+        _ = try await route(client, [.init(provider: one, model: "m"), .init(provider: two, model: "m")]) {
+            $0[RequestFittingKey.self] = fitting
+        }
+        #expect(fitting.threads.withLock { $0.map { $0.hasPrefix("bodies") } } == [isAway])
+        #expect(try await body(client.sent[1]) == #"{ "model" : "m","messages":[],"fitted":true }"#)
+    }
+
+    @Test(arguments: [true, false])
+    func eachTargetIsAskedForUsageAsItWantsToBe(firstAsks: Bool) async throws {
+        var (asking, other) = (one, two)
+        (asking.asksForUsage, other.asksForUsage) = (firstAsks, !firstAsks)
+        let client = ScriptedClient([.failure(Self.unreachable(.safe)), .success(Response(status: .ok))])
+        let (asked, plain) = (#"{"stream_options":{"include_usage":true}}"#, #"{"stream_options":{"x":1}}"#)
+        let value = { (text: String) in ByteBuffer(string: String(text.dropFirst(18).dropLast())) }
+        _ = try await route(
+            client, [.init(provider: asking, model: "m"), .init(provider: other, model: "m")],
+            body: firstAsks ? asked : plain
+        ) {
+            $0[UsageEditsKey.self] = UsageEdits(
+                isAsked: firstAsks, asking: .set("stream_options", value(asked)),
+                restoring: .set("stream_options", value(plain)))
+        }
+        #expect(try await body(client.sent[0]) == (firstAsks ? asked : plain))
+        #expect(try await body(client.sent[1]) == (firstAsks ? plain : asked))
     }
 
     @Test func theLastTargetsAnswerIsTheClients() async throws {

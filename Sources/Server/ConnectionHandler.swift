@@ -206,11 +206,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
 }
 
 extension ConnectionHandler: Flushing {
-    /// Sends what was written at the end of the loop's turn.
+    /// Sends what was written at the end of the loop's turn; at once where it is so much that its source was paused, which
+    /// it is to be for a slow client only.
     func flushSoon() {
-        guard !isFlushAwaited else { return }
-        isFlushAwaited = true
-        executor.flushes.value.add(self)
+        if !isFlushAwaited {
+            isFlushAwaited = true
+            executor.flushes.value.add(self)
+        }
+        if !(context?.channel.isWritable ?? true) { flushNow() }
     }
 
     /// Sends it now: at the end of the turn, or because the connection is about to be closed.

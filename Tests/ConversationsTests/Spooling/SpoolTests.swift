@@ -43,6 +43,7 @@ import TurnpikeTesting
         let session = try await patient.create(SessionDraft(owner: .generate()))
         let gate = Gate()
         async let held: Void = fixture.database.write { _ in gate.pass() }
+        defer { gate.open() }
         await gate.entered()
         #expect(try await fixture.store.append(SpoolFixture.turn("1", after: session)) == .spooled)
         gate.open()

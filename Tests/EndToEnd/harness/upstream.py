@@ -175,6 +175,10 @@ class Connection:
                 self._writer.write(piece)
                 await self._writer.drain()
             await self._end(answer.ending, watch)
+        except ConnectionError:
+            # The write has noticed it before the watch did.
+            request.client_left.set()
+            raise
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)

@@ -46,7 +46,6 @@ struct Composition {
         ProcessMetrics.register(in: metrics)
         Self.register(readiness, in: metrics)
         Self.register(database, in: metrics)
-        readiness.addReporter { [database] in Readiness.Report(MigrationService.part, problems: database.problems) }
     }
 
     /// Throws what is wrong with a configuration. Opens nothing and writes nothing.

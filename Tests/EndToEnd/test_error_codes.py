@@ -8,7 +8,7 @@ from harness.client import Connection, request_bytes
 from harness.site import CHAT, error_of
 
 ROOT = Path(__file__).resolve().parents[2]
-MADE = re.compile(r'(?:code:|badRequest\(|unavailable\(|unauthorized\()\s*"([a-z_]+)"')
+MADE = re.compile(r'(?:code:|badRequest\(|unavailable\(|unauthorized\(|limitReached\()\s*"([a-z_]+)"')
 EITHER = re.compile(r'badRequest\([^"\n]*\? "([a-z_]+)" : "([a-z_]+)"')
 
 # An export breaks off only where the database fails in the midst of it; a context window's limit is the model's matter.

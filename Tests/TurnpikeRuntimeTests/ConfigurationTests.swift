@@ -5,7 +5,9 @@ import TurnpikeKit
 @testable import TurnpikeRuntime
 
 /// Reads a configuration whose providers and database are given, followed by `text`.
-func configuration(_ text: String = "", variables: [String: String] = [:]) throws -> GatewayConfiguration {
+func configuration(
+    _ text: String = "", variables: [String: String] = [:], files: [String: String] = [:]
+) throws -> GatewayConfiguration {
     let complete = """
         database: "sqlite:t.db"
         providers: { one: { base_url: "http://127.0.0.1:9/v1" } }
@@ -13,7 +15,7 @@ func configuration(_ text: String = "", variables: [String: String] = [:]) throw
         """
     return try GatewayConfiguration(
         text: complete, file: "t.yaml",
-        environment: ConfigurationEnvironment(variable: { variables[$0] }, readFile: { _ in nil }))
+        environment: ConfigurationEnvironment(variable: { variables[$0] }, readFile: { files[$0] }))
 }
 
 /// The message of the ``ConfigurationError`` that `text` gives.
@@ -88,6 +90,14 @@ func mistake(_ text: String) -> String {
         ("server: { port: 70000 }", "t.yaml:1: server.port: 70000 is out of range (0 to 65535)"),
         ("server:\n  port: many", "t.yaml:2: server.port: expected a whole number, found “many”"),
         ("server: { tls: { certificate: a.pem } }", "t.yaml:1: server.tls.certificate: needs a key beside it"),
+        (
+            "server: { tls: { certificate: a.pem, key: a.key } }",
+            "t.yaml:1: server.tls.certificate: the file a.pem cannot be read"
+        ),
+        (
+            "database: sqlite:t\nproviders: { a: { base_url: \"https://h/v1\", ca: a.pem } }",
+            "t.yaml:2: providers.a.ca: the file a.pem cannot be read"
+        ),
         (
             "log: { level: loud }\ndatabase: sqlite:t",
             "t.yaml:1: log.level: expected one of trace, debug, info, notice, warning, error, critical, found “loud”"

@@ -28,7 +28,8 @@ import TurnpikeKit
     }
 
     @Test func showsAdminAndTLSAsTheyCanBeWritten() throws {
-        let read = try configuration(Self.server.joined(separator: "\n")).server
+        let files = ["server.pem": "a certificate", "server.key": "its key"]
+        let read = try configuration(Self.server.joined(separator: "\n"), files: files).server
         #expect(read.admin?.port == 8081)
         #expect(read.tls?.certificate == "server.pem" && read.tls?.key == "server.key")
     }

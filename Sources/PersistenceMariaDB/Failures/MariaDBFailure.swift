@@ -117,7 +117,8 @@ extension MariaDBFailure {
             MariaDBFailure(.unavailable, code, "the server cannot be reached")
         case Int(CR_UNKNOWN_HOST): MariaDBFailure(.unavailable, code, "the host is unknown")
         case Int(CR_SSL_CONNECTION_ERROR): MariaDBFailure(.refuse, code, "no TLS connection: \(printable(detail))")
-        case 1_044, 1_045, 1_698: MariaDBFailure(.refuse, code, "the server refuses the user or the password")
+        case 1_044: MariaDBFailure(.refuse, code, "the user has no rights on this database")
+        case 1_045, 1_698: MariaDBFailure(.refuse, code, "the server refuses the user or the password")
         case 1_049: MariaDBFailure(.refuse, code, "the server has no such database")
         case 1_130: MariaDBFailure(.refuse, code, "the server refuses connections from this host")
         case 1_251, 1_524, Int(CR_AUTH_PLUGIN_CANNOT_LOAD), Int(CR_AUTH_PLUGIN_ERR):

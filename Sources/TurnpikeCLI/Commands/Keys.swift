@@ -21,7 +21,10 @@ struct Keys: AsyncParsableCommand {
         var name: String
         @Flag(help: "Create the user if there is none of that name.")
         var createUser = false
-        @Flag(help: "Also allow the administration of users and keys.")
+        @Flag(
+            help:
+                "Also give the key the scope “admin”. No endpoint asks for it yet: users and keys are administered by commands."
+        )
         var admin = false
         @Option(help: "Days until the key expires; without it, it does not.")
         var expiresInDays: Int?

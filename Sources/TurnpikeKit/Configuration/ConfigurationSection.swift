@@ -71,6 +71,12 @@ public final class ConfigurationSection: Sendable {
         return content
     }
 
+    /// The name of a file that others will read: it is there, and it can be read.
+    package func fileName(_ key: String) throws -> String? {
+        _ = try file(key)
+        return try string(key)
+    }
+
     /// A whole number within `range`.
     public func int(_ key: String, default fallback: Int, in range: ClosedRange<Int> = 0...Int.max) throws -> Int {
         guard let value = try scalar(key) else { return fallback }

@@ -53,6 +53,6 @@ extension UpstreamConnection {
             firstByteTimeout: try section.duration("first_byte_timeout", default: defaults.firstByteTimeout),
             idleTimeout: try section.duration("idle_timeout", default: defaults.idleTimeout),
             totalTimeout: try section.duration("total_timeout", default: defaults.totalTimeout),
-            certificateAuthority: try section.string("ca"), proxy: try section.string("proxy"))
+            certificateAuthority: try section.fileName("ca"), proxy: try section.string("proxy"))
     }
 }

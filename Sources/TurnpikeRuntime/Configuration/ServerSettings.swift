@@ -61,11 +61,14 @@ package struct ServerSettings: Sendable, Equatable {
 
     private static func tls(_ section: ConfigurationSection) throws -> TLSFiles? {
         let files = try section.section("tls")
-        switch (try files.string("certificate"), try files.string("key")) {
-        case (nil, nil): return nil
-        case (let certificate?, let key?): return TLSFiles(certificate: certificate, key: key)
-        case (nil, _?): throw files.error("key", "needs a certificate beside it")
-        case (_?, nil): throw files.error("certificate", "needs a key beside it")
+        switch (files.has("certificate"), files.has("key")) {
+        case (false, true): throw files.error("key", "needs a certificate beside it")
+        case (true, false): throw files.error("certificate", "needs a key beside it")
+        default: break
         }
+        guard let certificate = try files.fileName("certificate"), let key = try files.fileName("key") else {
+            return nil
+        }
+        return TLSFiles(certificate: certificate, key: key)
     }
 }

@@ -18,6 +18,11 @@ struct RouterMiddleware: Middleware {
         if let dryRun = exchange[DryRunKey.self] { return try await preview(request, plan, dryRun) }
         for (index, target) in plan.targets.enumerated() {
             let isLast = index == plan.targets.count - 1
+            exchange.note {
+                $0.provider = target.provider.name
+                $0.model = target.model
+                $0.prices = target.facts?.prices
+            }
             do {
                 var edits = exchange[UsageEditsKey.self]?.edits(for: target) ?? []
                 if index > 0 { edits += try await Self.fitted(to: target, in: exchange) }
@@ -25,17 +30,23 @@ struct RouterMiddleware: Middleware {
                     upstreamRequest(request, plan: plan, target: target, edits), in: exchange)
                 if !isLast, Self.invitesAnother(response.status) {
                     discard(response)
+                    logFailure(of: target, "answered with \(response.status.code)", in: exchange)
                 } else {
                     if index == 0 { await report?.prepare(request, to: target, in: exchange) }
-                    return answer(response, from: target, in: exchange)
+                    return answer(response, in: exchange)
                 }
             } catch let error as GatewayError where !isLast && error.retry == .safe && error.source == .upstream {
-                exchange.logger.debug(
-                    "A target failed; the next one is tried.",
-                    metadata: ["provider": "\(target.provider.name)", "error": "\(error.debugDescription)"])
+                logFailure(of: target, error.debugDescription, in: exchange)
             }
         }
         throw GatewayError.internalError("a route plan without targets")
+    }
+
+    /// The client does not hear of it, so whoever runs the gateway has to.
+    private func logFailure(of target: RouteTarget, _ reason: String, in exchange: Exchange) {
+        exchange.logger.warning(
+            "A target failed; the next one is tried.",
+            metadata: ["provider": "\(target.provider.name)", "error": "\(reason)"])
     }
 
     /// What would be sent to the first target, and what the plugins have to say about it.
@@ -63,13 +74,8 @@ struct RouterMiddleware: Middleware {
         if case .stream(let source) = response.body { source.cancel() }
     }
 
-    private func answer(_ response: Response, from target: RouteTarget, in exchange: Exchange) -> Response {
-        exchange.note {
-            $0.provider = target.provider.name
-            $0.model = target.model
-            $0.prices = target.facts?.prices
-            $0.upstreamStatus = Int(response.status.code)
-        }
+    private func answer(_ response: Response, in exchange: Exchange) -> Response {
+        exchange.note { $0.upstreamStatus = Int(response.status.code) }
         var response = response
         response.headers = HeaderPolicy.response(response.headers)
         return response

@@ -96,7 +96,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case let error as HTTPParserError: run(machine.received(.unreadable(.unreadable(error))))
         // What follows a request that could not be read is dropped.
         case ByteToMessageDecoderError.dataReceivedInErrorState: break
-        default: context.close(promise: nil)
+        default: closeChannel()
         }
     }
 

@@ -149,6 +149,7 @@ final class PlainConnection: ChannelDuplexHandler {
 
     /// An answer may come before the request is out; what is left of it would stand before the next one.
     private func hasWrittenAll(of transfer: PlainTransfer) -> Bool {
+        guard !isFlushAwaited else { return false }
         guard transfer.mayBeInTransit, let options = context?.channel.syncOptions else { return true }
         return (try? options.getOption(.bufferedWritableBytes)) == 0
     }

@@ -14,9 +14,12 @@ extension ConversationStore {
     // MARK: Erasing
 
     /// Erases what waits of a session in the spool, and what is known of it in memory.
-    package func discard(session key: SessionKey) async {
-        cache.drop(key)
-        await durability?.spool.discard { $0 == key }
+    package func discard(session key: SessionKey) async { await discard(sessions: [key]) }
+
+    /// The same for several.
+    func discard(sessions keys: Set<SessionKey>) async {
+        for key in keys { cache.drop(key) }
+        await durability?.spool.discard { keys.contains($0) }
     }
 
     /// Erases what waits of all sessions of a user. For the erasure of a user, behind that of the rows.

@@ -134,7 +134,7 @@ public final class ConversationStore: Sendable {
             try change(&settings)
             try settings.validate()
             try connection.execute(ConversationSQL.update(key, settings, at: time))
-            if settings.sourceChannel != session.settings.sourceChannel {
+            if settings.sourceChannel.map(ExactText.init) != session.settings.sourceChannel.map(ExactText.init) {
                 try ChannelTotals.add(-1, session.settings.sourceChannel, of: key.owner, connection)
                 try ChannelTotals.add(1, settings.sourceChannel, of: key.owner, connection)
             }
@@ -156,6 +156,7 @@ public final class ConversationStore: Sendable {
     /// Deletes a session: it is gone for chats and lists, its external ids are free, its rows stay until `purge`. What
     /// waits of it in the spool is erased.
     public func delete(_ key: SessionKey) async throws -> DeletionOutcome {
+        defer { cache.drop(key) }
         let outcome = try await database.write { [now] in try SessionRemoval.delete(key, $0, at: now()) }
         await discard(session: key)
         return outcome
@@ -166,15 +167,15 @@ public final class ConversationStore: Sendable {
     /// It is gone with the first transaction, and its rows go in pieces that hold no lock for long. What a process that
     /// ends in between leaves is removed by the next call, or by ``SessionPurge``.
     public func purge(_ key: SessionKey) async throws -> DeletionOutcome {
+        // Whatever became of a commit whose answer is lost, and of the rows.
+        defer { cache.drop(key) }
         let outcome = try await database.write { try SessionRemoval.condemn(key, $0) }
-        if outcome == .deleted { try await remove(key) }
+        await discard(session: key)
+        guard outcome == .deleted else { return outcome }
+        while try await database.write({ try SessionRemoval.removePieces(of: [key], $0) }) == .more {}
+        // What came into the spool meanwhile.
         await discard(session: key)
         return outcome
-    }
-
-    /// Removes the rows of a session that is condemned.
-    func remove(_ key: SessionKey) async throws {
-        while try await database.write({ try SessionRemoval.removePiece(of: key, $0) }) == .more {}
     }
 }
 

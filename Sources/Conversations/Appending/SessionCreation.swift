@@ -13,16 +13,19 @@ enum SessionCreation {
     static func findOrCreate(
         _ drafts: [SessionDraft], _ connection: any Connection, at time: Timestamp
     ) throws -> [Outcome] {
-        try drafts.map { try findOrCreate($0, connection, at: time) }
+        var sums: SessionSums.Changes = []
+        let outcomes = try drafts.map { try findOrCreate($0, connection, at: time, &sums) }
+        try SessionSums.add(sums, connection)
+        return outcomes
     }
 
     private static func findOrCreate(
-        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp
+        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp, _ sums: inout SessionSums.Changes
     ) throws -> Outcome {
-        if let session = try findUnexpired(draft, connection, at: time) {
+        if let session = try findUnexpired(draft, connection, at: time, &sums) {
             return .done(FoundSession(session, for: draft))
         }
-        if let limit = draft.maximumSessions, try isFull(draft.key.owner, limit, connection, at: time) {
+        if let limit = draft.maximumSessions, try isFull(draft.key.owner, limit, connection, at: time, &sums) {
             return .tooMany(limit: limit)
         }
         let inserted = try connection.execute(ConversationSQL.insert(draft, at: time, connection.dialect))
@@ -43,24 +46,27 @@ enum SessionCreation {
 
     /// An expired session gives its names free before a new one takes them.
     private static func findUnexpired(
-        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp
+        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp, _ sums: inout SessionSums.Changes
     ) throws -> Session? {
         while let session = try find(draft, connection) {
             guard session.isExpired(at: time) else { return session }
-            _ = try SessionRemoval.delete(session.key, connection, at: time)
+            _ = try SessionRemoval.delete([session.key], connection, at: time, &sums)
         }
         return nil
     }
 
     /// Under the lock of the user's counter, so that callers who come at once do not pass together.
+    ///
+    /// - Parameter sums: Gets what the expiry of sessions changes, for the end of the transaction.
     static func isFull(
-        _ owner: UniqueID, _ limit: Int, _ connection: any Connection, at time: Timestamp
+        _ owner: UniqueID, _ limit: Int, _ connection: any Connection, at time: Timestamp,
+        _ sums: inout SessionSums.Changes
     ) throws -> Bool {
         // A row that is not there cannot be locked.
         try connection.execute(ConversationSQL.count(0, of: owner, isGroup: false, connection.dialect))
         let count = ConversationSQL.lockTotal(of: owner, connection.dialect)
         guard try connection.first(count, { try $0.value(0, as: Int.self) }) ?? 0 >= limit else { return false }
-        _ = try SessionRemoval.expireSome(of: owner, connection, at: time)
+        _ = try SessionRemoval.expireSome(of: owner, connection, at: time, &sums)
         return try connection.first(count) { try $0.value(0, as: Int.self) } ?? 0 >= limit
     }
 

@@ -58,15 +58,17 @@ struct BlobStore {
     ///
     /// The blobs are locked before they are looked up: a turn that stores one of them again has either been committed
     /// by then and is seen, or waits and inserts it anew.
-    func releaseSome(of session: SessionKey, limit: Int = 64) throws -> SessionRemoval.Progress {
+    ///
+    /// - Returns: How many it held of them; 0 when it holds none.
+    func releaseSome(of session: SessionKey, limit: Int) throws -> Int {
         let some = try connection.rows(ConversationSQL.uses(of: session, limit: limit)) {
             try $0.value(0, as: StoredDigest.self)
         }
-        guard !some.isEmpty else { return .done }
+        guard !some.isEmpty else { return 0 }
         _ = try connection.rows(ConversationSQL.lock(some, of: session.owner, connection.dialect)) { _ in }
         for sha256 in some { try connection.execute(ConversationSQL.deleteUse(of: sha256, session)) }
         try connection.execute(ConversationSQL.deleteUnused(some, of: session.owner))
-        return .more
+        return some.count
     }
 }
 

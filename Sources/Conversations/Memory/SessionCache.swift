@@ -222,18 +222,3 @@ final class SessionCache: Sendable {
         return names
     }
 }
-
-/// A text that equals only the same bytes, as in the database: Swift's strings are equal where they look the same, so
-/// that “é” in one character or two would be one name.
-private struct ExactText: Hashable {
-    let text: String
-
-    init(_ text: String) { self.text = text }
-
-    static func == (one: ExactText, other: ExactText) -> Bool { one.text.utf8.elementsEqual(other.text.utf8) }
-
-    func hash(into hasher: inout Hasher) {
-        var text = text
-        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-    }
-}

@@ -46,10 +46,8 @@ extension ConversationReader {
     /// Which of these turns are stored.
     fileprivate func stored(_ turns: [UniqueID], of key: SessionKey) throws -> Set<UniqueID> {
         var stored: Set<UniqueID> = []
-        let size = ConversationSQL.lookupSize(connection.dialect)
-        for start in stride(from: 0, to: turns.count, by: size) {
-            let chunk = turns[start..<min(start + size, turns.count)].map { (key, $0) }
-            stored.formUnion(try connection.rows(ConversationSQL.stored(chunk)) { try $0.value(2) })
+        for chunk in turns.chunks(ConversationSQL.lookupSize(connection.dialect)) {
+            stored.formUnion(try connection.rows(ConversationSQL.stored(chunk.map { (key, $0) })) { try $0.value(2) })
         }
         return stored
     }

@@ -15,6 +15,12 @@ public struct SessionPurge: Sendable {
         public var timeToLive: Duration?
 
         public init() {}
+
+        /// Whether the rows of a session are to go that was deleted at this time.
+        func isOver(_ deleted: Timestamp, at now: Timestamp) -> Bool {
+            // A condemned one is not from 1970, however long is waited for others.
+            deleted == SessionRemoval.condemned || deleted <= now.advanced(by: .zero - purgeAfter)
+        }
     }
 
     /// Rows that one step reads.
@@ -43,7 +49,9 @@ private final class SessionWalk: Sendable {
     func step(_ limits: SessionPurge.Limits, _ database: any Database, _ now: Timestamp) async throws -> Chore.Progress
     {
         if let key = state.withLock({ $0.dead.last }) {
-            let progress = try await database.write { try PurgeSQL.removePiece(of: key, limits, at: now, $0) }
+            let progress = try await database.write { connection in
+                try SessionRemoval.removePiece(of: key, where: { limits.isOver($0, at: now) }, connection)
+            }
             if progress == .done { state.withLock { _ = $0.dead.popLast() } }
             return .more
         }
@@ -52,9 +60,8 @@ private final class SessionWalk: Sendable {
         for row in rows where row.isExpired(limits, at: now) {
             try await database.write { try PurgeSQL.expire(row.key, limits, at: now, $0) }
         }
-        let limit = now.advanced(by: .zero - limits.purgeAfter)
         let isEnd = rows.count < SessionPurge.slice
-        let dead = rows.filter { $0.deleted.map { $0 <= limit } ?? false }.map(\.key)
+        let dead = rows.filter { $0.deleted.map { limits.isOver($0, at: now) } ?? false }.map(\.key)
         state.withLock { state in
             state.dead = dead
             state.place = isEnd ? nil : rows.last?.key
@@ -112,18 +119,5 @@ private enum PurgeSQL {
         let found = try connection.first(lock(key, connection.dialect), ScannedSession.init)
         guard found?.isExpired(limits, at: now) == true else { return }
         _ = try SessionRemoval.delete(key, connection, at: now)
-    }
-
-    /// Removes a piece of a session that was deleted long enough ago. The first piece condemns it, so that nobody brings
-    /// back a part of it.
-    static func removePiece(
-        of key: SessionKey, _ limits: SessionPurge.Limits, at now: Timestamp, _ connection: any Connection
-    ) throws -> SessionRemoval.Progress {
-        let limit = now.advanced(by: .zero - limits.purgeAfter)
-        let found = try connection.first(lock(key, connection.dialect), ScannedSession.init)
-        // Removed by somebody else, or brought back.
-        guard let deleted = found?.deleted, deleted <= limit else { return .done }
-        _ = try SessionRemoval.condemn(key, connection)
-        return try SessionRemoval.removePiece(of: key, connection)
     }
 }

@@ -7,15 +7,18 @@ extension ConversationSQL {
 
     /// Locks the rows of sessions, in the order of their keys, and reads what appending needs.
     static func lock(_ keys: ArraySlice<SessionKey>, _ dialect: Dialect) -> SQL {
-        let rows = keys.map { "(user_id = \($0.owner) AND session_id = \($0.session))" as SQL }
-        return "SELECT \(raw: SessionRow.list) FROM sessions WHERE (\(sql: any(of: rows))) AND deleted_us IS NULL "
+        "SELECT \(raw: SessionRow.list) FROM sessions WHERE \(sql: active(keys)) "
             + SQL(raw: "ORDER BY user_id, session_id \(dialect.forUpdate)")
     }
 
     /// The versions of those sessions that exist.
     static func versions(of keys: ArraySlice<SessionKey>) -> SQL {
+        "SELECT user_id, session_id, version FROM sessions WHERE \(sql: active(keys))"
+    }
+
+    private static func active(_ keys: ArraySlice<SessionKey>) -> SQL {
         let rows = keys.map { "(user_id = \($0.owner) AND session_id = \($0.session))" as SQL }
-        return "SELECT user_id, session_id, version FROM sessions WHERE (\(sql: any(of: rows))) AND deleted_us IS NULL"
+        return "(\(sql: any(of: rows))) AND deleted_us IS NULL"
     }
 
     /// Which of these turns are stored already.

@@ -7,11 +7,21 @@ enum ChannelTotals {
 
     /// - Parameter channel: As the session has it; sessions without one are counted together.
     static func add(_ change: Int, _ channel: String?, of owner: UniqueID, _ connection: any Connection) throws {
+        guard change > 0 else { return try subtract(-change, channel ?? "", of: owner, connection) }
         try connection.execute(
             """
             INSERT INTO channel_totals (user_id, source_channel, active) VALUES (\(owner), \(channel ?? ""), \(change)) \
             \(raw: connection.dialect.orUpdate("user_id, source_channel")) active = active + \(change)
             """)
+    }
+
+    /// A channel without sessions has no row: channels may be renamed without end.
+    private static func subtract(
+        _ change: Int, _ channel: String, of owner: UniqueID, _ connection: any Connection
+    ) throws {
+        let row: SQL = "WHERE user_id = \(owner) AND source_channel = \(channel)"
+        try connection.execute("UPDATE channel_totals SET active = active - \(change) \(sql: row)")
+        try connection.execute("DELETE FROM channel_totals \(sql: row) AND active <= 0")
     }
 
     /// The most used ones first.

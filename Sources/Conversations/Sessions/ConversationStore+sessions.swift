@@ -39,10 +39,11 @@ extension ConversationStore {
         }
     }
 
-    /// Refuses what would be too much for a user, before any of it is stored.
+    /// Refuses what would be too much for a user, before any of it is stored. What has expired does not count.
     public func check(
         _ owner: UniqueID, adding sessions: Int, maximum: Int?, messages: Int, within limits: MessageLimits
     ) async throws {
+        try await expire(owner)
         let (active, stored) = try await read { reader in
             (try reader.activeSessions(of: owner), try reader.storedMessages(of: owner))
         }
@@ -63,11 +64,13 @@ extension ConversationStore {
     public func restore(_ key: SessionKey, maximum: Int? = nil) async throws -> Session? {
         defer { cache.drop(key) }
         return try await database.write { [now] connection in
-            guard let session = try SessionRemoval.restore(key, connection, at: now()) else { return nil }
+            var sums: SessionSums.Changes = []
+            guard let session = try SessionRemoval.restore(key, connection, at: now(), &sums) else { return nil }
             // It is counted by now.
-            if let maximum, try SessionCreation.isFull(key.owner, maximum + 1, connection, at: now()) {
+            if let maximum, try SessionCreation.isFull(key.owner, maximum + 1, connection, at: now(), &sums) {
                 throw ConversationError.tooManySessions(limit: maximum)
             }
+            try SessionSums.add(sums, connection)
             return session
         }
     }
@@ -79,7 +82,13 @@ extension ConversationStore {
             try connection.first(ConversationSQL.expired(of: owner, at: now(), limit: 1)) { _ in true } ?? false
         }
         guard hasExpired else { return }
-        while try await database.write({ [now] in try SessionRemoval.expireSome(of: owner, $0, at: now()) }) == .more {}
+        let step: @Sendable (any Connection) throws -> SessionRemoval.Progress = { [now] connection in
+            var sums: SessionSums.Changes = []
+            let progress = try SessionRemoval.expireSome(of: owner, connection, at: now(), &sums)
+            try SessionSums.add(sums, connection)
+            return progress
+        }
+        while try await database.write(step) == .more {}
     }
 
     /// Stores what the user thinks; what it thought of the same before is replaced.
@@ -113,13 +122,15 @@ extension ConversationStore {
     /// First all sessions are condemned, then their rows go, in transactions that hold no lock for long. A call that does
     /// not get to its end leaves the rest to the next one; rows of condemned sessions also go by ``SessionPurge``.
     public func erase(_ owner: UniqueID) async throws -> Erasure {
+        // Whatever became of a commit whose answer is lost, and of the rows.
+        defer { cache.drop(owner: owner) }
         var erasure = Erasure()
-        while case let count = try await database.write({ try SessionRemoval.condemnSome(of: owner, $0) }), count > 0 {
-            erasure.sessions += count
+        while case let keys = try await database.write({ try SessionRemoval.condemnSome(of: owner, $0) }), !keys.isEmpty
+        {
+            await discard(sessions: Set(keys))
+            erasure.sessions += keys.count
         }
-        while case let keys = try await condemned(of: owner), !keys.isEmpty {
-            for key in keys { try await remove(key) }
-        }
+        while try await database.write({ try SessionRemoval.removeSome(of: owner, $0) }) == .more {}
         try await database.write { connection in
             for table in SessionRemoval.tablesOfUsers {
                 try connection.execute(ConversationSQL.forget(owner, in: table))
@@ -127,9 +138,5 @@ extension ConversationStore {
         }
         await discard(owner: owner)
         return erasure
-    }
-
-    private func condemned(of owner: UniqueID) async throws -> [SessionKey] {
-        try await database.read { try SessionRemoval.some(of: owner, .condemned, $0) }
     }
 }

@@ -28,6 +28,9 @@ public struct SessionListWalk: Sendable {
         place = query.after
     }
 
+    /// How many that fit come before the page.
+    private var toSkip: Int { query.offset + (query.after?.skipped ?? 0) }
+
     /// Whether there is nothing more to find out.
     public var isOver: Bool { isAtEnd || (elements.count >= query.limit && looked >= counted) }
 
@@ -35,7 +38,14 @@ public struct SessionListWalk: Sendable {
     public var page: SessionPage {
         SessionPage(
             elements: elements, total: isAtEnd && query.after == nil ? matches : nil,
-            next: isAtEnd || elements.count >= query.limit ? nil : place)
+            next: isAtEnd || elements.count >= query.limit ? nil : next)
+    }
+
+    /// With what is left of the offset.
+    private var next: SessionCursor? {
+        var next = place
+        next?.skipped = max(0, toSkip - matches)
+        return next
     }
 
     /// Looks at sessions until it is over or out of time. Every call gets somewhere.
@@ -56,17 +66,20 @@ public struct SessionListWalk: Sendable {
         looked += 1
         guard isMeant(session, at: time) else { return }
         matches += 1
-        if matches > query.offset, elements.count < query.limit { elements.append(session) }
+        if matches > toSkip, elements.count < query.limit { elements.append(session) }
     }
 
     private func isMeant(_ session: Session, at time: Timestamp) -> Bool {
         let filter = query.filter
         if session.isExpired(at: time), !filter.isDeleted { return false }
-        if let agent = filter.agentID, agent != session.conversation?.agentID ?? "" { return false }
-        if let channel = filter.sourceChannel, channel != session.settings.sourceChannel { return false }
-        if let tag = filter.tag, !session.settings.tags.contains(tag) { return false }
+        if let agent = filter.agentID, !isSame(agent, session.conversation?.agentID ?? "") { return false }
+        if let channel = filter.sourceChannel, !isSame(channel, session.settings.sourceChannel) { return false }
+        if let tag = filter.tag, !session.settings.tags.contains(where: { isSame(tag, $0) }) { return false }
         return title?.isContained(in: session.settings.title) ?? true
     }
+
+    /// By bytes, as the database compares.
+    private func isSame(_ text: String, _ other: String?) -> Bool { ExactText(text) == other.map(ExactText.init) }
 }
 
 extension ConversationReader {

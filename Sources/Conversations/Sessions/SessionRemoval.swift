@@ -20,31 +20,55 @@ package enum SessionRemoval {
     static let batch = 64
     /// Most rows of a table that one piece removes.
     static let piece = 500
+    /// Most media that one piece removes: a few of them are as much work as many rows.
+    private static let blobsOfPiece = 64
     /// The `deleted_us` of a session whose rows are going.
     static let condemned = Timestamp(microseconds: 0)
 
     static func delete(_ key: SessionKey, _ connection: any Connection, at time: Timestamp) throws -> DeletionOutcome {
-        guard let row = try lock(key, connection), row.isActive else { return .notFound }
-        try connection.execute(ConversationSQL.delete(key, at: time))
-        try row.count(-1, connection)
-        try SessionSums.add([(key, row.sumsWhenDeleted - row.sumsWhenActive)], connection)
-        return .deleted
+        var sums: SessionSums.Changes = []
+        let count = try delete([key], connection, at: time, &sums)
+        try SessionSums.add(sums, connection)
+        return count > 0 ? .deleted : .notFound
+    }
+
+    /// Deletes those sessions that are active.
+    ///
+    /// - Parameter sums: Gets what changes of the sums, for the end of the transaction.
+    /// - Returns: How many.
+    static func delete(
+        _ keys: [SessionKey], _ connection: any Connection, at time: Timestamp, _ sums: inout SessionSums.Changes
+    ) throws -> Int {
+        let rows = try lock(keys, connection).filter(\.isActive)
+        for row in rows { try connection.execute(ConversationSQL.delete(row.key, at: time)) }
+        for row in rows { try row.count(-1, connection) }
+        sums += rows.map { ($0.key, $0.sumsWhenDeleted - $0.sumsWhenActive) }
+        return rows.count
     }
 
     /// Takes a session away for good: what is left of it are rows that nobody reads.
     static func condemn(_ key: SessionKey, _ connection: any Connection) throws -> DeletionOutcome {
-        guard let row = try lock(key, connection) else { return .notFound }
-        guard !row.isCondemned else { return .deleted }
-        try connection.execute(ConversationSQL.condemn(key))
-        if row.isActive { try row.count(-1, connection) }
-        let sums = row.isActive ? row.sumsWhenActive : row.sumsWhenDeleted
-        try SessionSums.add([(key, SessionSums() - sums)], connection)
-        return .deleted
+        let rows = try lock([key], connection)
+        try condemn(rows, connection)
+        return rows.isEmpty ? .notFound : .deleted
+    }
+
+    /// As the last thing in its transaction.
+    private static func condemn(_ rows: [Removable], _ connection: any Connection) throws {
+        let rows = rows.filter { !$0.isCondemned }
+        for row in rows { try connection.execute(ConversationSQL.condemn(row.key)) }
+        for row in rows where row.isActive { try row.count(-1, connection) }
+        let sums = rows.map { ($0.key, SessionSums() - ($0.isActive ? $0.sumsWhenActive : $0.sumsWhenDeleted)) }
+        try SessionSums.add(sums, connection)
     }
 
     /// Makes a deleted session active again. Its names are its own again where nothing else has taken them.
-    static func restore(_ key: SessionKey, _ connection: any Connection, at time: Timestamp) throws -> Session? {
-        guard let row = try lock(key, connection), !row.isActive, !row.isCondemned else { return nil }
+    ///
+    /// - Parameter sums: Gets what changes of the sums, for the end of the transaction.
+    static func restore(
+        _ key: SessionKey, _ connection: any Connection, at time: Timestamp, _ sums: inout SessionSums.Changes
+    ) throws -> Session? {
+        guard let row = try lock([key], connection).first, !row.isActive, !row.isCondemned else { return nil }
         var names = row.names
         if let id = names.externalID,
             try connection.first(ConversationSQL.session(owner: key.owner, externalID: id), { _ in true }) != nil
@@ -60,32 +84,36 @@ package enum SessionRemoval {
         }
         try connection.execute(ConversationSQL.restore(key, names, at: time))
         try row.count(1, connection)
-        try SessionSums.add([(key, row.sumsWhenActive - row.sumsWhenDeleted)], connection)
+        sums.append((key, row.sumsWhenActive - row.sumsWhenDeleted))
         return try connection.first(ConversationSQL.session(key), SessionRow.session)
     }
 
     /// Deletes some of what has expired of a user, so that counters and lists are right.
-    static func expireSome(of owner: UniqueID, _ connection: any Connection, at time: Timestamp) throws -> Progress {
+    ///
+    /// - Parameter sums: Gets what changes of the sums, for the end of the transaction.
+    static func expireSome(
+        of owner: UniqueID, _ connection: any Connection, at time: Timestamp, _ sums: inout SessionSums.Changes
+    ) throws -> Progress {
         let expired = try connection.rows(ConversationSQL.expired(of: owner, at: time, limit: batch)) {
-            try $0.value(0, as: UniqueID.self)
+            SessionKey(owner: owner, session: try $0.value(0))
         }
-        for id in expired { _ = try delete(SessionKey(owner: owner, session: id), connection, at: time) }
+        _ = try delete(expired, connection, at: time, &sums)
         return expired.count < batch ? .done : .more
     }
 
     /// Condemns some sessions of a user, deleted or not.
     ///
-    /// - Returns: How many; 0 when none is left.
-    static func condemnSome(of owner: UniqueID, _ connection: any Connection) throws -> Int {
+    /// - Returns: Which; none when none is left.
+    static func condemnSome(of owner: UniqueID, _ connection: any Connection) throws -> [SessionKey] {
         for state in [State.active, .deleted] {
             let keys = try some(of: owner, state, connection)
-            for key in keys { _ = try condemn(key, connection) }
-            if !keys.isEmpty { return keys.count }
+            try condemn(lock(keys, connection), connection)
+            if !keys.isEmpty { return keys }
         }
-        return 0
+        return []
     }
 
-    static func some(of owner: UniqueID, _ state: State, _ connection: any Connection) throws -> [SessionKey] {
+    private static func some(of owner: UniqueID, _ state: State, _ connection: any Connection) throws -> [SessionKey] {
         try connection.rows(ConversationSQL.some(of: owner, state, limit: batch)) {
             SessionKey(owner: owner, session: try $0.value(0))
         }
@@ -98,27 +126,69 @@ extension SessionRemoval {
     /// Whether there is more to do.
     package enum Progress: Sendable, Equatable { case more, done }
 
-    /// Removes a piece of a condemned session, and at last the session itself.
+    /// Removes some rows of a user's condemned sessions.
     ///
-    /// - Returns: `done` when nothing is left of it, and for a session that is not condemned.
-    static func removePiece(of key: SessionKey, _ connection: any Connection) throws -> Progress {
-        guard let row = try lock(key, connection), row.isCondemned else { return .done }
-        for (table, column) in longTables where try removePiece(of: table, by: column, key, connection) == .more {
-            return .more
+    /// - Returns: `done` when there is no condemned session.
+    static func removeSome(of owner: UniqueID, _ connection: any Connection) throws -> Progress {
+        let keys = try some(of: owner, .condemned, connection)
+        _ = try removePieces(of: keys, connection)
+        return keys.isEmpty ? .done : .more
+    }
+
+    /// Removes rows of condemned sessions, and the sessions themselves behind their last rows, until about `piece` rows
+    /// are gone.
+    ///
+    /// - Returns: `done` when nothing is left of those that are condemned.
+    static func removePieces(of keys: [SessionKey], _ connection: any Connection) throws -> Progress {
+        var removed = 0
+        for row in try lock(keys, connection) where row.isCondemned {
+            while removed < piece, try removePiece(of: row.key, &removed, connection) == .more {}
+            if removed >= piece { return .more }
         }
-        guard try BlobStore(connection).releaseSome(of: key) == .done else { return .more }
-        for table in tables { try connection.execute(ConversationSQL.purge(table, key)) }
+        return .done
+    }
+
+    /// Removes a piece of a session that was deleted long enough ago. The first one condemns it, so that nobody brings
+    /// back a part of it.
+    ///
+    /// - Parameter isOver: Whether a session that was deleted at this time is to go.
+    /// - Returns: `done` when nothing is left of it, and for a session that is not to go.
+    static func removePiece(
+        of key: SessionKey, where isOver: (Timestamp) -> Bool, _ connection: any Connection
+    ) throws -> Progress {
+        guard let row = try lock([key], connection).first, let deleted = row.deletedAt, isOver(deleted) else {
+            return .done
+        }
+        var removed = 0
+        let progress = try removePiece(of: key, &removed, connection)
+        try condemn([row], connection)
+        return progress
+    }
+
+    private static func removePiece(
+        of key: SessionKey, _ removed: inout Int, _ connection: any Connection
+    ) throws -> Progress {
+        for (table, column) in longTables {
+            let count = try removePiece(of: table, by: column, key, connection)
+            removed += count
+            if count > 0 { return .more }
+        }
+        let blobs = try BlobStore(connection).releaseSome(of: key, limit: blobsOfPiece)
+        removed += blobs * (piece / blobsOfPiece + 1)
+        if blobs > 0 { return .more }
+        for table in tables { removed += try connection.execute(ConversationSQL.purge(table, key)) }
         return .done
     }
 
     /// SQLite has no `DELETE … LIMIT`, so the end of the piece is looked up first.
+    ///
+    /// - Returns: How many rows are gone; 0 where the table has no more than a piece.
     private static func removePiece(
         of table: String, by column: String, _ key: SessionKey, _ connection: any Connection
-    ) throws -> Progress {
+    ) throws -> Int {
         let end = ConversationSQL.endOfPiece(of: table, by: column, key)
-        guard let next = try connection.first(end, { row in try row.boundValue(0) }) else { return .done }
-        try connection.execute(ConversationSQL.purge(table, key) + " AND \(raw: column) < \(next)")
-        return .more
+        guard let next = try connection.first(end, { row in try row.boundValue(0) }) else { return 0 }
+        return try connection.execute(ConversationSQL.purge(table, key) + " AND \(raw: column) < \(next)")
     }
 
     private struct Removable {
@@ -156,8 +226,11 @@ extension SessionRemoval {
         }
     }
 
-    private static func lock(_ key: SessionKey, _ connection: any Connection) throws -> Removable? {
-        try connection.first(ConversationSQL.lockForRemoval(key, connection.dialect)) { try Removable(key, $0) }
+    /// Locks the rows of those sessions that exist, in the order in which turns lock them.
+    private static func lock(_ keys: [SessionKey], _ connection: any Connection) throws -> [Removable] {
+        try keys.sorted().compactMap { key in
+            try connection.first(ConversationSQL.lockForRemoval(key, connection.dialect)) { try Removable(key, $0) }
+        }
     }
 }
 

@@ -63,8 +63,11 @@ struct SessionSums: Sendable, Equatable {
 // MARK: - Counting
 
 extension SessionSums {
+    /// What a transaction changes of sessions, gathered until its end.
+    typealias Changes = [(key: SessionKey, sums: SessionSums)]
+
     /// Adds what has changed of sessions, in the transaction that changes them and as the last thing in it.
-    static func add(_ changes: [(key: SessionKey, sums: SessionSums)], _ connection: any Connection) throws {
+    static func add(_ changes: Changes, _ connection: any Connection) throws {
         var rows: [Place: SessionSums] = [:]
         for (key, sums) in changes where sums != SessionSums() { rows[Place(key), default: SessionSums()] += sums }
         guard !rows.isEmpty else { return }

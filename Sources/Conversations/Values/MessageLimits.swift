@@ -12,7 +12,8 @@ public struct MessageLimits: Sendable, Equatable {
         self.perUser = perUser
     }
 
-    var isNone: Bool { self == MessageLimits() }
+    /// Whether there is none.
+    package var isNone: Bool { self == MessageLimits() }
 
     /// Refuses what would be too much in one session.
     func check(session stored: Int, adding count: Int) throws(ConversationError) {

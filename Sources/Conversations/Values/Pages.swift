@@ -27,10 +27,13 @@ public struct SessionFilter: Sendable, Equatable {
 public struct SessionCursor: Sendable, Equatable {
     public var lastMessageAt: Timestamp
     public var session: UniqueID
+    /// How many behind it are passed over: the rest of an offset, where a walk ran out of time before its end.
+    public var skipped: Int
 
-    public init(lastMessageAt: Timestamp, session: UniqueID) {
+    public init(lastMessageAt: Timestamp, session: UniqueID, skipped: Int = 0) {
         self.lastMessageAt = lastMessageAt
         self.session = session
+        self.skipped = skipped
     }
 
     /// Behind `session`.

@@ -13,6 +13,8 @@ enum LimitConformance {
             ConformanceCase("64 callers at once do not pass the limit on messages of a session", messagesOfOne),
             ConformanceCase("64 exchanges that begin at once do not pass a limit on messages", exchanges),
             ConformanceCase("a session with its turns is stored whole or not at all", importing),
+            ConformanceCase("what has expired takes no room from an import", expired),
+            ConformanceCase("a channel that is left takes no row", leftChannels),
         ]
     }
 
@@ -216,6 +218,38 @@ enum LimitConformance {
                 break
             }
             try expect(step > 5, "it has steps")
+        }
+    }
+
+    @Sendable private static func expired(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let owner = UniqueID.generate()
+            for index in 0..<2 { _ = try await samples.store.create(draft(owner, index)) }
+            @Sendable func check() async throws {
+                try await samples.store.check(owner, adding: 1, maximum: 2, messages: 2, within: MessageLimits())
+            }
+            try expect(try await !passes(check), "there is no room")
+            try await samples.database.write { connection in
+                _ = try connection.execute("UPDATE sessions SET expires_us = 1 WHERE external_conv_id = 'c0'")
+            }
+            try expect(try await passes(check), "there is room")
+        }
+    }
+
+    @Sendable private static func leftChannels(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let owner = UniqueID.generate()
+            let session = try await samples.store.create(draft(owner, 1))
+            for index in 0..<5 {
+                _ = try await samples.store.update(session.key) { $0.sourceChannel = "channel-\(index)" }
+            }
+            try await expectSums(samples, owner, "the channel was changed")
+            let rows = try await samples.database.read { connection in
+                try connection.first("SELECT COUNT(*) FROM channel_totals WHERE user_id = \(owner)") {
+                    try $0.integer(0)
+                }
+            }
+            try expectEqual(rows, 1, "rows")
         }
     }
 

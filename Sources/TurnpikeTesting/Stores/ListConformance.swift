@@ -8,6 +8,7 @@ enum ListConformance {
             ConformanceCase("pages of a list with groups are the list, at any offset and by cursor", pages),
             ConformanceCase("a filtered list is what fits of the list, in as many slices as it takes", filters),
             ConformanceCase("a full page of a filtered list is counted no further than it says", counting),
+            ConformanceCase("a list by channel or tag takes texts that only look the same for two", exactTexts),
         ]
     }
 
@@ -97,19 +98,46 @@ enum ListConformance {
             let all = try await fill(samples).filter { $0.settings.tags == ["tag-1"] }.map(\.key)
             var filter = SessionFilter()
             filter.tag = "tag-1"
-            var found: [SessionKey] = []
-            var place: SessionCursor?
-            repeat {
-                let query = SessionQuery(filter, limit: 2, after: place)
-                let (page, isOver) = try await samples.store.read { reader in
-                    let walk = try reader.go(on: SessionListWalk(query), of: owner) { true }
-                    return (walk.page, walk.isOver)
+            for offset in [0, 3] {
+                var found: [SessionKey] = []
+                var query = SessionQuery(filter, limit: 2, offset: offset)
+                repeat {
+                    let (page, isOver) = try await samples.store.read { [query] reader in
+                        let walk = try reader.go(on: SessionListWalk(query), of: owner) { true }
+                        return (walk.page, walk.isOver)
+                    }
+                    try expect(page.total == nil || isOver, "the total of a walk that is not over")
+                    found += page.elements.map(\.key)
+                    query = SessionQuery(filter, limit: 2, after: page.next)
+                } while query.after != nil
+                try expectEqual(
+                    found, Array(all.dropFirst(offset)), "by the cursor of walks that were stopped at every session")
+            }
+        }
+    }
+
+    @Sendable private static func exactTexts(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let texts = ["caf\u{e9}", "cafe\u{301}"]
+            var sessions: [SessionKey] = []
+            for text in texts {
+                var draft = SessionDraft(owner: owner)
+                draft.settings.sourceChannel = text
+                draft.settings.tags = [text]
+                sessions.append(try await samples.store.create(draft).key)
+            }
+            for (text, session) in zip(texts, sessions) {
+                var tag = SessionFilter()
+                tag.tag = text
+                for filter in [tag, SessionFilter(sourceChannel: text)] {
+                    let found = try await samples.store.read { try $0.sessions(of: owner, filter, limit: 9) }
+                    try expectEqual(found.elements.map(\.key), [session], "sessions")
                 }
-                try expect(page.total == nil || isOver, "the total of a walk that is not over")
-                found += page.elements.map(\.key)
-                place = page.next
-            } while place != nil
-            try expectEqual(found, all, "by the cursor of walks that were stopped at every session")
+            }
+            _ = try await samples.store.update(sessions[0]) { $0.sourceChannel = texts[1] }
+            let channels = try await samples.store.read { try $0.statistics(of: owner).channels }
+            try expectEqual(channels.map { Array($0.channel?.utf8 ?? "".utf8) }, [Array(texts[1].utf8)], "channels")
+            try expectEqual(channels.map(\.sessions), [2], "sessions of the channel")
         }
     }
 }

@@ -27,7 +27,7 @@ enum MemoryConformance {
     }
 
     /// Finds a session as an exchange does, and reads its history, so that both are in memory.
-    private static func visit(_ store: ConversationStore, _ name: String, of owner: UniqueID = owner) async throws
+    static func visit(_ store: ConversationStore, _ name: String, of owner: UniqueID = owner) async throws
         -> Session?
     {
         guard let session = try await store.sessionOfExchange(SessionReference(name), of: owner) else { return nil }

@@ -10,6 +10,7 @@ enum RemovalConformance {
             ConformanceCase("a purge that breaks off leaves nothing to be found, and is finished", breakingOff),
             ConformanceCase("an erasure that breaks off leaves nothing to be found, and is finished", erasing),
             ConformanceCase("what a purge has left is removed in the background", background),
+            ConformanceCase("many small sessions are erased in few transactions, and their sums come last", small),
         ]
     }
 
@@ -38,11 +39,12 @@ enum RemovalConformance {
     ) async throws {
         try await ConversationSamples.with(fixture) { samples in
             let faulty = FaultyDatabase(samples.database)
-            let store = ConversationStore(database: faulty)
+            let store = ConversationStore(database: faulty, durability: nil, cacheLimit: 1 << 20)
             var step = 0
             var isOver = false
             while !isOver {
                 let session = try await long(samples, .generate())
+                _ = try await MemoryConformance.visit(store, "long", of: session.key.owner)
                 faulty.fail(atStep: step, with: .unavailable)
                 let didFail = await { () -> Bool in
                     do {
@@ -52,6 +54,7 @@ enum RemovalConformance {
                 }()
                 isOver = faulty.withdraw()
                 try await expectAllOrNothing(samples, session, "a fault at step \(step)")
+                try await expectNotRemembered(store, faulty, samples, session, "a fault at step \(step)")
                 if didFail { try await call(samples.store, session.key) }
                 try await expectNoRows(samples)
                 // Every step would take long, and they repeat.
@@ -90,6 +93,40 @@ enum RemovalConformance {
         try expectEqual(try await samples.store.read { try $0.storedMessages(of: key.owner) }, 0, "\(when): messages")
     }
 
+    /// What is gone is not answered from memory either while the database does not answer.
+    private static func expectNotRemembered(
+        _ store: ConversationStore, _ faulty: FaultyDatabase, _ samples: ConversationSamples, _ session: Session,
+        _ when: String
+    ) async throws {
+        let (name, owner) = (SessionReference("long"), session.key.owner)
+        guard try await samples.store.session(name, of: owner) == nil else { return }
+        faulty.fail(atStep: 0, with: .unavailable)
+        let remembered = try? await store.sessionOfExchange(name, of: owner)
+        _ = faulty.withdraw()
+        try expect(remembered == nil, "\(when): it is in memory")
+    }
+
+    @Sendable private static func small(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let owner = UniqueID.generate()
+            for index in 0..<64 {
+                let session = try await samples.store.create(SessionDraft(owner: owner, externalID: "s\(index)"))
+                try await samples.append(ConversationSamples.turn(session, ["a", "b"]))
+            }
+            let watched = WatchedDatabase(samples.database)
+            let store = ConversationStore(database: watched)
+            try await samples.database.write { connection in
+                _ = try connection.execute("UPDATE sessions SET expires_us = created_us % 32 WHERE external_id < 's4'")
+            }
+            try await store.expire(owner)
+            try expectEqual(try await store.erase(owner).sessions, 64, "sessions")
+            try expect(watched.transactions < 12, "it took \(watched.transactions) transactions")
+            try expect(watched.mostRows < 1_000, "a transaction changed \(watched.mostRows) rows")
+            try expect(!watched.isOutOfOrder, "a transaction wrote to a session behind the sums")
+            try await expectNoRows(samples)
+        }
+    }
+
     @Sendable private static func background(_ fixture: any DatabaseFixture) async throws {
         try await ConversationSamples.with(fixture) { samples in
             let session = try await long(samples, .generate())
@@ -98,7 +135,10 @@ enum RemovalConformance {
             _ = try? await ConversationStore(database: faulty).purge(session.key)
             try expect(!faulty.withdraw(), "it broke off")
             try await expectAllOrNothing(samples, session, "half a purge")
-            let chore = SessionPurge.chore(SessionPurge.Limits(), every: .seconds(600))
+            var limits = SessionPurge.Limits()
+            // Longer than since 1970, which is when such a session was deleted.
+            limits.purgeAfter = .seconds(100 * 366 * 86_400)
+            let chore = SessionPurge.chore(limits, every: .seconds(600))
             await ChoreConformance.run(chore, rounds: 1, on: samples.database)
             try await expectNoRows(samples)
         }

@@ -4,21 +4,31 @@ import Synchronization
 /// A database that remembers how much its transactions did.
 final class WatchedDatabase: Database {
     private let base: any Database
-    private let most = Mutex(0)
+    fileprivate struct Seen {
+        var mostRows = 0
+        var transactions = 0
+        var isOutOfOrder = false
+    }
+
+    private let seen = Mutex(Seen())
 
     init(_ base: any Database) { self.base = base }
 
     var dialect: Dialect { base.dialect }
     var threads: DatabaseThreads { base.threads }
     /// The most rows that one transaction has changed.
-    var mostRows: Int { most.withLock { $0 } }
+    var mostRows: Int { seen.withLock { $0.mostRows } }
+    /// How many transactions there were.
+    var transactions: Int { seen.withLock { $0.transactions } }
+    /// Whether one of them wrote to a session behind the sums of its user, which come last.
+    var isOutOfOrder: Bool { seen.withLock { $0.isOutOfOrder } }
 
     func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value { try base.blockingRead(body) }
 
     func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
         try base.blockingWrite { connection in
             let watched = WatchedConnection(connection)
-            defer { most.withLock { $0 = max($0, watched.rows) } }
+            defer { seen.withLock { $0.note(watched) } }
             return try body(watched)
         }
     }
@@ -26,23 +36,40 @@ final class WatchedDatabase: Database {
     func close() async { await base.close() }
 }
 
+extension WatchedDatabase.Seen {
+    fileprivate mutating func note(_ connection: WatchedConnection) {
+        mostRows = max(mostRows, connection.rows)
+        transactions += 1
+        isOutOfOrder = isOutOfOrder || connection.isOutOfOrder
+    }
+}
+
 private final class WatchedConnection: Connection {
     private let base: any Connection
     private(set) var rows = 0
+    private(set) var isOutOfOrder = false
+    private var hasWrittenSums = false
 
     init(_ base: any Connection) { self.base = base }
 
     var dialect: Dialect { base.dialect }
 
     func execute(_ sql: SQL) throws -> Int {
+        note(sql.text)
         let count = try base.execute(sql)
         rows += count
         return count
     }
 
     func execute(_ statement: BulkStatement, rows values: [SQLValue]) throws {
+        note(statement.text)
         rows += values.count / max(1, statement.width)
         try base.execute(statement, rows: values)
+    }
+
+    private func note(_ text: String) {
+        if text.hasPrefix("INSERT INTO session_sums") { hasWrittenSums = true }
+        if hasWrittenSums, text.hasPrefix("UPDATE sessions ") { isOutOfOrder = true }
     }
 
     func forEach(_ sql: SQL, _ body: (borrowing Row) throws -> RowStep) throws { try base.forEach(sql, body) }

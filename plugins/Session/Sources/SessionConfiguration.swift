@@ -35,7 +35,8 @@ struct SessionConfiguration: Sendable {
     /// `title` (string, default `default`): the title of sessions that chats begin. A conversation that is found or
     /// created by its external id always takes its first message.
     var title = Title.default
-    /// `search_time` (duration, default `1s`): how long one page of a search may take; it goes on with its cursor.
+    /// `search_time` (duration, default `1s`): how long one page of a search or of a filtered list may take; it goes on
+    /// with its cursor.
     var searchTime = Duration.seconds(1)
     /// For every user that `users` does not name.
     private var limits = SessionLimits()

@@ -43,7 +43,7 @@ struct SessionLimits: Sendable, Equatable {
     ///
     /// - Returns: What the exchange holds until its turn is stored; nil without limits.
     func hold(_ session: Session, _ store: ConversationStore) async throws -> MessageHold? {
-        guard messages != MessageLimits() else { return nil }
+        guard !messages.isNone else { return nil }
         do {
             return try await store.hold(Self.messagesOfTurn, of: session.key, within: messages)
         } catch let error as ConversationError {

@@ -52,16 +52,18 @@ extension SessionPage {
 }
 
 extension SessionCursor {
-    /// `<microseconds>_<id>`, as `text` writes it.
+    /// `<microseconds>_<id>` or `<microseconds>_<id>_<skipped>`, as `text` writes it.
     init(_ text: String) throws(GatewayError) {
         let parts = text.split(separator: "_", omittingEmptySubsequences: false)
-        guard parts.count == 2, let time = Int64(parts[0]), let id = UniqueID(String(parts[1])) else {
+        guard (2...3).contains(parts.count), let time = Int64(parts[0]), let id = UniqueID(String(parts[1])),
+            let skipped = parts.count == 2 ? 0 : Int32(parts[2]), skipped >= 0
+        else {
             throw .badRequest("invalid_cursor", "“cursor” is the next_cursor of an earlier answer.", param: "cursor")
         }
-        self.init(lastMessageAt: Timestamp(microseconds: time), session: id)
+        self.init(lastMessageAt: Timestamp(microseconds: time), session: id, skipped: Int(skipped))
     }
 
-    var text: String { "\(lastMessageAt.microseconds)_\(session)" }
+    var text: String { "\(lastMessageAt.microseconds)_\(session)" + (skipped > 0 ? "_\(skipped)" : "") }
 }
 
 extension MessageQuery {

@@ -262,6 +262,20 @@ def test_migrate_lists_and_applies_what_is_pending_and_then_nothing(config):
     assert turnpike("migrate", "--config", config)[:2] == (0, "The tables are up to date.\n")
 
 
+def test_migrate_counts_anew_what_users_have(config):
+    run("migrate", "--config", config)
+    with sqlite3.connect(config.parent / "turnpike.db") as database:
+        database.execute("INSERT INTO session_totals (user_id, active) VALUES (zeroblob(16), 5)")
+    database.close()
+    counted = turnpike("migrate", "--config", config, "--recount")
+    assert counted[:2] == (0, "The tables are up to date.\ncounted anew: 1 user\n"), counted
+    with sqlite3.connect(config.parent / "turnpike.db") as database:
+        assert database.execute("SELECT COALESCE(SUM(active), 0) FROM session_totals").fetchone() == (0,)
+    database.close()
+    assert turnpike("migrate", "--config", config, "--recount", "--json")[:2] == (0, '{"applied":[],"recounted":0}\n')
+    assert turnpike("migrate", "--config", config, "--recount", "--dry-run")[0] == 64
+
+
 def test_a_schema_that_is_newer_than_the_program_is_refused(config):
     run("migrate", "--config", config)
     with sqlite3.connect(config.parent / "turnpike.db") as database:

@@ -36,6 +36,13 @@ enum ChannelTotals {
         }
     }
 
+    /// The counters of active sessions; other conditions go behind it, and `grouped`.
+    static let insertCounted: SQL = """
+        INSERT INTO channel_totals (user_id, source_channel, active) \
+        SELECT user_id, COALESCE(source_channel, ''), COUNT(*) FROM sessions WHERE deleted_us IS NULL
+        """
+    static let grouped: SQL = " GROUP BY user_id, COALESCE(source_channel, '')"
+
     static var migration: [@Sendable (Dialect) -> String] {
         [
             { type in

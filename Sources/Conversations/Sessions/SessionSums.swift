@@ -114,6 +114,31 @@ extension SessionSums {
     private static let addInMariaDB = BulkStatement(
         insert + " ON DUPLICATE KEY UPDATE " + names.map { "\($0) = \($0) + VALUES(\($0))" }.joined(separator: ", "))
 
+    /// Locks all counters of a user until the transaction ends, those too that are not there yet.
+    static func lock(_ owner: UniqueID, _ connection: any Connection) throws {
+        let values = (0...Int64(shards)).flatMap { shard -> [SQLValue] in
+            [.id(owner), .integer(shard)] + all.map { _ in .integer(0) }
+        }
+        try connection.execute(connection.dialect == .sqlite ? addInSQLite : addInMariaDB, rows: values)
+    }
+
+    /// The counters of sessions, in the row that is no shard's; a condition goes behind it, and `grouped`. What is left of
+    /// condemned sessions is not counted.
+    static let insertCounted = SQL(
+        raw: """
+            INSERT INTO session_sums (user_id, shard, \(columns)) SELECT user_id, \(shards), \
+            SUM(\(ifActive("message_count"))), SUM(\(ifActive("turn_count"))), SUM(\(ifActive("prompt_tokens"))), \
+            SUM(\(ifActive("completion_tokens"))), SUM(CASE WHEN deleted_us = \(condemned) THEN 0 ELSE next_seq - 1 END), \
+            SUM(CASE WHEN deleted_us > \(condemned) THEN 1 ELSE 0 END) FROM sessions
+            """)
+    static let grouped: SQL = " GROUP BY user_id"
+
+    private static let condemned = SessionRemoval.condemned.microseconds
+
+    private static func ifActive(_ column: String) -> String {
+        "CASE WHEN deleted_us IS NULL THEN \(column) ELSE 0 END"
+    }
+
     /// The counters of what was stored before there were any, in a row of its own.
     static var migration: [@Sendable (Dialect) -> String] {
         [

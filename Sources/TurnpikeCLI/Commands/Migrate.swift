@@ -1,4 +1,5 @@
 import ArgumentParser
+import Conversations
 import Logging
 import NIOCore
 import OpenAIWire
@@ -14,14 +15,23 @@ struct Migrate: AsyncParsableCommand {
             `turnpike serve` does the same at its start; this is for those who want to see it before, or do it while the
             former release still serves. One process migrates at a time, others wait for it. A schema that is newer than
             this program is refused.
+
+            Processes of a former release store and remove without counting what only this one counts. When the last of
+            them has ended, --recount sets the counters of all users right; others may go on serving meanwhile.
             """)
 
     @OptionGroup var options: ConfigurationOption
     @ArgumentParser.Flag(
         help: "Only list what would be done. Nothing is changed, except that the migrator's own two tables are made.")
     var dryRun = false
+    @ArgumentParser.Flag(help: "Afterwards count anew what every user has: sessions, messages, tokens.")
+    var recount = false
     @ArgumentParser.Flag(help: "Print a JSON object instead of lines.")
     var json = false
+
+    func validate() throws {
+        if dryRun, recount { throw ValidationError("--dry-run changes nothing, and --recount does.") }
+    }
 
     func run() async throws {
         try await reporting {
@@ -31,7 +41,8 @@ struct Migrate: AsyncParsableCommand {
             do {
                 let migrations =
                     dryRun ? try await migrator.pending(on: database) : try await migrator.migrate(database)
-                print(json ? asJSON(migrations, database.dialect) : asLines(migrations, database.dialect))
+                let users = recount ? try await ConversationStore(database: database).recount() : nil
+                print(json ? asJSON(migrations, users, database.dialect) : asLines(migrations, users, database.dialect))
             } catch {
                 await database.close()
                 throw error
@@ -40,16 +51,17 @@ struct Migrate: AsyncParsableCommand {
         }
     }
 
-    private func asLines(_ migrations: [Migration], _ dialect: Dialect) -> String {
-        guard !migrations.isEmpty else { return "The tables are up to date." }
+    private func asLines(_ migrations: [Migration], _ users: Int?, _ dialect: Dialect) -> String {
+        let counted = users.map { "\ncounted anew: \($0) \($0 == 1 ? "user" : "users")" } ?? ""
+        guard !migrations.isEmpty else { return "The tables are up to date." + counted }
         return migrations.map { migration in
             let steps = migration.statements(dialect).count
             return "\(dryRun ? "pending" : "applied") \(migration.component) \(migration.number): \(migration.name) "
                 + "(\(steps) \(steps == 1 ? "step" : "steps"))"
-        }.joined(separator: "\n")
+        }.joined(separator: "\n") + counted
     }
 
-    private func asJSON(_ migrations: [Migration], _ dialect: Dialect) -> String {
+    private func asJSON(_ migrations: [Migration], _ users: Int?, _ dialect: Dialect) -> String {
         String(
             buffer: JSONWriter.object { json in
                 json.array(dryRun ? "pending" : "applied") { array in
@@ -64,6 +76,7 @@ struct Migrate: AsyncParsableCommand {
                         })
                     }
                 }
+                if let users { json.member("recounted", users) }
             })
     }
 }

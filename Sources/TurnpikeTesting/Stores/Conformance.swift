@@ -25,6 +25,7 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
     public static var conversations: [ConformanceCase] {
         SessionConformance.cases + TurnConformance.cases + HistoryConformance.cases + MediaConformance.cases
             + BranchConformance.cases + ChoreConformance.conversations + LimitConformance.cases
+            + RecountConformance.cases
             + RemovalConformance.cases + ListConformance.cases + IsolationConformance.cases + MemoryConformance.cases
     }
 

@@ -51,7 +51,7 @@ enum LimitConformance {
         }
     }
 
-    private static func draft(_ owner: UniqueID, _ index: Int) -> SessionDraft {
+    static func draft(_ owner: UniqueID, _ index: Int) -> SessionDraft {
         var conversation = AgentConversation(agentID: "agent", externalID: "c\(index)")
         conversation.isGroup = index % 2 == 0
         var draft = SessionDraft(owner: owner, conversation: conversation)
@@ -67,7 +67,7 @@ enum LimitConformance {
     }
 
     /// Compares the counters with the rows.
-    private static func expectSums(_ samples: ConversationSamples, _ owner: UniqueID, _ when: String) async throws {
+    static func expectSums(_ samples: ConversationSamples, _ owner: UniqueID, _ when: String) async throws {
         let counted = try await samples.store.read { reader in
             (try reader.statistics(of: owner), try reader.storedMessages(of: owner))
         }

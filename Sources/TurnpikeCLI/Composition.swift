@@ -95,8 +95,8 @@ struct Composition {
     /// a demo has none.
     func run(reloading file: String? = nil, onListening: @escaping @Sendable (String) -> Void) async throws {
         let server = configuration.server
-        try await ListeningPort.check(server.host, server.port, "server.port")
-        if let admin = server.admin { try await ListeningPort.check(admin.host, admin.port, "server.admin") }
+        try ListeningPort.check(server.host, server.port, "server.port")
+        if let admin = server.admin { try ListeningPort.check(admin.host, admin.port, "server.admin") }
         let gateway = try makeGateway()
         let watch = ConfigurationWatch(file)
         let keeper = WorldKeeper(gateway, changes: watch.changes, logger: logger) { [builder] former in

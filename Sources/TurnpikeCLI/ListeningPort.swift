@@ -1,20 +1,30 @@
 import Glibc
 import NIOCore
-import NIOPosix
 
 /// Whether an address can be listened on, asked before anything else is begun.
 enum ListeningPort {
     /// Throws a sentence that names `setting` if not. Port 0, any free one, always can.
-    static func check(_ host: String, _ port: Int, _ setting: String) async throws {
+    ///
+    /// The address is bound and not listened on: who connects meanwhile is refused, and not taken by somebody who does not
+    /// answer.
+    static func check(_ host: String, _ port: Int, _ setting: String) throws {
         guard port != 0 else { return }
-        do {
-            let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                .bind(host: host, port: port).get()
-            try await listener.close()
-        } catch let error as IOError {
-            throw CommandFailure("\(host):\(port) \(reason(error.errnoCode)) (\(setting))")
+        guard let address = try? SocketAddress.makeAddressResolvingHost(host, port: port) else {
+            throw CommandFailure("\(host) is no name or address that is known here (\(setting))")
         }
+        let family = address.protocol == .inet6 ? AF_INET6 : AF_INET
+        let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw failure(host, port, setting) }
+        defer { close(descriptor) }
+        var one: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
+        let bound = address.withSockAddr { bind(descriptor, $0, socklen_t($1)) }
+        guard bound == 0 else { throw failure(host, port, setting) }
+    }
+
+    /// What the last call to the system said.
+    private static func failure(_ host: String, _ port: Int, _ setting: String) -> CommandFailure {
+        CommandFailure("\(host):\(port) \(reason(errno)) (\(setting))")
     }
 
     private static func reason(_ code: Int32) -> String {

@@ -8,6 +8,7 @@ import pytest
 from harness import chat
 from harness.answers import in_pieces, json_answer, sse_answer
 from harness.client import Connection, exchange, request_bytes
+from harness.gateway import Gateway, binary
 from harness.site import CHAT, error_of, fresh, said
 from harness.waiting import eventually, together
 
@@ -92,6 +93,16 @@ def test_a_client_that_ends_its_half_still_gets_its_answer(site):
         except AssertionError as error:
             # A server may take the end of input for a client that left; it must not hang.
             assert "closed before" in str(error)
+
+
+def test_nobody_is_taken_before_there_is_somebody_to_answer(start_process, upstream, tmp_path, monkeypatch):
+    traced, calls = tmp_path / "turnpike", tmp_path / "calls"
+    traced.write_text(f'#!/bin/sh\nexec strace -D -f -e trace=listen -o {calls} {binary()} "$@"\n')
+    traced.chmod(0o755)
+    monkeypatch.setenv("TURNPIKE_BINARY", str(traced))
+    start_process(Gateway, providers={"scripted": {"base_url": upstream.url}})
+    # One for clients and one for the operator: asking whether a port is free is not listening on it.
+    assert len(re.findall(r"listen\(", calls.read_text())) == 2
 
 
 def test_many_connections_at_once_are_served(site):

@@ -11,6 +11,9 @@ extension ConversationSQL {
             """
     }
 
+    /// A session in any state, condemned ones too.
+    static func anySession(of owner: UniqueID) -> SQL { "SELECT 1 FROM sessions WHERE user_id = \(owner) LIMIT 1" }
+
     static func lockTotal(of owner: UniqueID, _ dialect: Dialect) -> SQL {
         "SELECT active FROM session_totals WHERE user_id = \(owner) \(raw: dialect.forUpdate)"
     }

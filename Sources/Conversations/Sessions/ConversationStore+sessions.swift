@@ -116,27 +116,32 @@ extension ConversationStore {
         }
     }
 
-    /// Removes everything of a user: sessions that are deleted already too, and what waits in the spool. Sessions that
-    /// are made meanwhile go with it.
+    /// Removes everything of a user: sessions that are deleted already too, and what waits of them in the spool. Sessions
+    /// that are made meanwhile go with it, for as long as the user does not go on making them.
     ///
     /// First all sessions are condemned, then their rows go, in transactions that hold no lock for long. A call that does
     /// not get to its end leaves the rest to the next one; rows of condemned sessions also go by ``SessionPurge``.
     public func erase(_ owner: UniqueID) async throws -> Erasure {
         // Whatever became of a commit whose answer is lost, and of the rows.
         defer { cache.drop(owner: owner) }
-        var erasure = Erasure()
-        while case let keys = try await database.write({ try SessionRemoval.condemnSome(of: owner, $0) }), !keys.isEmpty
-        {
-            await discard(sessions: Set(keys))
-            erasure.sessions += keys.count
-        }
-        while try await database.write({ try SessionRemoval.removeSome(of: owner, $0) }) == .more {}
-        try await database.write { connection in
-            for table in SessionRemoval.tablesOfUsers {
-                try connection.execute(ConversationSQL.forget(owner, in: table))
+        var erased: Set<SessionKey> = []
+        for _ in 0..<Self.erasingRounds {
+            while case let keys = try await database.write({ try SessionRemoval.condemnSome(of: owner, $0) }),
+                !keys.isEmpty
+            {
+                await discard(sessions: Set(keys))
+                erased.formUnion(keys)
             }
+            while try await database.write({ try SessionRemoval.removeSome(of: owner, $0) }) == .more {}
+            if try await database.write({ try SessionRemoval.forget(owner, $0) }) { break }
         }
-        await discard(owner: owner)
+        // Turns that arrived while their session went.
+        await discard(sessions: erased)
+        var erasure = Erasure()
+        erasure.sessions = erased.count
         return erasure
     }
+
+    /// How often erasing begins anew because of sessions that were made meanwhile. What is left then is whole.
+    private static let erasingRounds = 8
 }

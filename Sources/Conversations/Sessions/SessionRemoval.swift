@@ -135,6 +135,19 @@ extension SessionRemoval {
         return keys.isEmpty ? .done : .more
     }
 
+    /// Removes what a user has beside sessions: counters, and media that nothing uses any more.
+    ///
+    /// - Returns: False, and nothing is removed, if there are sessions of the user again.
+    static func forget(_ owner: UniqueID, _ connection: any Connection) throws -> Bool {
+        // Who makes a session counts it: under the lock of the counter none is made. A row that is not there cannot be
+        // locked.
+        try connection.execute(ConversationSQL.count(0, of: owner, isGroup: false, connection.dialect))
+        _ = try connection.first(ConversationSQL.lockTotal(of: owner, connection.dialect)) { _ in true }
+        guard try connection.first(ConversationSQL.anySession(of: owner), { _ in true }) == nil else { return false }
+        for table in tablesOfUsers { try connection.execute(ConversationSQL.forget(owner, in: table)) }
+        return true
+    }
+
     /// Removes rows of condemned sessions, and the sessions themselves behind their last rows, until about `piece` rows
     /// are gone.
     ///

@@ -35,7 +35,7 @@ struct Demo: AsyncParsableCommand {
     func run() async throws {
         try await reporting {
             // Before the keys: a second demo on the same folder must not take the first one's key away.
-            try await ListeningPort.check("127.0.0.1", port, "--port")
+            try ListeningPort.check("127.0.0.1", port, "--port")
             try DemoFolder.create(data)
             if let key = ProcessVariables["OPENAI_API_KEY"] {
                 let base = ProcessVariables["OPENAI_BASE_URL"] ?? "https://api.openai.com/v1"

@@ -9,6 +9,7 @@ enum MediaConformance {
             ConformanceCase("inline media come back to the byte, from every way of reading", roundTrip),
             ConformanceCase("media are stored once per user", once),
             ConformanceCase("media go with the last session that holds them", purging),
+            ConformanceCase("sessions that are made while their user is erased are erased or whole", erasingMeanwhile),
         ]
     }
 
@@ -100,6 +101,42 @@ enum MediaConformance {
             _ = try await samples.store.purge(second.key)
             try expectEqual(try await count("blobs", samples), 2, "blobs of the other user")
             try expectEqual(try await count("blob_uses", samples), 2, "uses")
+        }
+    }
+
+    @Sendable private static func erasingMeanwhile(_ fixture: any DatabaseFixture) async throws {
+        try await Samples.with(fixture) { samples in
+            let owner = UniqueID.generate()
+            for _ in 0..<2 {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for index in 0..<4 { group.addTask { try await goOn(samples, owner, "\(index)") } }
+                    group.addTask { for _ in 0..<3 { _ = try await samples.store.erase(owner) } }
+                    try await group.waitForAll()
+                }
+                try await expectWhole(samples, owner)
+            }
+            _ = try await samples.store.erase(owner)
+            for table in ["sessions", "messages", "blobs", "blob_uses", "session_totals"] {
+                try expectEqual(try await count(table, samples), 0, table)
+            }
+        }
+    }
+
+    /// Makes sessions and says something with a picture of its own in each; one that is erased meanwhile takes no turn.
+    private static func goOn(_ samples: ConversationSamples, _ owner: UniqueID, _ name: String) async throws {
+        for index in 0..<6 {
+            let session = try await session(samples, of: owner)
+            _ = try await samples.store.append(turn(session, picture(image + name + String(index, radix: 16))))
+        }
+    }
+
+    /// Every session that is left can be read, and is counted.
+    private static func expectWhole(_ samples: ConversationSamples, _ owner: UniqueID) async throws {
+        let page = try await samples.store.read { try $0.sessions(of: owner, limit: 200) }
+        try expectEqual(page.total, page.elements.count, "the sessions that are counted")
+        for session in page.elements {
+            let messages = try await samples.store.read { try $0.messages(of: session.key, in: 0..<100) }
+            try expectEqual(Int64(messages.count), session.counters.messages, "the messages of a session that is left")
         }
     }
 }

@@ -22,15 +22,18 @@ extension ConversationStore {
         return known
     }
 
-    /// Whether the database has a session as memory has it; true while it does not answer.
+    /// Whether the database has a session as memory has it; true while it does not answer. One that has too much to do is
+    /// there: then the session is read.
     private func isCurrent(_ known: Session) async throws -> Bool {
         guard !known.isExpired(at: now()), !(durability?.spool.holds(known.key) ?? false) else { return false }
+        // A version that was counted on may by now be that of somebody else's change.
+        guard cache.isConfirmed(known.key, version: known.version) else { return false }
         if let durability, !durability.reads.mayTry() { return true }
         let answer = versions.ask(known.key)
         addDeadline(answer)
         await answer.arrival.wait()
         do { return try take(answer) == known.version } catch let error as DatabaseError where error.isOutage {
-            return true
+            return error.failure != .overloaded && error.failure != .retryTransaction
         }
     }
 
@@ -40,15 +43,22 @@ extension ConversationStore {
     private func session(_ lookup: SessionLookup) async throws -> Session? {
         do {
             let departures = durability?.spool.departures
-            guard let session = try await readPromptly({ try lookup.find($0) }) else { return nil }
+            guard let session = try await find(lookup) else { return nil }
             if let whole = try await withSpooledTurns(session) { return whole }
             // A turn that was stored from the spool since the row was read is in neither of the two.
             if departures == durability?.spool.departures { return session }
-            return try await readPromptly({ try lookup.find($0) })
+            return try await find(lookup)
         } catch let error as DatabaseError where error.isOutage {
             guard let known = cache.snapshot(lookup)?.session else { throw error }
             return known
         }
+    }
+
+    /// What the database has. What it has no more is forgotten, so that it does not come back in an outage.
+    private func find(_ lookup: SessionLookup) async throws -> Session? {
+        let found = try await readPromptly({ try lookup.find($0) })
+        if let known = cache.snapshot(lookup)?.session.key, known != found?.key { cache.drop(known) }
+        return found
     }
 
     // MARK: History
@@ -83,7 +93,7 @@ extension ConversationStore {
         _ session: Session, _ held: BufferReservation, _ body: (any HistoryReading) throws -> Void
     ) throws -> Bool {
         let isSpooled = durability?.spool.holds(session.key) ?? false
-        let known = isSpooled ? cache.snapshot(session.key) : cache.snapshot(session.key, version: session.version)
+        let known = isSpooled ? cache.snapshot(session.key) : cache.snapshot(of: session)
         guard let known else { return false }
         do { try body(CountedSnapshot(known, held)) } catch is SessionSnapshot.Incomplete { return false }
         return true

@@ -12,7 +12,8 @@ extension ConversationStore {
         guard let durability else { return TurnRoom() }
         CrashPoint.beforeReserve.pass()
         let request = TurnRoom.size(ofRequest: count)
-        let reservation = try durability.spool.reserve(request + durability.spool.settings.reserve)
+        let answer = TurnRoom.size(ofAnswer: durability.spool.settings.reserve, messages: TurnRoom.usualMessages)
+        let reservation = try durability.spool.reserve(request + answer)
         CrashPoint.afterReserve.pass()
         return TurnRoom(reservation, request: request, writes: durability.writes)
     }
@@ -54,7 +55,7 @@ extension ConversationStore {
             durability.writes.noteAnswer()
             return outcome
         } catch let error as DatabaseError where error.isOutage {
-            durability.writes.noteSilence()
+            if error.isSilence { durability.writes.noteSilence() }
             return try await keep(turn, in: room, durability)
         }
     }

@@ -48,7 +48,7 @@ public final class ConversationStore: Sendable {
         self.now = now
         self.durability = durability
         cache = SessionCache(limit: cacheLimit)
-        versions = SessionVersions(database)
+        versions = SessionVersions(database, durability?.deadlines)
         turns = TransactionLane("turns", on: database, limits: limits) { connection, turns in
             CrashPoint.afterBegin.pass()
             let outcomes = try TurnBatch.append(turns, connection, at: now())

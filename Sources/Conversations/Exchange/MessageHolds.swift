@@ -65,20 +65,31 @@ package enum MessageHoldKey: ExchangeKey { package typealias Value = MessageHold
 extension ConversationStore {
     /// Counts messages that an exchange is going to store against the limits, before it costs anything.
     ///
+    /// What memory knows of the session is enough for its own limit. That of the user takes the database's sums: while it
+    /// does not answer nobody is refused by them.
     /// - Throws: `ConversationError.tooManyMessages`: then nothing is held.
     package func hold(_ count: Int, of key: SessionKey, within limits: MessageLimits) async throws -> MessageHold {
         let (hold, ofSession, ofUser) = holds.take(count, of: key)
         do {
             // Read after it is held: what others have released by then is stored and seen here.
-            let session = try await session(SessionReference(key.session), of: key.owner)
+            let session = try await sessionOfExchange(SessionReference(key.session), of: key.owner)
             try limits.check(session: session.map { Int($0.nextSeq) - 1 } ?? 0, adding: ofSession)
             guard limits.perUser != nil else { return hold }
-            let stored = try await read { try $0.storedMessages(of: key.owner) }
-            try limits.check(user: Int(stored), adding: ofUser)
+            let stored = try await storedMessages(of: key.owner)
+            if let stored { try limits.check(user: Int(stored), adding: ofUser) }
             return hold
         } catch {
             hold.release()
             throw error
+        }
+    }
+
+    /// Nil while the database does not answer.
+    private func storedMessages(of owner: UniqueID) async throws -> Int64? {
+        do {
+            return try await readPromptly { try $0.storedMessages(of: owner) }
+        } catch let error as DatabaseError where error.isOutage && durability != nil {
+            return nil
         }
     }
 }

@@ -50,10 +50,23 @@ final class SessionCache: Sendable {
 
     // MARK: Reading
 
-    /// The snapshot of a version of a session.
-    func snapshot(_ key: SessionKey, version: Int64) -> SessionSnapshot? {
-        guard let snapshot = snapshot(key), snapshot.session.version == version else { return nil }
+    /// The snapshot of a session as an exchange has read it.
+    ///
+    /// A provisional version is good only for whoever was given that very session: the database may have another change
+    /// at the same version.
+    func snapshot(of session: Session) -> SessionSnapshot? {
+        guard let snapshot = snapshot(session.key), snapshot.session.version == session.version,
+            snapshot.isConfirmed || snapshot.session == session
+        else { return nil }
         return snapshot
+    }
+
+    /// Whether it is known with this version, and the database has said so.
+    func isConfirmed(_ key: SessionKey, version: Int64) -> Bool {
+        state.withLock { state in
+            guard let snapshot = state.entries[key]?.snapshot else { return false }
+            return snapshot.isConfirmed && snapshot.session.version == version
+        }
     }
 
     /// What is known of a session, whether or not it is still so.
@@ -88,8 +101,8 @@ final class SessionCache: Sendable {
     /// When a reading begins: for `store`.
     var time: UInt64 { state.withLock { $0.clock } }
 
-    /// Keeps what was read of a session; what is known of the same version is kept beside it, of an earlier one
-    /// forgotten. A reading that was overtaken is not kept.
+    /// Keeps what was read of a session; what is known of the same version is kept beside it, of an earlier one or of
+    /// one that was never confirmed forgotten. A reading that was overtaken is not kept.
     ///
     /// - Parameter start: the cache's time when the reading began.
     func store(_ snapshot: SessionSnapshot, readSince start: UInt64) {
@@ -97,7 +110,7 @@ final class SessionCache: Sendable {
         state.withLock { state in
             guard state.changes[snapshot.session.key] ?? state.forgotten <= start else { return }
             guard var known = take(snapshot.session.key, &state)?.snapshot,
-                known.session.version >= snapshot.session.version
+                known.isConfirmed, known.session.version >= snapshot.session.version
             else { return put(snapshot, &state) }
             if known.session.version == snapshot.session.version {
                 known.merge(snapshot)
@@ -128,7 +141,7 @@ final class SessionCache: Sendable {
             guard var snapshot = take(turn.key, &state)?.snapshot else { return }
             var retry: Int64?
             if let stored {
-                let isNext = snapshot.session.version == stored.version - 1
+                let isNext = snapshot.isConfirmed && snapshot.session.version == stored.version - 1
                 guard isNext, snapshot.session.nextSeq == stored.firstSeq else { return }
                 if case .overtaken(let first) = stored.superseded { retry = first }
                 // What was superseded is not known from the row alone.
@@ -144,16 +157,29 @@ final class SessionCache: Sendable {
     /// session is dropped. The version is provisional: whether others have changed the session too is seen by the next
     /// reading.
     func append(_ turn: TurnDraft, foundAt firstSeq: Int64, at time: Timestamp) {
-        let isNext = snapshot(turn.key)?.session.nextSeq == firstSeq
-        guard isNext, turn.supersedes == Supersession() else { return drop(turn.key) }
-        append(turn, nil, at: time)
+        state.withLock { state in
+            noteChange(turn.key, &state)
+            guard var snapshot = take(turn.key, &state)?.snapshot else { return }
+            guard snapshot.session.nextSeq == firstSeq, turn.supersedes == Supersession() else { return }
+            guard (try? snapshot.append(turn, at: time)) != nil else { return }
+            put(snapshot, &state)
+        }
     }
 
-    /// The database has stored a turn that had been spooled.
+    /// The database has stored a turn that had been spooled. Where somebody else changed the session before it, what is
+    /// known of it is dropped; where it was read since, that says more.
     ///
     /// - Parameter version: The session's version with it.
     func confirm(_ key: SessionKey, _ version: Int64) {
-        state.withLock { $0.entries[key]?.snapshot.confirm(version) }
+        state.withLock { state in
+            guard let confirmed = state.entries[key]?.snapshot.confirmedVersion, version > confirmed else { return }
+            guard version == confirmed + 1 else {
+                noteChange(key, &state)
+                _ = take(key, &state)
+                return
+            }
+            state.entries[key]?.snapshot.confirm(version)
+        }
     }
 
     func drop(_ key: SessionKey) {

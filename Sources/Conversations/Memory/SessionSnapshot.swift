@@ -11,6 +11,8 @@ struct SessionSnapshot: Sendable {
     private(set) var session: Session
     /// The version up to which the database has it; what lies above are turns that wait in the spool.
     private(set) var confirmedVersion: Int64
+    /// Whether all of it is in the database, as far as this process knows.
+    var isConfirmed: Bool { confirmedVersion == session.version }
     /// Oldest first, from the beginning of a turn; every active message from there on.
     private(set) var outlines: [MessageOutline]
     /// Whether `outlines` begins with the session's first active message.

@@ -13,6 +13,19 @@ final class SessionVersions: Sendable {
         let answer: Answer
     }
 
+    /// One of the statements that may be under way, given back once: when it has ended, or takes too long.
+    private final class Place: Sendable {
+        private let isTaken = Mutex(true)
+
+        /// Whether it was still taken.
+        func giveBack() -> Bool {
+            isTaken.withLock { isTaken in
+                defer { isTaken = false }
+                return isTaken
+            }
+        }
+    }
+
     private struct State {
         var waiting: [Question] = []
         var readings = 0
@@ -24,9 +37,14 @@ final class SessionVersions: Sendable {
     private static let batch = 32
 
     private let database: any Database
+    /// After them nobody waits for a statement any more, and another one takes its place.
+    private let deadlines: Deadlines?
     private let state = Mutex(State())
 
-    init(_ database: any Database) { self.database = database }
+    init(_ database: any Database, _ deadlines: Deadlines?) {
+        self.database = database
+        self.deadlines = deadlines
+    }
 
     /// The version of a session; nil if it does not exist or is deleted. An error is the answer's.
     func ask(_ key: SessionKey) -> Answer {
@@ -44,23 +62,26 @@ final class SessionVersions: Sendable {
     /// Reads what waits, and goes on until nothing does. Counted in `readings` already.
     private func read() {
         let questions = state.withLock { state in
+            // Whose time is over has no use for it.
+            state.waiting.removeAll { $0.answer.isGiven }
             let taken = Array(state.waiting.prefix(Self.batch))
             state.waiting.removeFirst(taken.count)
             if taken.isEmpty { state.readings -= 1 }
             return taken
         }
         guard !questions.isEmpty else { return }
-        let keys = questions.map(\.key)
+        let (keys, place) = (questions.map(\.key), Place())
         do throws(DatabaseError) {
-            try database.startRead({ try Self.versions(of: keys, $0) }) { [self] in answer(questions, $0) }
+            try database.startRead({ try Self.versions(of: keys, $0) }) { [self] in answer(questions, $0, place) }
+            deadlines?.add { [self] in if place.giveBack() { read() } }
         } catch {
-            answer(questions, .failure(error))
+            answer(questions, .failure(error), place)
         }
     }
 
-    private func answer(_ questions: [Question], _ result: Result<[SessionKey: Int64], any Error>) {
+    private func answer(_ questions: [Question], _ result: Result<[SessionKey: Int64], any Error>, _ place: Place) {
         for question in questions { question.answer.give(result.map { $0[question.key] }) }
-        read()
+        if place.giveBack() { read() }
     }
 
     private static func versions(of keys: [SessionKey], _ connection: any Connection) throws -> [SessionKey: Int64] {

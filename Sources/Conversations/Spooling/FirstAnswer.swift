@@ -26,6 +26,11 @@ final class FirstAnswer<Value: Sendable>: Sendable {
         if isFirst { arrival.announce() }
     }
 
+    /// Whether an answer has come.
+    var isGiven: Bool {
+        answer.withLock { if case .none = $0 { false } else { true } }
+    }
+
     /// The answer that came first, once, behind `arrival`.
     func take() throws -> Value {
         let content = answer.withLock { answer in

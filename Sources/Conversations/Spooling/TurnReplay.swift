@@ -63,18 +63,23 @@ struct TurnReplay: Sendable {
     ) async -> (done: Int, error: DatabaseError?) {
         var done: [SpoolIndex.Turn] = []
         var failure: DatabaseError?
+        var isSilent = false
         await withTaskGroup(of: End.self) { group in
             for (turn, hasDiverged) in batch { group.addTask { await replay(turn, hasDiverged: hasDiverged) } }
             for await end in group {
                 switch end {
                 case .done(let turn): done.append(turn)
                 case .setAside: break
-                case .later(let error): failure = error
+                case .later(let error):
+                    failure = error
+                    isSilent = isSilent || error.isSilence
                 }
             }
         }
         await durability.spool.acknowledge(done)
-        if failure == nil { durability.writes.noteAnswer() } else if done.isEmpty { durability.writes.noteSilence() }
+        if failure == nil { durability.writes.noteAnswer() }
+        // One that refuses a turn takes those of others all the same.
+        if isSilent, done.isEmpty { durability.writes.noteSilence() }
         return (done.count, failure)
     }
 
@@ -106,6 +111,8 @@ struct TurnReplay: Sendable {
         // Refused as data, again and again, or unreadable: it would be refused for ever.
         store.cache.drop(turn.key)
         await durability.spool.setAside(turn, because: Self.reason(error))
+        // Who read the session before the turn was out of the spool has kept it with the turn.
+        store.cache.drop(turn.key)
         return .setAside
     }
 

@@ -8,6 +8,9 @@ package final class TurnRoom: Sendable {
     /// How far the room is ahead of the answer.
     private static let step = 256 << 10
 
+    /// For how many messages room is reserved before it is known how many of the request are new.
+    static let usualMessages = 16
+
     let reservation: JournalReservation?
     /// What the request takes.
     private let request: Int
@@ -26,18 +29,25 @@ package final class TurnRoom: Sendable {
     /// What a request of `count` bytes takes in the spool without its messages' own overhead.
     static func size(ofRequest count: Int) -> Int { count + count / 4 + 4_096 }
 
-    /// Makes sure that there is room for the turn with `count` bytes of its answer and some more.
+    /// What an answer of `count` bytes takes in a turn of so many messages, beside the request.
+    static func size(ofAnswer count: Int, messages: Int) -> Int { messages * 256 + count + count / 4 }
+
+    /// Makes sure that there is room for the turn with `count` bytes of its answer, and for some more where the spool has
+    /// it.
     ///
     /// While the database takes turns there need not be: the turn will most likely be committed, and if it is not, the
     /// answer's end is withheld.
     ///
-    /// - Parameter messages: how many the turn has; each takes some bytes beside its own.
+    /// - Parameters:
+    ///   - messages: how many the turn has; each takes some bytes beside its own.
+    ///   - isWhole: whether nothing more of the answer comes.
     /// - Returns: With how many bytes of the answer to ask again.
     /// - Throws: `full`, while the database takes no turns: the answer is not worth going on with.
-    package func cover(answer count: Int, messages: Int) throws(TurnRoomError) -> Int {
+    package func cover(answer count: Int, messages: Int, isWhole: Bool = false) throws(TurnRoomError) -> Int {
         guard let reservation, let writes else { return .max }
         let ahead = count + Self.step
-        if reservation.grow(to: request + messages * 256 + ahead + ahead / 4) { return ahead }
+        if !isWhole, reservation.grow(to: request + Self.size(ofAnswer: ahead, messages: messages)) { return ahead }
+        if reservation.grow(to: request + Self.size(ofAnswer: count, messages: messages)) { return count }
         guard writes.isAnswering else { throw .full }
         return ahead
     }

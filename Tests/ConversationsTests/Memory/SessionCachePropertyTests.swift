@@ -15,6 +15,7 @@ import Testing
         }
         #expect(world.hits > 200, "the cache answers at all")
         #expect(world.misses > 20, "and not always")
+        #expect(world.provisional > 5, "of turns that wait, too")
     }
 
     @Test func whatWasNotUsedForLongestGoesFirst() {
@@ -44,7 +45,7 @@ import Testing
         var session = NaiveSession()
         for _ in 0..<30 { session.append(bodyBytes: 1_000) }
         cache.store(session.snapshot(of: 1_000, bodies: true), readSince: cache.time)
-        let found = try #require(cache.snapshot(session.key, version: session.row.version))
+        let found = try #require(cache.snapshot(of: session.row))
         #expect(found.outlines.count == 60)
         #expect(found.bodyBytes <= 10_000)
         #expect(found.bodies.keys.sorted() == Array((61 - Int64(found.bodies.count))..<61))
@@ -55,15 +56,30 @@ import Testing
 private struct NaiveSession {
     var row: Session
     var messages: [StoredMessage] = []
+    /// Turns in the spool.
+    var waiting: [TurnDraft] = []
     var key: SessionKey { row.key }
 
     init() {
         row = Session.empty
     }
 
-    /// A turn of two messages.
+    /// Somebody changes the session otherwise than by a turn.
+    mutating func change() {
+        row.version += 1
+        row.settings.maxHistory = Int(row.version)
+    }
+
+    /// A turn of two messages is stored.
     @discardableResult
     mutating func append(bodyBytes: Int) -> TurnDraft {
+        let turn = turn(bodyBytes: bodyBytes)
+        append(turn)
+        return turn
+    }
+
+    /// A turn of two messages.
+    func turn(bodyBytes: Int) -> TurnDraft {
         let digest = StoredDigest(bytes: Array(repeating: 1, count: 32))
         guard let digest else { preconditionFailure("32 bytes are a digest") }
         let drafts = [MessageRole.user, .assistant].map { role in
@@ -72,10 +88,13 @@ private struct NaiveSession {
                 body: ByteBuffer(string: "\(row.nextSeq) \(role) " + String(repeating: "x", count: bodyBytes)),
                 digest: digest)
         }
-        let turn = TurnDraft(key: key, baseSeq: row.nextSeq, requestDigest: digest, messages: drafts)
-        for (index, draft) in drafts.enumerated() {
+        return TurnDraft(key: key, baseSeq: row.nextSeq, requestDigest: digest, messages: drafts)
+    }
+
+    mutating func append(_ turn: TurnDraft) {
+        for (index, draft) in turn.messages.enumerated() {
             let outline = MessageOutline(
-                seq: row.nextSeq + Int64(index), turnID: turn.id, role: draft.role, digest: digest, digestVersion: 1,
+                seq: row.nextSeq + Int64(index), turnID: turn.id, role: draft.role, digest: draft.digest, digestVersion: 1,
                 tokens: nil)
             messages.append(
                 StoredMessage(
@@ -85,7 +104,22 @@ private struct NaiveSession {
         row.version += 1
         row.counters.messages += 2
         row.counters.turns += 1
-        return turn
+        row.lastTurn = LastTurn(
+            id: turn.id, firstSeq: row.nextSeq - 2, baseSeq: turn.baseSeq, requestDigest: turn.requestDigest,
+            idempotencyKey: nil)
+    }
+
+    /// A reading of all messages, with the turns that wait behind them.
+    func snapshotWithSpooledTurns() -> SessionSnapshot {
+        var snapshot = snapshot(of: 1_000, bodies: true)
+        for turn in waiting {
+            do {
+                try snapshot.append(turn, at: Timestamp(microseconds: 1))
+            } catch {
+                preconditionFailure("A whole snapshot takes every turn: \(error)")
+            }
+        }
+        return snapshot
     }
 
     /// A reading of the newest `count` messages, whole turns.
@@ -104,6 +138,7 @@ private struct CacheWorld {
     var sessions = (0..<6).map { _ in NaiveSession() }
     var chance: SeededChance
     var hits = 0
+    var provisional = 0
     var misses = 0
 
     init(seed: UInt64, limit: Int) {
@@ -114,17 +149,23 @@ private struct CacheWorld {
 
     mutating func step() {
         let index = Int.random(in: sessions.indices, using: &chance)
-        switch Int.random(in: 0..<10, using: &chance) {
+        switch Int.random(in: 0..<15, using: &chance) {
         case 0...2: storeTurn(index)
         case 3: sessions[index].append(bodyBytes: 50)
         case 4...7: read(index)
         case 8: cache.drop(sessions[index].key)
+        case 9: sessions[index].change()
+        case 10: findTurn(index)
+        case 11: spoolTurn(index)
+        case 12...13: replayTurn(index)
         default: replace(index)
         }
     }
 
     /// A turn that this process stores. What it is told may come after somebody else's.
     private mutating func storeTurn(_ index: Int) {
+        // Behind turns that wait it would go the same way.
+        guard sessions[index].waiting.isEmpty else { return spoolTurn(index) }
         let turn = sessions[index].append(bodyBytes: Int.random(in: 0...400, using: &chance))
         let stored = StoredTurn(
             firstSeq: sessions[index].row.nextSeq - 2, messageCount: 2, version: sessions[index].row.version,
@@ -135,6 +176,7 @@ private struct CacheWorld {
 
     /// A reading in which this process may store a turn.
     private mutating func read(_ index: Int) {
+        guard sessions[index].waiting.isEmpty else { return replace(index) }
         let start = cache.time
         let count = [2, 8, 1_000].randomElement(using: &chance) ?? 2
         let snapshot = sessions[index].snapshot(of: count, bodies: Bool.random(using: &chance))
@@ -144,19 +186,57 @@ private struct CacheWorld {
 
     private mutating func replace(_ index: Int) {
         let start = cache.time
-        let snapshot = sessions[index].snapshot(of: 1_000, bodies: true)
+        let snapshot = sessions[index].snapshotWithSpooledTurns()
         if Bool.random(using: &chance) { storeTurn(index) }
         cache.replace(snapshot, readSince: start)
     }
 
+    /// A turn that is spooled: memory shows it, the database does not have it yet.
+    private mutating func spoolTurn(_ index: Int) {
+        guard sessions[index].waiting.count < 3 else { return }
+        let turn = sessions[index].turn(bodyBytes: 30)
+        sessions[index].waiting.append(turn)
+        cache.append(turn, nil, at: Timestamp(microseconds: 1))
+    }
+
+    /// The oldest spooled turn is stored behind what others did meanwhile, as the replay does it, or found stored.
+    private mutating func replayTurn(_ index: Int) {
+        guard !sessions[index].waiting.isEmpty else { return }
+        let turn = sessions[index].waiting.removeFirst()
+        let expected = cache.snapshot(turn.key)?.firstSeq(of: turn.id)
+        let firstSeq = sessions[index].row.nextSeq
+        sessions[index].append(turn)
+        guard firstSeq == expected else { return cache.drop(turn.key) }
+        if Int.random(in: 0..<4, using: &chance) > 0 { cache.confirm(turn.key, sessions[index].row.version) }
+    }
+
+    /// A turn whose commit had no answer, and that is found stored, maybe behind somebody else's change.
+    private mutating func findTurn(_ index: Int) {
+        guard sessions[index].waiting.isEmpty else { return }
+        if Bool.random(using: &chance) { sessions[index].change() }
+        let turn = sessions[index].append(bodyBytes: 40)
+        cache.append(turn, foundAt: sessions[index].row.nextSeq - 2, at: Timestamp(microseconds: 1))
+    }
+
+    /// What an exchange goes by that has read the session's row: with spooled turns what was built on that row.
+    private func known(_ session: NaiveSession) -> SessionSnapshot? {
+        guard !session.waiting.isEmpty else { return cache.snapshot(of: session.row) }
+        return cache.snapshot(session.key).flatMap { $0.confirmedVersion == session.row.version ? $0 : nil }
+    }
+
     mutating func check() throws {
         #expect(cache.byteCount <= limit)
-        for session in sessions {
-            guard let found = cache.snapshot(session.key, version: session.row.version) else {
+        for stored in sessions {
+            var session = stored
+            guard let found = known(session) else {
                 misses += 1
                 continue
             }
             hits += 1
+            provisional += found.isConfirmed ? 0 : 1
+            for turn in stored.waiting { session.append(turn) }
+            #expect(found.session.version == session.row.version)
+            #expect(found.session.settings == session.row.settings && found.session.lastTurn == session.row.lastTurn)
             #expect(found.session.nextSeq == session.row.nextSeq)
             #expect(found.session.counters == session.row.counters)
             #expect(found.outlines == session.messages.suffix(found.outlines.count).map(\.outline))

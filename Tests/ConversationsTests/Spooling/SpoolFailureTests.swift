@@ -1,3 +1,4 @@
+import Journal
 import NIOCore
 import Persistence
 import Testing
@@ -148,6 +149,34 @@ import TurnpikeTesting
         fixture.store.durability?.writes.noteSilence()
         #expect(throws: TurnRoomError.full) { try room.cover(answer: 32 << 20, messages: 2) }
         await fixture.close()
+    }
+
+    @Test func anAnswerThatFitsWhatWasReservedHasItsRoomWhereTheSpoolHasNoMore() async throws {
+        let fixture = try await SpoolFixture(size: 16 << 20)
+        let room = try fixture.store.reserveRoom(forRequestOf: 1_000)
+        let spool = try #require(fixture.store.durability?.spool)
+        let others = try spool.reserve(spool.status.limit - spool.status.bytes - spool.status.reserved - 200)
+        fixture.store.durability?.writes.noteSilence()
+        for bytes in [10, 1_024, spool.settings.reserve] {
+            #expect(try room.cover(answer: bytes, messages: 2) >= bytes)
+            #expect(try room.cover(answer: bytes, messages: 2, isWhole: true) >= bytes)
+        }
+        #expect(throws: TurnRoomError.full) { try room.cover(answer: 1 << 20, messages: 2) }
+        others.release()
+        await fixture.close()
+    }
+
+    @Test func aDatabaseThatRefusesATurnIsNotTakenForSilent() async throws {
+        try await SpoolFixture.with { fixture in
+            let session = try await fixture.store.create(SessionDraft(owner: .generate()))
+            try await fixture.refuseBodies(with: "poison")
+            #expect(try await fixture.store.append(SpoolFixture.turn("poison", after: session)) == .spooled)
+            #expect(fixture.store.durability?.writes.isAnswering == true)
+            await #expect(throws: DatabaseError.self) { try await fixture.drain() }
+            #expect(fixture.store.durability?.writes.isAnswering == true)
+            try await fixture.database.write { _ = try $0.execute("DROP TRIGGER refuse") }
+            try await fixture.drain()
+        }
     }
 
     // MARK: Memory

@@ -115,7 +115,7 @@ extension ResponseEnd {
         switch self {
         case .complete: .upstreamError
         case .failed(let error):
-            ["answer_too_large", "server_overloaded"].contains(error.code) ? .incomplete : .upstreamError
+            ["answer_too_large", "server_overloaded", "spool_full"].contains(error.code) ? .incomplete : .upstreamError
         case .clientLeft: .cancelled
         }
     }

@@ -27,12 +27,13 @@ struct TurnCommitter: Sendable {
 
     /// Makes sure that the spool has room for the turn with `count` bytes of its answer.
     ///
+    /// - Parameter isWhole: whether nothing more of the answer comes.
     /// - Returns: With how many bytes to ask again.
     /// - Throws: `spool_full`: neither the database nor the spool would take the turn.
-    func cover(answer count: Int) throws(GatewayError) -> Int {
+    func cover(answer count: Int, isWhole: Bool = false) throws(GatewayError) -> Int {
         let messages = exchange[PlannedTurnKey.self]?.plan.newMessages.count ?? 0
         do throws(TurnRoomError) {
-            return try room.cover(answer: count, messages: messages + 1)
+            return try room.cover(answer: count, messages: messages + 1, isWhole: isWhole)
         } catch {
             throw GatewayError(error)
         }
@@ -40,7 +41,7 @@ struct TurnCommitter: Sendable {
 
     /// Stores the answer that is the whole of `body`; says why not, if it is none.
     func commit(_ body: ByteBuffer) async throws -> CaptureSkip? {
-        _ = try cover(answer: body.readableBytes)
+        _ = try cover(answer: body.readableBytes, isWhole: true)
         let read = try await BodyWork.run(on: body.readableBytes) { Self.read(body) }
         guard let (completion, isRepaired) = read else { return .notACompletion }
         if let usage = completion.usage { exchange.note { $0.usage = usage } }

@@ -82,8 +82,9 @@ extension SessionMiddleware {
         let entry = try await store.gate.enter(
             session.key, configuration.concurrency, waiting: configuration.concurrencyWait, exchange)
         guard entry == .afterWaiting else { return session }
-        // What the one before stored is there now.
-        guard let now = try await store.read({ try $0.session(session.key) }) else {
+        // What the one before stored is there now, in the database or in the spool.
+        let reference = SessionReference(session.key.session)
+        guard let now = try await store.sessionOfExchange(reference, of: session.key.owner) else {
             throw GatewayError.sessionNotFound
         }
         return now

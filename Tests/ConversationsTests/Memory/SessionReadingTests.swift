@@ -1,0 +1,125 @@
+import Persistence
+import Synchronization
+import Testing
+import TurnpikeKit
+import TurnpikeTesting
+
+@testable import Conversations
+
+/// What an exchange goes by: the database where it answers, memory where it does not.
+@Suite struct SessionReadingTests {
+    /// Runs `body` with a store whose readings are scripted, and with a session that it knows.
+    private func with(
+        _ body: (SpoolFixture, ScriptedReads, ConversationStore, Session) async throws -> Void
+    ) async throws {
+        try await SpoolFixture.with { fixture in
+            let reads = ScriptedReads(fixture.database)
+            let store = ConversationStore(
+                database: reads, durability: fixture.store.durability, cacheLimit: 1 << 20)
+            let made = try await store.create(SessionDraft(owner: .generate(), externalID: "s"))
+            _ = try await fixture.store.append(SpoolFixture.turn("1", after: made))
+            let session = try await read(store, made.key)
+            #expect(store.cache.snapshot(of: session) != nil)
+            try await body(fixture, reads, store, session)
+        }
+    }
+
+    /// Reads a session and its history as an exchange does.
+    @discardableResult
+    private func read(_ store: ConversationStore, _ key: SessionKey) async throws -> Session {
+        let found = try await store.sessionOfExchange(SessionReference(key.session), of: key.owner)
+        let session = try #require(found)
+        try await store.readHistory(of: session, counting: BufferReservation(nil)) { reader in
+            _ = try reader.outlines(of: key, in: 0..<Int64.max)
+            _ = try reader.session(key)
+        }
+        return session
+    }
+
+    private func turns(_ store: ConversationStore, _ session: Session) async throws -> [UniqueID] {
+        let turns = Found()
+        try await store.readHistory(of: session, counting: BufferReservation(nil)) { reader in
+            turns.set(try reader.outlines(of: session.key, in: 0..<Int64.max).map(\.turnID))
+        }
+        return turns.value
+    }
+
+    @Test func whatTheDatabaseHasNoMoreDoesNotComeBackInAnOutage() async throws {
+        try await with { fixture, reads, store, session in
+            let reference = SessionReference("s")
+            _ = try await ConversationStore(database: fixture.database).delete(session.key)
+            #expect(try await store.sessionOfExchange(reference, of: session.key.owner) == nil)
+            reads.goAway()
+            await #expect(throws: DatabaseError.self) {
+                try await store.sessionOfExchange(reference, of: session.key.owner)
+            }
+        }
+    }
+
+    @Test func aTurnThatWasNeverStoredIsNotTakenForSomebodyElses() async throws {
+        try await with { fixture, reads, store, session in
+            // What somebody leaves who reads the session while a turn of it is set aside.
+            store.cache.append(SpoolFixture.turn("never", after: session), nil, at: store.now())
+            let other = ConversationStore(database: fixture.database)
+            let theirs = SpoolFixture.turn("theirs", after: session)
+            _ = try await other.append(theirs)
+            let now = try await read(store, session.key)
+            #expect(now == (try await other.session(SessionReference("s"), of: session.key.owner)))
+            #expect(try await turns(store, now).last == theirs.id)
+            #expect(store.cache.snapshot(session.key)?.outlines.last?.turnID == theirs.id)
+        }
+    }
+
+    @Test func aVersionThatIsNotTheNextOneConfirmsNothing() async throws {
+        try await with { _, _, store, session in
+            store.cache.append(SpoolFixture.turn("2", after: session), nil, at: store.now())
+            store.cache.confirm(session.key, session.version)
+            #expect(store.cache.snapshot(session.key)?.isConfirmed == false)
+            store.cache.confirm(session.key, session.version + 2)
+            #expect(store.cache.snapshot(session.key) == nil)
+        }
+    }
+
+    @Test func aDatabaseInWhichOthersAreFasterIsAskedForTheSession() async throws {
+        try await with { fixture, reads, store, session in
+            _ = try await ConversationStore(database: fixture.database).update(session.key) { $0.maxHistory = 3 }
+            // All attempts of the first reading.
+            reads.set { if $0 <= 8 { throw DatabaseError(.retryTransaction, "an injected fault") } }
+            #expect(try await read(store, session.key).settings.maxHistory == 3)
+        }
+    }
+
+    // MARK: Limits
+
+    @Test(arguments: [MessageLimits(perSession: 10), MessageLimits(perUser: 10)])
+    func limitsRefuseNobodyWhoseSessionIsKnownInAnOutage(_ limits: MessageLimits) async throws {
+        try await with { _, reads, store, session in
+            reads.goAway()
+            try await store.hold(2, of: session.key, within: limits).release()
+        }
+    }
+
+    @Test func theLimitOfASessionIsKeptInAnOutage() async throws {
+        try await with { _, reads, store, session in
+            reads.goAway()
+            await #expect(throws: ConversationError.self) {
+                try await store.hold(2, of: session.key, within: MessageLimits(perSession: 3))
+            }
+        }
+    }
+
+    @Test func aLimitOfASessionTakesOneReadingOfItsVersion() async throws {
+        try await with { _, reads, store, session in
+            reads.set(nil)
+            try await store.hold(2, of: session.key, within: MessageLimits(perSession: 10)).release()
+            #expect(reads.count == 1)
+        }
+    }
+}
+
+/// What a reading has found.
+private final class Found: Sendable {
+    private let turns = Mutex<[UniqueID]>([])
+    var value: [UniqueID] { turns.withLock { $0 } }
+    func set(_ found: [UniqueID]) { turns.withLock { $0 = found } }
+}

@@ -1,0 +1,66 @@
+import Persistence
+import Testing
+import TurnpikeTesting
+
+@testable import Conversations
+
+/// Readings of versions that hang or fail are in nobody else's way.
+@Suite(.timeLimit(.minutes(1))) struct SessionVersionsTests {
+    @Test func statementsThatHangHoldUpOthersForNoLongerThanTheirDeadline() async throws {
+        try await SpoolFixture.with { fixture in
+            let session = try await fixture.store.create(SessionDraft(owner: .generate()))
+            let (reads, gate, deadlines) = (ScriptedReads(fixture.database), Gate(), Deadlines(.milliseconds(20)))
+            let versions = SessionVersions(reads, deadlines)
+            reads.set { if $0 <= 3 { gate.pass() } }
+            let hung = (0..<3).map { _ in versions.ask(session.key) }
+            await gate.entered()
+            let next = versions.ask(session.key)
+            await next.arrival.wait()
+            #expect(try next.take() == session.version)
+            gate.open()
+            for answer in hung {
+                await answer.arrival.wait()
+                #expect(try answer.take() == session.version)
+            }
+            // And those that came back late have not made room twice.
+            let last = versions.ask(session.key)
+            await last.arrival.wait()
+            #expect(try last.take() == session.version)
+            await deadlines.close()
+        }
+    }
+
+    @Test func aQuestionWhoseTimeIsOverIsNotAsked() async throws {
+        try await SpoolFixture.with { fixture in
+            let session = try await fixture.store.create(SessionDraft(owner: .generate()))
+            let (reads, gate) = (ScriptedReads(fixture.database), Gate())
+            let versions = SessionVersions(reads, nil)
+            reads.set { if $0 <= 3 { gate.pass() } }
+            let hung = (0..<3).map { _ in versions.ask(session.key) }
+            versions.ask(session.key).give(.failure(DatabaseError(.unavailable, "too late")))
+            gate.open()
+            for answer in hung { await answer.arrival.wait() }
+            let last = versions.ask(session.key)
+            await last.arrival.wait()
+            #expect(try last.take() == session.version)
+            #expect(reads.count == 4)
+        }
+    }
+
+    @Test func statementsThatFailAreFollowedByOthers() async throws {
+        try await SpoolFixture.with { fixture in
+            let session = try await fixture.store.create(SessionDraft(owner: .generate()))
+            let reads = ScriptedReads(fixture.database)
+            let versions = SessionVersions(reads, nil)
+            reads.set { if $0 <= 10 { throw DatabaseError(.unavailable, "an injected fault") } }
+            for _ in 0..<10 {
+                let answer = versions.ask(session.key)
+                await answer.arrival.wait()
+                #expect(throws: DatabaseError.self) { try answer.take() }
+            }
+            let last = versions.ask(session.key)
+            await last.arrival.wait()
+            #expect(try last.take() == session.version)
+        }
+    }
+}

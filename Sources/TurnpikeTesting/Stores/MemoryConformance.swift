@@ -7,23 +7,62 @@ import TurnpikeKit
 enum MemoryConformance {
     static var cases: [ConformanceCase] {
         [
-            ConformanceCase("an exchange sees every change that another process made", otherProcess),
-            ConformanceCase("64 exchanges at once get their own sessions, and strangers none", manyAtOnce),
-            ConformanceCase("names that only look the same are two sessions in memory too", exactNames),
-        ]
+            Promise("an exchange sees every change that another process made", otherProcess),
+            Promise("64 exchanges at once get their own sessions, and strangers none", manyAtOnce),
+            Promise("names that only look the same are two sessions in memory too", exactNames),
+            Promise("of a session in memory an exchange reads the version, and nothing else", oneStatement),
+        ].flatMap { promise in
+            [
+                ConformanceCase(promise.text) { try await with($0, isDurable: false, promise.check) },
+                ConformanceCase("\(promise.text), with a spool") { try await with($0, isDurable: true, promise.check) },
+            ]
+        }
+    }
+
+    /// What a store with a memory promises, whether or not it has a spool.
+    private struct Promise: Sendable {
+        let text: String
+        let check: @Sendable (Processes) async throws -> Void
+
+        init(_ text: String, _ check: @escaping @Sendable (Processes) async throws -> Void) {
+            (self.text, self.check) = (text, check)
+        }
+    }
+
+    /// Two processes on one database, one of which remembers.
+    private struct Processes: Sendable {
+        let store: ConversationStore
+        /// Of `store`.
+        let database: FaultyDatabase
+        let other: ConversationSamples
     }
 
     private static let owner = UniqueID.generate()
 
-    /// Runs `body` with a store that remembers, and with the samples of another process.
     private static func with(
-        _ fixture: any DatabaseFixture, _ body: (ConversationStore, ConversationSamples) async throws -> Void
+        _ fixture: any DatabaseFixture, isDurable: Bool, _ body: @Sendable (Processes) async throws -> Void
     ) async throws {
         try await ConversationSamples.with(fixture) { samples in
             try await fixture.with { second in
-                try await body(ConversationStore(database: second, durability: nil, cacheLimit: 1 << 20), samples)
+                let database = FaultyDatabase(second)
+                let store = ConversationStore(
+                    database: database, durability: isDurable ? try durability() : nil, cacheLimit: 1 << 20)
+                do {
+                    try await body(Processes(store: store, database: database, other: samples))
+                } catch {
+                    await store.closeSpool()
+                    throw error
+                }
+                await store.closeSpool()
             }
         }
+    }
+
+    /// With deadlines that no machine is too slow for: here the database is never away.
+    private static func durability() throws -> Durability {
+        var settings = SpoolSettings(directory: "/spool")
+        settings.commitDeadline = .seconds(60)
+        return try Durability(settings, on: SimulatedDisk(), logger: MigrationConformance.logger)
     }
 
     /// Finds a session as an exchange does, and reads its history, so that both are in memory.
@@ -39,61 +78,73 @@ enum MemoryConformance {
         return session
     }
 
-    @Sendable private static func otherProcess(_ fixture: any DatabaseFixture) async throws {
-        try await with(fixture) { store, other in
-            let name = "shared"
-            let made = try await other.store.create(SessionDraft(owner: owner, externalID: name))
-            let changes: [@Sendable () async throws -> Void] = [
-                {
-                    try await other.append(
-                        ConversationSamples.turn(try await other.current(made), ["question", "answer"]))
-                },
-                { _ = try await other.store.update(made.key) { $0.maxHistory = 3 } },
-                { try await other.store.moveContextStart(made.key, from: 0, to: 1) },
-                { _ = try await other.store.delete(made.key) },
-                { _ = try await other.store.create(SessionDraft(owner: owner, externalID: name)) },
-            ]
-            for (index, change) in changes.enumerated() {
-                _ = try await visit(store, name)
-                try expectEqual(
-                    try await visit(store, name), try await other.store.session(SessionReference(name), of: owner),
-                    "the session before change \(index)")
-                try await change()
-                try expectEqual(
-                    try await visit(store, name), try await other.store.session(SessionReference(name), of: owner),
-                    "the session after change \(index)")
-            }
+    @Sendable private static func otherProcess(_ processes: Processes) async throws {
+        let (store, other) = (processes.store, processes.other)
+        let name = "shared"
+        let made = try await other.store.create(SessionDraft(owner: owner, externalID: name))
+        let changes: [@Sendable () async throws -> Void] = [
+            {
+                try await other.append(
+                    ConversationSamples.turn(try await other.current(made), ["question", "answer"]))
+            },
+            { _ = try await other.store.update(made.key) { $0.maxHistory = 3 } },
+            { try await other.store.moveContextStart(made.key, from: 0, to: 1) },
+            { _ = try await other.store.delete(made.key) },
+            { _ = try await other.store.create(SessionDraft(owner: owner, externalID: name)) },
+        ]
+        for (index, change) in changes.enumerated() {
+            _ = try await visit(store, name)
+            try expectEqual(
+                try await visit(store, name), try await other.store.session(SessionReference(name), of: owner),
+                "the session before change \(index)")
+            try await change()
+            try expectEqual(
+                try await visit(store, name), try await other.store.session(SessionReference(name), of: owner),
+                "the session after change \(index)")
         }
     }
 
-    @Sendable private static func manyAtOnce(_ fixture: any DatabaseFixture) async throws {
-        try await with(fixture) { store, other in
+    @Sendable private static func manyAtOnce(_ processes: Processes) async throws {
+        let (store, other) = (processes.store, processes.other)
+        for index in 0..<64 {
+            try await other.store.create(SessionDraft(owner: owner, externalID: "id-\(index)"))
+            _ = try await visit(store, "id-\(index)")
+        }
+        let stranger = UniqueID.generate()
+        try await withThrowingTaskGroup { group in
             for index in 0..<64 {
-                try await other.store.create(SessionDraft(owner: owner, externalID: "id-\(index)"))
-                _ = try await visit(store, "id-\(index)")
-            }
-            let stranger = UniqueID.generate()
-            try await withThrowingTaskGroup { group in
-                for index in 0..<64 {
-                    group.addTask {
-                        let found = try await visit(store, "id-\(index)")
-                        try expectEqual(found?.externalID, "id-\(index)", "the session")
-                        try expect(try await visit(store, "id-\(index)", of: stranger) == nil, "a stranger's")
-                    }
+                group.addTask {
+                    let found = try await visit(store, "id-\(index)")
+                    try expectEqual(found?.externalID, "id-\(index)", "the session")
+                    try expect(try await visit(store, "id-\(index)", of: stranger) == nil, "a stranger's")
                 }
-                try await group.waitForAll()
             }
+            try await group.waitForAll()
         }
     }
 
-    @Sendable private static func exactNames(_ fixture: any DatabaseFixture) async throws {
-        try await with(fixture) { store, other in
-            let names = ["\u{e9}", "e\u{301}"]
-            for name in names { try await other.store.create(SessionDraft(owner: owner, externalID: name)) }
-            for name in names + names {
-                let found = try await visit(store, name)
-                try expect(found?.externalID?.utf8.elementsEqual(name.utf8) ?? false, "the session of that very name")
-            }
+    /// The second statement would fail.
+    @Sendable private static func oneStatement(_ processes: Processes) async throws {
+        let (store, other) = (processes.store, processes.other)
+        let made = try await other.store.create(SessionDraft(owner: owner, externalID: "known"))
+        try await other.append(ConversationSamples.turn(made, ["question", "answer"]))
+        _ = try await visit(store, "known")
+        for _ in 0..<3 {
+            processes.database.fail(atStep: 1, with: .data)
+            try expect(try await visit(store, "known") != nil, "the session")
+            try expect(processes.database.withdraw(), "a second statement was run")
+        }
+        processes.database.fail(atStep: 0, with: .data)
+        try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
+    }
+
+    @Sendable private static func exactNames(_ processes: Processes) async throws {
+        let (store, other) = (processes.store, processes.other)
+        let names = ["\u{e9}", "e\u{301}"]
+        for name in names { try await other.store.create(SessionDraft(owner: owner, externalID: name)) }
+        for name in names + names {
+            let found = try await visit(store, name)
+            try expect(found?.externalID?.utf8.elementsEqual(name.utf8) ?? false, "the session of that very name")
         }
     }
 }

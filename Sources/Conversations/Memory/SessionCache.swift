@@ -148,7 +148,7 @@ final class SessionCache: Sendable {
                 if case .doneInPart = stored.superseded { return }
             }
             guard (try? snapshot.append(turn, overtakenBy: retry, at: time)) != nil else { return }
-            if let stored { snapshot.confirm(stored.version) }
+            if let stored { snapshot.confirm(stored.version, upTo: snapshot.session.nextSeq) }
             put(snapshot, &state)
         }
     }
@@ -162,23 +162,30 @@ final class SessionCache: Sendable {
             guard var snapshot = take(turn.key, &state)?.snapshot else { return }
             guard snapshot.session.nextSeq == firstSeq, turn.supersedes == Supersession() else { return }
             guard (try? snapshot.append(turn, at: time)) != nil else { return }
+            snapshot.noteFound(at: firstSeq)
             put(snapshot, &state)
         }
+    }
+
+    /// A turn that had been spooled was found stored, where memory has it.
+    func noteFound(_ key: SessionKey, at firstSeq: Int64) {
+        state.withLock { $0.entries[key]?.snapshot.noteFound(at: firstSeq) }
     }
 
     /// The database has stored a turn that had been spooled. Where somebody else changed the session before it, what is
     /// known of it is dropped; where it was read since, that says more.
     ///
-    /// - Parameter version: The session's version with it.
-    func confirm(_ key: SessionKey, _ version: Int64) {
+    /// - Parameter stored: what the database said.
+    func confirm(_ key: SessionKey, _ stored: StoredTurn) {
         state.withLock { state in
-            guard let confirmed = state.entries[key]?.snapshot.confirmedVersion, version > confirmed else { return }
-            guard version == confirmed + 1 else {
+            guard let known = state.entries[key]?.snapshot, stored.version > known.confirmedVersion else { return }
+            guard stored.version == known.nextVersion else {
                 noteChange(key, &state)
                 _ = take(key, &state)
                 return
             }
-            state.entries[key]?.snapshot.confirm(version)
+            let end = stored.firstSeq + Int64(stored.messageCount)
+            state.entries[key]?.snapshot.confirm(stored.version, upTo: end)
         }
     }
 

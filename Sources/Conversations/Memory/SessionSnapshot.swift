@@ -11,6 +11,10 @@ struct SessionSnapshot: Sendable {
     private(set) var session: Session
     /// The version up to which the database has it; what lies above are turns that wait in the spool.
     private(set) var confirmedVersion: Int64
+    /// What comes from here on is not in `confirmedVersion`.
+    private var confirmedSeq: Int64
+    /// How many turns were found stored behind `confirmedVersion`, at versions that nobody knows.
+    private var found: Int64 = 0
     /// Whether all of it is in the database, as far as this process knows.
     var isConfirmed: Bool { confirmedVersion == session.version }
     /// Oldest first, from the beginning of a turn; every active message from there on.
@@ -28,6 +32,7 @@ struct SessionSnapshot: Sendable {
     ) {
         self.session = session
         confirmedVersion = session.version
+        confirmedSeq = session.nextSeq
         self.outlines = outlines
         self.isComplete = isComplete
         self.system = system
@@ -46,11 +51,19 @@ struct SessionSnapshot: Sendable {
     /// The session's row as the database has it now, which has the same version.
     mutating func refresh(_ row: Session) {
         session = row
-        confirmedVersion = row.version
+        confirm(row.version, upTo: row.nextSeq)
     }
 
-    /// The database has stored it up to this version, as it was foreseen.
-    mutating func confirm(_ version: Int64) { confirmedVersion = version }
+    /// The database has stored it up to this version and before this seq, as it was foreseen.
+    mutating func confirm(_ version: Int64, upTo seq: Int64) {
+        (confirmedVersion, confirmedSeq, found) = (version, seq, 0)
+    }
+
+    /// The turn that begins at this seq was found stored, where it was expected.
+    mutating func noteFound(at seq: Int64) { if seq >= confirmedSeq { found += 1 } }
+
+    /// The version that the next turn gets unless somebody else changes the session before it.
+    var nextVersion: Int64 { confirmedVersion + found + 1 }
 
     /// The seq of the first message of a turn; nil if it is not there or superseded.
     func firstSeq(of turn: UniqueID) -> Int64? { outlines.first { $0.turnID == turn }?.seq }

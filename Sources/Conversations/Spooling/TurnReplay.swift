@@ -96,6 +96,7 @@ struct TurnReplay: Sendable {
             CrashPoint.afterReplay.pass()
             note(outcome, of: draft)
             durability.writes.noteAnswer()
+            durability.reads.noteAnswer()
             durability.spool.finish(turn)
             return .done(turn)
         } catch {
@@ -136,8 +137,8 @@ struct TurnReplay: Sendable {
         let expected = store.cache.snapshot(draft.key)?.firstSeq(of: draft.id)
         switch outcome {
         case .stored(let stored) where stored.firstSeq == expected && stored.superseded.isAsForeseen:
-            store.cache.confirm(draft.key, stored.version)
-        case .alreadyStored(let firstSeq) where firstSeq == expected: break
+            store.cache.confirm(draft.key, stored)
+        case .alreadyStored(let firstSeq) where firstSeq == expected: store.cache.noteFound(draft.key, at: firstSeq)
         case .stored, .alreadyStored, .sessionDeleted, .spooled:
             store.cache.drop(draft.key)
             if expected != nil { durability.spool.diverge(draft.key) }

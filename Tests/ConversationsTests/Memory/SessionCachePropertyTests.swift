@@ -94,7 +94,8 @@ private struct NaiveSession {
     mutating func append(_ turn: TurnDraft) {
         for (index, draft) in turn.messages.enumerated() {
             let outline = MessageOutline(
-                seq: row.nextSeq + Int64(index), turnID: turn.id, role: draft.role, digest: draft.digest, digestVersion: 1,
+                seq: row.nextSeq + Int64(index), turnID: turn.id, role: draft.role, digest: draft.digest,
+                digestVersion: 1,
                 tokens: nil)
             messages.append(
                 StoredMessage(
@@ -207,7 +208,10 @@ private struct CacheWorld {
         let firstSeq = sessions[index].row.nextSeq
         sessions[index].append(turn)
         guard firstSeq == expected else { return cache.drop(turn.key) }
-        if Int.random(in: 0..<4, using: &chance) > 0 { cache.confirm(turn.key, sessions[index].row.version) }
+        if Int.random(in: 0..<4, using: &chance) == 0 { return cache.noteFound(turn.key, at: firstSeq) }
+        let stored = StoredTurn(
+            firstSeq: firstSeq, messageCount: 2, version: sessions[index].row.version, superseded: .notAsked)
+        cache.confirm(turn.key, stored)
     }
 
     /// A turn whose commit had no answer, and that is found stored, maybe behind somebody else's change.

@@ -73,10 +73,29 @@ import TurnpikeTesting
     @Test func aVersionThatIsNotTheNextOneConfirmsNothing() async throws {
         try await with { _, _, store, session in
             store.cache.append(SpoolFixture.turn("2", after: session), nil, at: store.now())
-            store.cache.confirm(session.key, session.version)
+            func stored(_ version: Int64) -> StoredTurn {
+                StoredTurn(firstSeq: session.nextSeq, messageCount: 2, version: version, superseded: .notAsked)
+            }
+            store.cache.confirm(session.key, stored(session.version))
             #expect(store.cache.snapshot(session.key)?.isConfirmed == false)
-            store.cache.confirm(session.key, session.version + 2)
+            store.cache.confirm(session.key, stored(session.version + 2))
             #expect(store.cache.snapshot(session.key) == nil)
+        }
+    }
+
+    @Test func turnsThatWereFoundStoredAreCountedBeforeTheNextOne() async throws {
+        try await with { fixture, reads, store, session in
+            let found = SpoolFixture.turn("2", after: session)
+            try await fixture.spool(found)
+            store.cache.append(found, nil, at: store.now())
+            // Its commit was late.
+            _ = try await ConversationStore(database: fixture.database).append(found)
+            let known = try #require(store.cache.snapshot(session.key)?.session)
+            let next = SpoolFixture.turn("3", after: known)
+            #expect(try await store.append(next) == .spooled)
+            _ = try await store.drainSpool(logger: SpoolFixture.logger)
+            #expect(store.cache.snapshot(session.key)?.isConfirmed == true)
+            #expect(try await read(store, session.key).nextSeq == session.nextSeq + 4)
         }
     }
 

@@ -6,8 +6,8 @@ import pytest
 
 from harness import chat
 from harness.answers import json_answer, sse_answer
-from harness.site import SESSIONS, error_of, fresh, said
-from harness.waiting import together
+from harness.site import SESSIONS, answered, error_of, fresh, said
+from harness.waiting import eventually, together
 
 DATABASES = "both"
 
@@ -311,6 +311,33 @@ def test_limits_on_sessions_and_messages_have_clear_errors(open_site):
     assert made["ttl"] == 3600 and site.send("POST", SESSIONS, {}, user="erin").status == 403
     add(site, "erin", made["id"], said("1"), said("2"), said("3"))
     error_of(site.send("POST", f"{SESSIONS}/{made['id']}/messages", said("4"), user="erin"), 403, "message_limit_reached")
+
+
+def test_a_restored_branch_counts_against_the_limits(open_site):
+    site = open_site(plugins={"session": {"max_messages_per_session": 8}})
+    conversation = site.conversation()
+    for text in ("one", "two"):
+        conversation.say(text)
+    conversation.say([said("one"), answered("re: one"), said("another")])
+    branches = f"{SESSIONS}/{conversation.session}/branches"
+    (branch,) = site.call("GET", branches).json()["data"]
+    assert site.call("POST", f"{branches}/{branch['id']}/restore").status == 200
+    (*_, newest) = site.call("GET", branches).json()["data"]
+    before = conversation.stored_texts
+    error_of(site.call("POST", f"{branches}/{newest['id']}/restore"), 403, "message_limit_reached")
+    assert conversation.stored_texts == before
+
+
+def test_what_a_chat_is_going_to_store_counts_for_others_too(open_site):
+    site = open_site(plugins={"session": {"max_messages_per_user": 4}})
+    session, model = create(site, "alice")["id"], fresh("model")
+    site.script(model, json_answer({}).stalled_at(0))
+    with site.open_chat("x", model, [("X-Session-ID", session)]):
+        eventually(lambda: site.sent(model))
+        path = f"{SESSIONS}/{session}/messages"
+        error_of(site.send("POST", path, {"messages": [said("1"), said("2"), said("3")]}), 403, "message_limit_reached")
+        assert site.send("POST", path, {"messages": [said("1"), said("2")]}).status == 201
+    eventually(lambda: site.send("POST", path, said("3")).status == 201)
 
 
 def test_64_requests_at_once_do_not_pass_a_limit(open_site):

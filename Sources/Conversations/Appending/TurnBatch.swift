@@ -27,12 +27,13 @@ struct TurnBatch {
 
     /// - Parameter limits: For turns of one user that no exchange has paid for yet.
     static func append(
-        _ turns: [TurnDraft], _ connection: any Connection, at time: Timestamp, within limits: MessageLimits? = nil
+        _ turns: [TurnDraft], _ connection: any Connection, at time: Timestamp,
+        within limits: (MessageLimits, beside: MessageHolds)? = nil
     ) throws -> [AppendOutcome] {
         var batch = TurnBatch(connection, time)
         try batch.lock(turns)
         try batch.findStored(turns)
-        if let limits { try limits.check(batch.additions(turns), connection) }
+        if let (limits, holds) = limits { try limits.check(batch.additions(turns), beside: holds, connection) }
         var outcomes = try turns.map { try batch.plan($0) }
         try batch.insert()
         try batch.supersede(&outcomes, of: turns)

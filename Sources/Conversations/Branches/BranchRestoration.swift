@@ -10,21 +10,23 @@ struct BranchRestoration {
     private let key: SessionKey
     private let branch: Int64
     private let time: Timestamp
+    private let limits: MessageLimits
+    private let holds: MessageHolds
 
-    private init(_ connection: any Connection, _ key: SessionKey, _ branch: Int64, _ time: Timestamp) {
+    init(
+        _ connection: any Connection, _ key: SessionKey, branch: Int64, at time: Timestamp,
+        within limits: MessageLimits,
+        beside holds: MessageHolds
+    ) {
         self.connection = connection
         self.key = key
         self.branch = branch
         self.time = time
+        self.limits = limits
+        self.holds = holds
     }
 
-    static func run(_ connection: any Connection, _ key: SessionKey, branch: Int64, at time: Timestamp) throws
-        -> RestoreOutcome
-    {
-        try BranchRestoration(connection, key, branch, time).run()
-    }
-
-    private func run() throws -> RestoreOutcome {
+    func run() throws -> RestoreOutcome {
         let lock = ConversationSQL.lock([key], connection.dialect)
         guard let found = try connection.first(lock, SessionRow.session) else { return .noSuchSession }
         var session = found
@@ -35,6 +37,7 @@ struct BranchRestoration {
         let active = try connection.rows(
             ConversationSQL.outlines(key, in: 0..<session.nextSeq, .oldestFirst), ConversationSQL.outline)
         let common = zip(wanted, active).prefix { $0.seq == $1.seq }.count
+        try limits.check([(found, wanted.count - common)], beside: holds, connection)
         if common < active.count {
             let left = active[common].seq..<session.nextSeq
             try connection.execute(ConversationSQL.supersede(key, left, by: left.upperBound))
@@ -81,9 +84,14 @@ extension ConversationStore {
     ///
     /// What it is now becomes a branch in turn: nothing is deleted. A request that is on its way meanwhile supersedes
     /// nothing of it and is appended behind.
-    public func restore(branch: Int64, of key: SessionKey) async throws -> RestoreOutcome {
+    /// - Parameter limits: What is stored once more counts.
+    public func restore(
+        branch: Int64, of key: SessionKey, within limits: MessageLimits = MessageLimits()
+    ) async throws -> RestoreOutcome {
         try checkIsStored(key)
         defer { cache.drop(key) }
-        return try await database.write { [now] in try BranchRestoration.run($0, key, branch: branch, at: now()) }
+        return try await database.write { [now, holds] in
+            try BranchRestoration($0, key, branch: branch, at: now(), within: limits, beside: holds).run()
+        }
     }
 }

@@ -20,6 +20,11 @@ package final class MessageHolds: Sendable {
         return (MessageHold(self, count, key), session, user)
     }
 
+    /// What exchanges hold of a session and of its user.
+    func held(of key: SessionKey) -> (session: Int, user: Int) {
+        counts.withLock { ($0.sessions[key] ?? 0, $0.users[key.owner] ?? 0) }
+    }
+
     @discardableResult
     fileprivate func add(_ count: Int, _ key: SessionKey) -> (session: Int, user: Int) {
         counts.withLock { counts in

@@ -13,7 +13,9 @@ extension ConversationStore {
         for turn in turns { try turn.validate() }
         for turn in turns { try checkIsStored(turn.key) }
         defer { for turn in turns { cache.drop(turn.key) } }
-        return try await database.write { [now] in try TurnBatch.append(turns, $0, at: now(), within: limits) }
+        return try await database.write { [now, holds] in
+            try TurnBatch.append(turns, $0, at: now(), within: (limits, beside: holds))
+        }
     }
 
     /// Makes a session with turns that were said elsewhere, in one transaction: all of it, or nothing.
@@ -24,7 +26,7 @@ extension ConversationStore {
         within limits: MessageLimits = MessageLimits()
     ) async throws -> Session {
         try draft.validate()
-        return try await database.write { [now] connection in
+        return try await database.write { [now, holds] connection in
             let session: Session
             switch try SessionCreation.findOrCreate([draft], connection, at: now()).first {
             case .done(.created(let created)): session = created
@@ -34,7 +36,7 @@ extension ConversationStore {
             let turns = turns(session)
             for turn in turns { try turn.validate() }
             guard !turns.isEmpty else { return session }
-            _ = try TurnBatch.append(turns, connection, at: now(), within: limits)
+            _ = try TurnBatch.append(turns, connection, at: now(), within: (limits, beside: holds))
             return try connection.first(ConversationSQL.session(session.key), SessionRow.session) ?? session
         }
     }

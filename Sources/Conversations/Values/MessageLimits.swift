@@ -30,12 +30,19 @@ public struct MessageLimits: Sendable, Equatable {
     /// Refuses turns of one user's sessions that are to be stored, inside their transaction: whoever comes at the same
     /// time waits, and counts these.
     ///
-    /// - Parameter additions: Locked sessions, and how many messages each will get.
-    func check(_ additions: [(session: Session, count: Int)], _ connection: any Connection) throws {
-        for (session, count) in additions { try check(session: Int(session.nextSeq) - 1, adding: count) }
-        guard perUser != nil, let owner = additions.first?.session.key.owner else { return }
-        try connection.execute(ConversationSQL.count(0, of: owner, isGroup: false, connection.dialect))
-        let stored = try SessionSums.lockStored(of: owner, connection)
-        try check(user: Int(stored), adding: additions.reduce(0) { $0 + $1.count })
+    /// - Parameters:
+    ///   - additions: Locked sessions, and how many messages each will get.
+    ///   - holds: What exchanges under way are going to store, which counts too; what they store just now, twice.
+    func check(
+        _ additions: [(session: Session, count: Int)], beside holds: MessageHolds, _ connection: any Connection
+    ) throws {
+        for (session, count) in additions {
+            try check(session: Int(session.nextSeq) - 1 + holds.held(of: session.key).session, adding: count)
+        }
+        guard perUser != nil, let key = additions.first?.session.key else { return }
+        try connection.execute(ConversationSQL.count(0, of: key.owner, isGroup: false, connection.dialect))
+        let stored = try SessionSums.lockStored(of: key.owner, connection)
+        let held = holds.held(of: key).user
+        try check(user: Int(stored) + held, adding: additions.reduce(0) { $0 + $1.count })
     }
 }

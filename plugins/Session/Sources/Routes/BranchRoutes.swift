@@ -54,10 +54,15 @@ struct BranchRoutes: Sendable {
     }
 
     private func restore(_ place: RouteParameters, _ exchange: Exchange) async throws -> Response {
-        let key = try await session(place, exchange).key
-        switch try await store.restore(branch: try branch(place), of: key) {
+        let owned = try OwnedSessions(store, configuration, exchange)
+        let key = try await owned.session(place["id"]).key
+        let branch = try branch(place)
+        let outcome = try await owned.blamingClient {
+            try await store.restore(branch: branch, of: key, within: owned.limits.messages)
+        }
+        switch outcome {
         case .restored(let session):
-            let prompt = try await OwnedSessions(store, configuration, exchange).prompt(of: session)
+            let prompt = try await owned.prompt(of: session)
             return .json(
                 SessionObject(defaultTitle: SessionConfiguration.defaultTitle).json(session, systemPrompt: prompt))
         case .noSuchSession: throw GatewayError.sessionNotFound

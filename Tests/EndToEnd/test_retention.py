@@ -1,4 +1,6 @@
 """What is old goes, in the background, and only that."""
+import pytest
+
 from harness.site import SESSIONS, Site
 from harness.sqlite_file import execute
 from harness.waiting import eventually
@@ -26,6 +28,7 @@ def test_deleted_and_expired_sessions_are_removed_and_others_stay(tmp_path):
         assert site.call("GET", f"{SESSIONS}/{expired.session}").status == 404
 
 
+@pytest.mark.timeout(180)
 def test_old_activity_is_removed(tmp_path):
     with Site(tmp_path, activity={"retention": "1h"}) as site:
         site.activity(site.chat("x"))
@@ -33,5 +36,5 @@ def test_old_activity_is_removed(tmp_path):
         site.gateway.stop()
         site.start()
         kept = site.activity(site.chat("x"))["created_us"]
-        eventually(lambda: execute(site, "SELECT MIN(created_us) FROM activity")[0][0] > kept - DAY // 24, timeout=60)
+        eventually(lambda: execute(site, "SELECT MIN(created_us) FROM activity")[0][0] > kept - DAY // 24, timeout=150)
         assert execute(site, f"SELECT COUNT(*) FROM activity WHERE created_us = {kept}")[0][0] == 1

@@ -16,23 +16,22 @@ extension ConversationStore {
     /// The same for an exchange, which needs no more than memory has where memory is at the database's version.
     package func sessionOfExchange(_ reference: SessionReference, of owner: UniqueID) async throws -> Session? {
         let lookup = SessionLookup.reference(reference, of: owner)
-        guard let known = cache.snapshot(lookup)?.session, try await isCurrent(known) else {
-            return try await session(lookup)
-        }
-        return known
+        guard let known = cache.snapshot(lookup), try await isCurrent(known) else { return try await session(lookup) }
+        return known.session
     }
 
     /// Whether the database has a session as memory has it; true while it does not answer. One that has too much to do is
     /// there: then the session is read.
-    private func isCurrent(_ known: Session) async throws -> Bool {
-        guard !known.isExpired(at: now()), !(durability?.spool.holds(known.key) ?? false) else { return false }
+    private func isCurrent(_ known: SessionSnapshot) async throws -> Bool {
+        let session = known.session
+        guard !session.isExpired(at: now()), !(durability?.spool.holds(session.key) ?? false) else { return false }
         // A version that was counted on may by now be that of somebody else's change.
-        guard cache.isConfirmed(known.key, version: known.version) else { return false }
+        guard known.isConfirmed else { return false }
         if let durability, !durability.reads.mayTry() { return true }
-        let answer = versions.ask(known.key)
+        let answer = versions.ask(session.key)
         addDeadline(answer)
         await answer.arrival.wait()
-        do { return try take(answer) == known.version } catch let error as DatabaseError where error.isOutage {
+        do { return try take(answer) == session.version } catch let error as DatabaseError where error.isOutage {
             return error.failure != .overloaded && error.failure != .retryTransaction
         }
     }

@@ -1,6 +1,6 @@
 import Journal
 package import Logging
-package import Persistence
+import Persistence
 
 extension ConversationStore {
     /// What an operator is told about the spool; nil without one.
@@ -20,12 +20,6 @@ extension ConversationStore {
     func discard(sessions keys: Set<SessionKey>) async {
         for key in keys { cache.drop(key) }
         await durability?.spool.discard { keys.contains($0) }
-    }
-
-    /// Erases what waits of all sessions of a user. For the erasure of a user, behind that of the rows.
-    package func discard(owner: UniqueID) async {
-        cache.drop(owner: owner)
-        await durability?.spool.discard { $0.owner == owner }
     }
 
     // MARK: Replaying

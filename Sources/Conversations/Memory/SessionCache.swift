@@ -61,14 +61,6 @@ final class SessionCache: Sendable {
         return snapshot
     }
 
-    /// Whether it is known with this version, and the database has said so.
-    func isConfirmed(_ key: SessionKey, version: Int64) -> Bool {
-        state.withLock { state in
-            guard let snapshot = state.entries[key]?.snapshot else { return false }
-            return snapshot.isConfirmed && snapshot.session.version == version
-        }
-    }
-
     /// What is known of a session, whether or not it is still so.
     func snapshot(_ key: SessionKey) -> SessionSnapshot? {
         state.withLock { state in

@@ -35,6 +35,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Whether an outer call performs actions now and will take what is held.
     private var isRunning = false
     private var isExcess = false
+    /// Whether what the parser reads next is a head.
+    private(set) var isHeadExpected = true
     /// Whether the end of the loop's turn will send what was written.
     private var isFlushAwaited = false
     private lazy var peerAddress = context?.remoteAddress?.ipAddress ?? ""
@@ -68,9 +70,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         machine.readBegins()
         switch unwrapInboundIn(data) {
-        case .head(let head): run(machine.received(.head(ArrivedHead(head))))
+        case .head(let head):
+            isHeadExpected = false
+            run(machine.received(.head(ArrivedHead(head))))
         case .body(let bytes): run(machine.received(.body(bytes)))
-        case .end: run(machine.received(.end))
+        case .end:
+            isHeadExpected = true
+            run(machine.received(.end))
         }
     }
 

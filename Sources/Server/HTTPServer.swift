@@ -125,8 +125,10 @@ package final class HTTPServer: Service {
         limits.maxHeaderFieldSize = context.configuration.limits.headBytes
         limits.maxHeaderListSize = context.configuration.limits.headBytes
         limits.maxHeaderFieldCount = context.configuration.limits.headerFields
+        let connection = ConnectionHandler(server: context, executor: executor)
+        try pipeline.addHandler(OpaqueHeadHandler(before: connection, limit: limits.maxHeaderListSize))
         try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: limits)))
-        try pipeline.addHandler(ConnectionHandler(server: context, executor: executor))
+        try pipeline.addHandler(connection)
     }
 
     private static func tlsContext(_ files: ServerConfiguration.TLSFiles) throws -> NIOSSLContext {

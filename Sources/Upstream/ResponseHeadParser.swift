@@ -5,7 +5,7 @@ import TurnpikeKit
 /// Makes an answer's head of its lines.
 ///
 /// Informational heads (1xx) and trailers are skipped. Order and case of the headers stay; folded lines (RFC 9112,
-/// section 5.2) are joined. Only what concerns the connection to the upstream and not the answer is left out.
+/// section 5.2) are joined; values that are not UTF-8 stay as they are (``OpaqueText``). Only what concerns the connection to the upstream and not the answer is left out.
 struct ResponseHeadParser {
     /// All head lines of one answer together, informational ones included, in bytes.
     static let maxBytes = 256 << 10
@@ -125,6 +125,6 @@ struct ResponseHeadParser {
         var (first, end) = (start, line.count)
         while first < end, line[first] == 32 || line[first] == 9 { first += 1 }
         while end > first, line[end - 1] == 32 || line[end - 1] == 9 { end -= 1 }
-        return String(decoding: line[first..<end], as: UTF8.self)
+        return OpaqueText.string(UnsafeRawBufferPointer(rebasing: line[first..<end]))
     }
 }

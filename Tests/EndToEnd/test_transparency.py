@@ -109,6 +109,31 @@ def test_request_headers_pass_in_their_order_and_case_but_for_the_deny_list(site
     assert b"canary" not in request.raw.replace(PROVIDER_KEY.encode(), b"")
 
 
+# In harness.wire a header's text is its bytes in Latin-1, so these are the bytes E9 alone, a broken sequence, and a character
+# of the last private plane.
+NOT_UTF8 = [("X-Title", "Caf\u00e9 no. 1"), ("X-Broken", "\u00c3("), ("X-Private", "\u00f4\u008f\u00bf\u00a9")]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_request_headers_that_are_not_utf8_arrive_as_they_are(site, size):
+    model = fresh("model")
+    body = simple(model)
+    message = request_bytes("POST", CHAT, [*site.headers(body=body), *NOT_UTF8], body)
+    with Connection(site.port) as connection:
+        for _ in range(2):
+            connection.send(*in_pieces(message, size), pause=0)
+            assert connection.read_response().status == 200
+    for request in site.sent(model):
+        assert [(name, value) for name, value in request.headers if name in dict(NOT_UTF8)] == NOT_UTF8
+        assert request.body == body
+
+
+def test_answer_headers_that_are_not_utf8_come_back_as_they_are(site):
+    model = site.script(fresh("model"), body_answer(b'{"id":"x"}', headers=NOT_UTF8))
+    response = post(site, simple(model))
+    assert [(name, value) for name, value in response.headers if name in dict(NOT_UTF8)] == NOT_UTF8
+
+
 def test_the_upstream_gets_the_providers_key_and_host_and_never_the_clients(site):
     model = fresh("model")
     post(site, simple(model))

@@ -99,7 +99,11 @@ struct PreparedRequest: Sendable {
         } else {
             lines.append(UInt8(ascii: ":"))
             lines.append(UInt8(ascii: " "))
-            lines.append(contentsOf: value.utf8)
+            if let bytes = OpaqueText.bytes(of: value) {
+                lines.append(contentsOf: bytes)
+            } else {
+                lines.append(contentsOf: value.utf8)
+            }
         }
         lines.append(0)
     }

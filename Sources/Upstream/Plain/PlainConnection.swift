@@ -156,13 +156,18 @@ final class PlainConnection: ChannelDuplexHandler {
 }
 
 extension PlainConnection: Flushing {
+    /// At the end of the loop's turn; at once where it is so much that an upload's source was paused, which it is to be for
+    /// a slow upstream only.
     private func flushSoon() {
-        guard !isFlushAwaited else { return }
-        isFlushAwaited = true
-        loop.flushes.add(self)
+        if !isFlushAwaited {
+            isFlushAwaited = true
+            loop.flushes.add(self)
+        }
+        if !isWritable { flushNow() }
     }
 
     func flushNow() {
+        guard isFlushAwaited else { return }
         isFlushAwaited = false
         context?.flush()
     }

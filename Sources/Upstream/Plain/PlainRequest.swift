@@ -77,31 +77,3 @@ struct PlainRequest: Sendable {
         }
     }
 }
-
-extension ByteBuffer {
-    /// One write for a whole line: four of them would be a good part of the cost of a head.
-    fileprivate mutating func writeField(_ name: String, _ value: String) {
-        let (nameLength, valueLength) = (name.utf8.count, value.utf8.count)
-        writeWithUnsafeMutableBytes(minimumWritableBytes: nameLength + valueLength + 4) { target in
-            ByteBuffer.copy(name, to: target, at: 0)
-            target[nameLength] = UInt8(ascii: ":")
-            guard valueLength > 0 else {
-                target[nameLength + 1] = 13
-                target[nameLength + 2] = 10
-                return nameLength + 3
-            }
-            target[nameLength + 1] = 32
-            ByteBuffer.copy(value, to: target, at: nameLength + 2)
-            target[nameLength + valueLength + 2] = 13
-            target[nameLength + valueLength + 3] = 10
-            return nameLength + valueLength + 4
-        }
-    }
-
-    private static func copy(_ text: String, to target: UnsafeMutableRawBufferPointer, at offset: Int) {
-        var text = text
-        text.withUTF8 {
-            UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyMemory(from: UnsafeRawBufferPointer($0))
-        }
-    }
-}

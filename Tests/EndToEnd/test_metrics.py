@@ -5,6 +5,7 @@ import pytest
 
 from harness.answers import json_answer
 from harness.client import exchange
+from harness.ports import free_port
 from harness.site import Site
 from harness.waiting import eventually
 
@@ -61,6 +62,16 @@ def test_errors_of_providers_are_counted_by_kind(site):
     model = site.script("broken", json_answer({"error": {}}, status=503))
     site.chat("x", model)
     eventually(lambda: value(site, "turnpike_upstream_errors_total", provider="scripted", kind="http_5xx") >= 1)
+
+
+def test_a_target_that_failed_is_counted_although_the_exchange_ends_well(open_site):
+    nobody = {"base_url": f"http://127.0.0.1:{free_port()}/v1"}
+    targets = [{"provider": "nobody", "weight": 1}, {"provider": "scripted", "weight": 0}]
+    site = open_site(providers={"nobody": nobody}, models={"m": {"targets": targets}})
+    for count in (1, 2):
+        assert site.chat("x", "m").status == 200
+        assert value(site, "turnpike_fallbacks_total", provider="nobody") == count
+    assert value(site, "turnpike_fallbacks_total", provider="scripted") == 0
 
 
 def test_the_process_and_its_parts_show_themselves(site):

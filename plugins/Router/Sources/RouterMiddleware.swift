@@ -10,6 +10,7 @@ struct RouterMiddleware: Middleware {
     let client: any UpstreamClient
     let bodyLimit: Int
     var report: CalibrationReport?
+    var fallbacks = FallbackCounts()
 
     func handle(_ request: Request, in exchange: Exchange, next _: Next) async throws -> Response {
         guard let plan = exchange[RoutePlanKey.self] else {
@@ -30,20 +31,21 @@ struct RouterMiddleware: Middleware {
                     upstreamRequest(request, plan: plan, target: target, edits), in: exchange)
                 if !isLast, Self.invitesAnother(response.status) {
                     discard(response)
-                    logFailure(of: target, "answered with \(response.status.code)", in: exchange)
+                    noteFailure(of: target, "answered with \(response.status.code)", in: exchange)
                 } else {
                     if index == 0 { await report?.prepare(request, to: target, in: exchange) }
                     return answer(response, in: exchange)
                 }
             } catch let error as GatewayError where !isLast && error.retry == .safe && error.source == .upstream {
-                logFailure(of: target, error.debugDescription, in: exchange)
+                noteFailure(of: target, error.debugDescription, in: exchange)
             }
         }
         throw GatewayError.internalError("a route plan without targets")
     }
 
     /// The client does not hear of it, so whoever runs the gateway has to.
-    private func logFailure(of target: RouteTarget, _ reason: String, in exchange: Exchange) {
+    private func noteFailure(of target: RouteTarget, _ reason: String, in exchange: Exchange) {
+        fallbacks.add(target.provider.name)
         exchange.logger.warning(
             "A target failed; the next one is tried.",
             metadata: ["provider": "\(target.provider.name)", "error": "\(reason)"])

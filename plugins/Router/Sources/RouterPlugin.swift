@@ -4,10 +4,11 @@ public import TurnpikeKit
 public struct RouterPlugin: Plugin {
     /// Has no configuration of its own: providers say how they are to be reached.
     public static let factory = PluginFactory(id: "router", stage: .route) { setup in
-        RouterPlugin(
-            RouterMiddleware(
-                client: setup[UpstreamClientKey.self], bodyLimit: setup[BodyLimitKey.self],
-                report: CalibrationReport(counters: setup[TokenCountersKey.self])))
+        let router = RouterMiddleware(
+            client: setup[UpstreamClientKey.self], bodyLimit: setup[BodyLimitKey.self],
+            report: CalibrationReport(counters: setup[TokenCountersKey.self]))
+        router.fallbacks.register(in: setup.metrics)
+        return RouterPlugin(router)
     }
 
     public let middleware: (any Middleware)?

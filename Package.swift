@@ -143,9 +143,12 @@ let package = Package(
 
         tests(
             "ServerTests",
-            ["Server", "TurnpikeKit", "OpenAIWire", nio, nioPosix, nioHTTP1, nioEmbedded, nioSSL, logging, lifecycle]),
-        tests("OpenAIWireTests", ["OpenAIWire", nio]),
-        tests("TokensTests", ["Tokens", "OpenAIWire", nio]),
+            [
+                "Server", "TurnpikeKit", "OpenAIWire", "TurnpikeTesting", nio, nioPosix, nioHTTP1, nioEmbedded, nioSSL,
+                logging, lifecycle,
+            ]),
+        tests("OpenAIWireTests", ["OpenAIWire", "TurnpikeTesting", nio]),
+        tests("TokensTests", ["Tokens", "OpenAIWire", "TurnpikeTesting", nio]),
         pluginTests("Session", ["Conversations", "OpenAIWire", nio]),
         tests(
             "SessionChainTests",

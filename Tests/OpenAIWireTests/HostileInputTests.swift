@@ -1,6 +1,7 @@
 import NIOCore
 import OpenAIWire
 import Testing
+import TurnpikeTesting
 
 /// Whatever bytes come, no parser traps, and those that agree on a text agree on what it says.
 @Suite struct HostileInputTests {

@@ -1,6 +1,7 @@
 import NIOCore
 import OpenAIWire
 import Testing
+import TurnpikeTesting
 
 @Suite struct ServerSentEventTests {
     private static let streams = [

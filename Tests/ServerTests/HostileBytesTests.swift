@@ -3,6 +3,7 @@ import NIOHTTP1
 import Server
 import Testing
 import TurnpikeKit
+import TurnpikeTesting
 
 /// Whatever bytes arrive, the server answers or closes, finishes what it began, and goes on serving.
 @Suite(.timeLimit(.minutes(1))) struct HostileBytesTests {
@@ -21,12 +22,12 @@ import TurnpikeKit
                 $0.cors = CORSPolicy(allowedOrigins: ["*"])
             }
         ) { server in
-            var random = Xorshift(state: UInt64(round) &* 0x9E37_79B9_7F4A_7C15 &+ 1)
+            var random = SeededGenerator(seed: UInt64(round))
             for _ in 0..<60 {
                 let client = try await server.connect()
                 let bytes = HostileBytesTests.mutate(Array(HostileBytesTests.seeds[round % 4].utf8), with: &random)
                 // Cut in two at a random place: states are crossed in the middle of things.
-                let cut = Int(random.next() % UInt64(bytes.count + 1))
+                let cut = random.below(bytes.count + 1)
                 try? await client.send(ByteBuffer(bytes: bytes[..<cut]))
                 try? await client.send(ByteBuffer(bytes: bytes[cut...]))
                 try? await client.closeSending()
@@ -39,13 +40,13 @@ import TurnpikeKit
         }
     }
 
-    private static func mutate(_ seed: [UInt8], with random: inout Xorshift) -> [UInt8] {
+    private static func mutate(_ seed: [UInt8], with random: inout SeededGenerator) -> [UInt8] {
         var bytes = seed
         let alphabet: [UInt8] = Array("\r\n\0 \t:;,0129afPGHh\u{7f}/*#".utf8) + [0x80, 0xFF]
-        for _ in 0...Int(random.next() % 4) {
-            let place = Int(random.next() % UInt64(bytes.count))
-            let byte = alphabet[Int(random.next() % UInt64(alphabet.count))]
-            switch random.next() % 4 {
+        for _ in 0...random.below(4) {
+            let place = random.below(bytes.count)
+            let byte = random.pick(alphabet)
+            switch random.below(4) {
             case 0: bytes[place] = byte
             case 1: bytes.insert(byte, at: place)
             case 2: bytes.remove(at: place)
@@ -53,17 +54,5 @@ import TurnpikeKit
             }
         }
         return bytes
-    }
-}
-
-/// A small generator with a fixed seed, so that a failure repeats. Marsaglia, "Xorshift RNGs", 2003.
-private struct Xorshift {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state
     }
 }

@@ -1,6 +1,7 @@
 import NIOCore
 import Testing
 import Tokens
+import TurnpikeTesting
 
 struct TokenizerTests {
     @Test func countsAPhraseAsTheModelsDo() {
@@ -39,7 +40,7 @@ struct TokenizerTests {
 
     @Test(arguments: TokenEncoding.allCases)
     func countsAreThoseOfTheIds(_ encoding: TokenEncoding) {
-        var random = SplitMix(state: 7)
+        var random = SeededGenerator(seed: 7)
         for _ in 0..<500 {
             let text = random.text()
             #expect(Tokenizer(encoding).count(text) == Tokenizer(encoding).ids(text).count)
@@ -48,7 +49,7 @@ struct TokenizerTests {
 
     @Test(arguments: TokenEncoding.allCases)
     func randomBytesAreCountedAndNeverMoreThanOneATokenEach(_ encoding: TokenEncoding) {
-        var random = SplitMix(state: 11)
+        var random = SeededGenerator(seed: 11)
         for length in 0..<600 {
             let bytes = (0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             let repaired = String(decoding: bytes, as: UTF8.self)
@@ -58,18 +59,7 @@ struct TokenizerTests {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same texts in every run.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededGenerator {
     /// Some words, signs and white space of several scripts.
     mutating func text() -> String {
         let atoms = [

@@ -1,6 +1,7 @@
 import NIOCore
 import Persistence
 import Testing
+import TurnpikeTesting
 
 @testable import Conversations
 
@@ -23,7 +24,7 @@ import Testing
         let cache = SessionCache(limit: 200_000)
         for session in sessions { cache.store(session.snapshot(of: 1_000, bodies: true), readSince: cache.time) }
         var recent: [SessionKey] = []
-        var chance = SeededChance(seed: 7)
+        var chance = SeededGenerator(seed: 7)
         for _ in 0..<400 {
             guard let session = sessions.randomElement(using: &chance) else { continue }
             var grown = session
@@ -137,7 +138,7 @@ private struct CacheWorld {
     let cache: SessionCache
     let limit: Int
     var sessions = (0..<6).map { _ in NaiveSession() }
-    var chance: SeededChance
+    var chance: SeededGenerator
     var hits = 0
     var provisional = 0
     var misses = 0
@@ -145,7 +146,7 @@ private struct CacheWorld {
     init(seed: UInt64, limit: Int) {
         self.limit = limit
         cache = SessionCache(limit: limit)
-        chance = SeededChance(seed: seed)
+        chance = SeededGenerator(seed: seed)
     }
 
     mutating func step() {
@@ -249,20 +250,6 @@ private struct CacheWorld {
             #expect(found.bodies.allSatisfy { bodies[$0.key] == $0.value.body })
             #expect(found.bodyBytes == found.bodies.values.reduce(0) { $0 + $1.body.readableBytes })
         }
-    }
-}
-
-/// A generator of which each seed gives the same numbers (SplitMix64).
-private struct SeededChance: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
 

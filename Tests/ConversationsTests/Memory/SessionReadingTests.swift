@@ -114,7 +114,7 @@ import TurnpikeTesting
     func limitsRefuseNobodyWhoseSessionIsKnownInAnOutage(_ limits: MessageLimits) async throws {
         try await with { _, reads, store, session in
             reads.goAway()
-            try await store.hold(2, of: session.key, within: limits).release()
+            await #expect(throws: Never.self) { try await store.hold(2, of: session.key, within: limits).release() }
         }
     }
 

@@ -1,11 +1,13 @@
+import TurnpikeTesting
+
 @testable import Conversations
 
 /// Clients by chance: what each of them sends next, in few different words so that everything repeats.
 struct ConversationScript {
-    var random: Random
+    var random: SeededGenerator
     private var callCount = 0
 
-    init(seed: UInt64) { random = Random(seed: seed) }
+    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
     /// One request.
     struct Step {

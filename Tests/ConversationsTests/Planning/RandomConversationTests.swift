@@ -1,11 +1,12 @@
 import Testing
+import TurnpikeTesting
 
 @testable import Conversations
 
 /// Conversations by chance, with few different words so that everything repeats: the planner against its oracle.
 @Suite struct RandomConversationTests {
     @Test(arguments: UInt64(1)...24) func thePlannerAgreesWithTheLiteralRules(seed: UInt64) throws {
-        var random = Random(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var session = try ModelSession()
         for step in 0..<120 {
             let messages = request(on: session, &random)
@@ -26,7 +27,7 @@ import Testing
     /// Texts never repeat here, so a client that keeps the whole conversation must find exactly it on the server. It
     /// always shows an answer: a first question alone is new by rule a, whatever is stored.
     @Test(arguments: UInt64(1)...12) func theServerHoldsWhatAClientWithItsOwnHistoryShows(seed: UInt64) throws {
-        var random = Random(seed: seed &* 7_919)
+        var random = SeededGenerator(seed: seed &* 7_919)
         var session = try ModelSession()
         var view: [Said] = []
         for step in 0..<80 {
@@ -52,7 +53,7 @@ import Testing
         }
     }
 
-    private func request(on session: ModelSession, _ random: inout Random) -> [Said] {
+    private func request(on session: ModelSession, _ random: inout SeededGenerator) -> [Said] {
         let stored = session.said
         var messages: [Said] = []
         switch random.below(6) {
@@ -69,21 +70,7 @@ import Testing
     }
 }
 
-/// SplitMix64: the same numbers for the same seed, everywhere.
-struct Random {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
+extension SeededGenerator {
     mutating func said() -> Said {
         pick([.user("yes"), .user("go"), .assistant("ok"), .assistant("no"), .assistant("call"), .tool("r")])
     }

@@ -134,7 +134,8 @@ extension HistoryPlan {
     }
 
     /// Leaves the oldest messages out that no model has room for, as far as their stored counts tell: they are not even
-    /// read. Counts of another encoding may be twice as high.
+    /// read. Counts of another encoding may be twice as high. Calls that nobody answered count here, where nobody can tell
+    /// them yet, and are not sent: a session full of them sends less than there would be room for.
     fileprivate mutating func leaveOut(_ outline: HistoryOutline, beyond tokens: Int) {
         guard let seqs = injected else { return }
         var sum = 0

@@ -98,7 +98,8 @@ private struct Run {
 
     fileprivate static let target = RouteTarget(provider: Provider(name: "p", baseURL: "http://p"), model: "m")
 
-    /// The plan of both; nil where both refuse what the client sent.
+    /// The plan of both; nil where both refuse what the client sent. What is read has room for calls that nobody answered:
+    /// they count for the reading and not for the sending.
     private func planned(_ step: ConversationScript.Step, _ known: NaiveHistory) throws -> Planned? {
         let body = "{\"model\":\"m\",\"messages\":[\(step.messages.joined(separator: ","))]}"
         let request = try ChatRequest(scanning: ByteBuffer(string: body))
@@ -107,7 +108,7 @@ private struct Run {
         let reading = SessionHistory(
             planner: TurnPlanner(mode: step.mode, maxHistoryMessages: rules.maxMessages), turn: turn,
             repetition: context.repetition(earlier: step.isRetry ? last?.base : nil), rules: rules,
-            mostTokens: window)
+            mostTokens: 4 * window)
         let snapshot = try reading.read(memory, startingWith: memory.session).snapshot
         let history = PlannedHistory(
             request, turn, snapshot, in: memory.session.key, rules: rules, models: OneModel(contextWindow: window))

@@ -9,6 +9,8 @@ import pytest
 
 from harness.gateway import environment
 
+DATABASES = "both"
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PROGRAMS = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 

@@ -241,25 +241,81 @@ def test_feedback_is_given_replaced_summed_and_taken_back(site, user):
     error_of(site.call("GET", target, user=user), 404, "feedback_not_found")
 
 
-def test_an_export_can_be_imported_and_exported_again_unchanged(site, user):
-    session = create(site, user, **FIELDS)["id"]
-    add(site, user, session, {**said("one"), "chapter": "c", "citations": ["x"], "metadata": {"k": 1}}, {"role": "assistant", "content": None, "tool_calls": [{"id": "t"}]}, {"role": "tool", "tool_call_id": "t", "content": "r"})
+NEW_WITH_AN_IMPORT = {"id", "session_id", "created_at", "updated_at", "last_message_at", "expires_at", "turn_id", "prompt_tokens", "completion_tokens"}
+
+
+def export_of(site, user):
+    """What a user has, without what an import makes anew: by the session's order, the messages with their times."""
+    sessions = get(site, user, "/v1/chat/export")["sessions"]
+    times = [[message["created_at"] for message in entry["messages"]] for entry in sessions]
+    return stripped(sessions, NEW_WITH_AN_IMPORT), times, stripped(get(site, user, "/v1/chat/stats"), NEW_WITH_AN_IMPORT)
+
+
+def full_sessions(site, user):
+    """A session with everything, one that was chatted in, and one without anything; the id of the first."""
+    session = create(site, user, id="mine", **FIELDS)["id"]
+    add(site, user, session, {**said("one"), "chapter": "c", "citations": ["x"], "metadata": {"k": 1}, "tokens": 4}, {"role": "assistant", "content": None, "tool_calls": [{"id": "t"}], "model": "m"}, {"role": "tool", "tool_call_id": "t", "content": "r"})
+    add(site, user, session, said("two"), answered("three"))
+    for place, feedback in (("", {"score": 2.25}), ("/messages/2", {"thumb": "down", "comment": "no 💤"}), ("/messages/5", {"thumb": "up"})):
+        assert site.send("POST", f"{SESSIONS}/{session}{place}/feedback", feedback, user=user).status == 201
+    assert site.chat("hello", user=user, session={"agent_id": "shop", "external_conv_id": "order", "is_group": False}).status == 200
     create(site, user, title="Empty")
-    export = get(site, user, "/v1/chat/export")
-    assert [entry["title"] for entry in export["sessions"]] == ["Empty", "Plans"]
+    return session
+
+
+def test_what_is_erased_comes_back_by_an_import_as_it_was(site, user):
+    session = full_sessions(site, user)
+    export, before = get(site, user, "/v1/chat/export"), export_of(site, user)
+    assert [entry["title"] for entry in export["sessions"]] == ["Empty", "hello", "Plans"]
+    assert export["sessions"][2]["feedback"]["score"] == 2.25 and export["sessions"][2]["messages"][1]["feedback"]["comment"] == "no 💤"
+    assert site.call("DELETE", f"{SESSIONS}?confirm=erase", user=user).json()["sessions"] == 3
+    imported = site.send("POST", "/v1/chat/import", export, user=user)
+    assert imported.status == 201 and imported.json()["sessions"] == 3 and imported.json()["messages"] == 7
+    assert export_of(site, user) == before
+    became = imported.json()["data"]
+    assert [entry["from"]["session_id"] for entry in became] == [entry["id"] for entry in export["sessions"]]
+    assert [entry["session_id"] for entry in became] == imported.json()["session_ids"] == [entry["id"] for entry in get(site, user, "/v1/chat/export")["sessions"]]
+    assert became[2]["from"] == {"session_id": session, "external_id": "mine", "external_conv_id": "conv"} and became[2]["external_id"] == "mine"
+    # A client goes on under its own names, in the middle of the conversation.
+    model = fresh("model")
+    assert site.chat("more", model, user=user, session_id="mine").status == 200
+    assert [message["role"] for message in site.sent(model)[0].json()["messages"]][-3:] == ["user", "assistant", "user"]
+    assert site.chat("more", user=user, session={"agent_id": "shop", "external_conv_id": "order"}).header("x-session-id") == became[1]["session_id"]
+
+
+def test_an_import_beside_what_is_there_gets_new_names_and_touches_nothing(site, user):
+    full_sessions(site, user)
+    export, before = get(site, user, "/v1/chat/export"), get(site, user, "/v1/chat/export")["sessions"]
+    imported = site.send("POST", "/v1/chat/import", export, user=user).json()
+    assert [(entry["external_id"], entry["external_conv_id"]) for entry in imported["data"]] == [(None, None)] * 3
+    assert imported["data"][2]["from"]["external_id"] == "mine"
+    sessions = get(site, user, "/v1/chat/export")["sessions"]
+    assert sessions[3:] == before and stripped(sessions[:3], NEW_WITH_AN_IMPORT | {"external_id", "external_conv_id"}) == stripped(before, NEW_WITH_AN_IMPORT | {"external_id", "external_conv_id"})
+    # In another user's name space they are free, and of one name in a file the first has it.
     receiver = fresh("receiver")
-    imported = site.send("POST", "/v1/chat/import", export, user=receiver)
-    assert imported.status == 201 and imported.json()["sessions"] == 2 and imported.json()["messages"] == 3
-    again = get(site, receiver, "/v1/chat/export")
-    made_anew = {"id", "session_id", "external_conv_id", "created_at", "updated_at", "last_message_at", "expires_at", "turn_id", "prompt_tokens", "completion_tokens"}
-    assert {entry["title"]: stripped(entry, made_anew) for entry in again["sessions"]} == {entry["title"]: stripped(entry, made_anew) for entry in export["sessions"]}
+    twice = {"sessions": [{"id": "tea", "title": "first"}, {"id": "tea", "title": "second"}, {"external_id": "mine"}]}
+    answer = site.send("POST", "/v1/chat/import", twice, user=receiver).json()["data"]
+    assert [entry["external_id"] for entry in answer] == ["tea", None, "mine"] and answer[1]["from"]["external_id"] == "tea"
+    assert get(site, receiver, f"{SESSIONS}/tea")["title"] == "first"
+    assert get(site, user, f"{SESSIONS}/mine")["id"] == before[2]["id"]
+
+
+def test_an_import_that_cannot_be_read_stores_nothing(site, user):
+    good = {"title": "x", "messages": [said("x")]}
+    for wrong in (
+        {}, {"sessions": [1]}, {"sessions": [good, {"messages": [{"role": "x"}]}]}, {"sessions": {}}, {"sessions": [good, {"external_id": "sess_x"}]}, {"sessions": [{"id": "x" * 201}]},
+        {"sessions": [good, {"feedback": {"thumb": "sideways"}}]}, {"sessions": [good, {"messages": [{**said("x"), "feedback": {}}]}]}, {"sessions": [{"feedback": {"comment": "x" * 10_001}}]}, {"sessions": [{"feedback": 1}]},
+    ):
+        error_of(site.send("POST", "/v1/chat/import", wrong, user=user), 400)
+    assert get(site, user, SESSIONS + "?scope=all")["total"] == 0
+
+
+def test_an_export_for_people_is_markdown(site, user):
+    session = full_sessions(site, user)
     single = get(site, user, f"{SESSIONS}/{session}/export")
-    assert len(single["sessions"]) == 1 and len(single["sessions"][0]["messages"]) == 3
+    assert len(single["sessions"]) == 1 and len(single["sessions"][0]["messages"]) == 5
     text = site.call("GET", f"{SESSIONS}/{session}/export?format=markdown", user=user).body.decode()
     assert text.startswith("# Plans\n") and "## system" in text and "## user" in text and "one" in text
-    for wrong in ({}, {"sessions": [1]}, {"sessions": [{"messages": [{"role": "x"}]}]}, {"sessions": {}}):
-        error_of(site.send("POST", "/v1/chat/import", wrong, user=receiver), 400)
-    assert get(site, receiver, SESSIONS + "?scope=all")["total"] == 2
 
 
 def stripped(value, names):
@@ -337,6 +393,8 @@ def test_what_a_chat_is_going_to_store_counts_for_others_too(open_site):
         path = f"{SESSIONS}/{session}/messages"
         error_of(site.send("POST", path, {"messages": [said("1"), said("2"), said("3")]}), 403, "message_limit_reached")
         assert site.send("POST", path, {"messages": [said("1"), said("2")]}).status == 201
+        error_of(site.send("POST", "/v1/chat/import", {"sessions": [{"messages": [said("4")]}]}), 403, "message_limit_reached")
+        assert get(site, "alice", SESSIONS)["total"] == 1
     eventually(lambda: site.send("POST", path, said("3")).status == 201)
 
 

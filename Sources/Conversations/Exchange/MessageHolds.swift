@@ -25,6 +25,9 @@ package final class MessageHolds: Sendable {
         counts.withLock { ($0.sessions[key] ?? 0, $0.users[key.owner] ?? 0) }
     }
 
+    /// What exchanges hold of all sessions of a user.
+    func held(of owner: UniqueID) -> Int { counts.withLock { $0.users[owner] ?? 0 } }
+
     @discardableResult
     fileprivate func add(_ count: Int, _ key: SessionKey) -> (session: Int, user: Int) {
         counts.withLock { counts in

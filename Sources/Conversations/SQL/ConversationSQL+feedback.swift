@@ -28,6 +28,13 @@ extension ConversationSQL {
         """
     }
 
+    static func feedback(_ key: SessionKey, in seqs: ClosedRange<Int64>) -> SQL {
+        """
+        SELECT \(raw: feedback) FROM session_feedback WHERE user_id = \(key.owner) \
+        AND session_id = \(key.session) AND seq >= \(seqs.lowerBound) AND seq <= \(seqs.upperBound)
+        """
+    }
+
     static func feedback(_ key: SessionKey, seq: Int64) -> SQL {
         """
         SELECT \(raw: feedback) FROM session_feedback \

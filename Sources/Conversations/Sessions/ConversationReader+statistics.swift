@@ -14,6 +14,11 @@ extension ConversationReader {
         try connection.first(ConversationSQL.feedback(key, seq: seq ?? 0), ConversationSQL.feedback)
     }
 
+    /// What was said of the messages with these seqs.
+    public func feedback(of key: SessionKey, in seqs: ClosedRange<Int64>) throws -> [Feedback] {
+        try connection.rows(ConversationSQL.feedback(key, in: seqs), ConversationSQL.feedback)
+    }
+
     /// How many messages are stored for a user, superseded ones and those of deleted sessions too.
     public func storedMessages(of owner: UniqueID) throws -> Int64 {
         max(0, try SessionSums.of(owner, connection).stored)

@@ -18,41 +18,6 @@ extension ConversationStore {
         }
     }
 
-    /// Makes a session with turns that were said elsewhere, in one transaction: all of it, or nothing.
-    ///
-    /// - Parameter turns: The new session's turns; they may be none.
-    public func create(
-        _ draft: SessionDraft, with turns: @escaping @Sendable (Session) -> [TurnDraft],
-        within limits: MessageLimits = MessageLimits()
-    ) async throws -> Session {
-        try draft.validate()
-        return try await database.write { [now, holds] connection in
-            let session: Session
-            switch try SessionCreation.findOrCreate([draft], connection, at: now()).first {
-            case .done(.created(let created)): session = created
-            case .tooMany(let limit): throw ConversationError.tooManySessions(limit: limit)
-            case .done(.found), nil: throw ConversationError.alreadyExists
-            }
-            let turns = turns(session)
-            for turn in turns { try turn.validate() }
-            guard !turns.isEmpty else { return session }
-            _ = try TurnBatch.append(turns, connection, at: now(), within: (limits, beside: holds))
-            return try connection.first(ConversationSQL.session(session.key), SessionRow.session) ?? session
-        }
-    }
-
-    /// Refuses what would be too much for a user, before any of it is stored. What has expired does not count.
-    public func check(
-        _ owner: UniqueID, adding sessions: Int, maximum: Int?, messages: Int, within limits: MessageLimits
-    ) async throws {
-        try await expire(owner)
-        let (active, stored) = try await read { reader in
-            (try reader.activeSessions(of: owner), try reader.storedMessages(of: owner))
-        }
-        if let maximum, active + sessions > maximum { throw ConversationError.tooManySessions(limit: maximum) }
-        try limits.check(user: Int(stored), adding: messages)
-    }
-
     /// Refuses what must not overtake turns of the session that are still to be stored.
     func checkIsStored(_ key: SessionKey) throws(DatabaseError) {
         guard durability?.spool.holds(key) ?? false else { return }
@@ -97,9 +62,7 @@ extension ConversationStore {
     ///
     /// - Returns: What is stored now; nil if the session has no such message.
     public func set(_ feedback: Feedback, on key: SessionKey) async throws -> Feedback? {
-        if let comment = feedback.comment, comment.utf8.count > 10_000 {
-            throw ConversationError.invalid("the comment has more than 10000 bytes")
-        }
+        try feedback.validate()
         return try await database.write { connection in
             let seq = feedback.seq ?? 0
             if seq != 0, try connection.first(ConversationSQL.message(key, seq: seq), { _ in true }) == nil {

@@ -25,6 +25,11 @@ public struct Feedback: Sendable, Equatable {
         createdAt = time
         updatedAt = time
     }
+
+    func validate() throws(ConversationError) {
+        guard let comment, comment.utf8.count > 10_000 else { return }
+        throw .invalid("the comment has more than 10000 bytes")
+    }
 }
 
 /// What a user's feedback adds up to.

@@ -24,7 +24,8 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
     /// Everything about `ConversationStore`.
     public static var conversations: [ConformanceCase] {
         SessionConformance.cases + TurnConformance.cases + HistoryConformance.cases + MediaConformance.cases
-            + BranchConformance.cases + ChoreConformance.conversations + LimitConformance.cases
+            + BranchConformance.cases + ImportConformance.cases + ChoreConformance.conversations
+            + LimitConformance.cases
             + RecountConformance.cases
             + RemovalConformance.cases + ListConformance.cases + IsolationConformance.cases + MemoryConformance.cases
     }

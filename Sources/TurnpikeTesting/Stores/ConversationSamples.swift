@@ -37,10 +37,15 @@ struct ConversationSamples: Sendable {
     static func turn(
         _ session: Session, _ texts: [String], base: Int64? = nil, supersedes: Supersession = Supersession()
     ) -> TurnDraft {
-        var draft = TurnDraft(
-            key: session.key, baseSeq: base ?? session.nextSeq, requestDigest: digest(texts.first ?? ""),
-            messages: texts.enumerated().map { message($0.offset % 2 == 0 ? .user : .assistant, $0.element) })
+        var draft = turn(session.key, texts, base: base ?? session.nextSeq)
         draft.supersedes = supersedes
+        return draft
+    }
+
+    static func turn(_ key: SessionKey, _ texts: [String], base: Int64) -> TurnDraft {
+        var draft = TurnDraft(
+            key: key, baseSeq: base, requestDigest: digest(texts.first ?? ""),
+            messages: texts.enumerated().map { message($0.offset % 2 == 0 ? .user : .assistant, $0.element) })
         draft.promptTokens = 10
         draft.completionTokens = 3
         return draft

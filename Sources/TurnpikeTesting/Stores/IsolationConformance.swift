@@ -105,6 +105,7 @@ enum IsolationConformance {
             ("messages of a branch", try reader.messages(ofBranch: 3, key, limit: 9).count),
             ("feedback of the session", feedback.elements.count), ("total of feedback", feedback.total),
             ("feedback of a message", try reader.feedback(of: key, seq: 3) == nil ? 0 : 1),
+            ("feedback of messages", try reader.feedback(of: key, in: 0...9).count),
         ]
     }
 

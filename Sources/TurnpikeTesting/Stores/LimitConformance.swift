@@ -192,12 +192,17 @@ enum LimitConformance {
             let owner = UniqueID.generate()
             let faulty = FaultyDatabase(samples.database)
             let store = ConversationStore(database: faulty)
-            @Sendable func turns(_ session: Session) -> [TurnDraft] {
-                [["a", "b"], ["c", "d"]].map { ConversationSamples.turn(session, $0) }
+            @Sendable func whole() -> SessionImport {
+                var whole = SessionImport(SessionDraft(owner: owner))
+                whole.turns = [["a", "b"], ["c", "d"]].map { ConversationSamples.turn(whole.draft.key, $0, base: 1) }
+                whole.feedback = [
+                    Feedback(seq: 3, thumb: .up, scoreHundredths: nil, comment: nil, at: Timestamp(microseconds: 7))
+                ]
+                return whole
             }
             for limits in [MessageLimits(perUser: 3), MessageLimits(perSession: 3)] {
                 let passed = try await passes {
-                    _ = try await store.create(SessionDraft(owner: owner), with: turns, within: limits)
+                    _ = try await store.create(whole(), within: limits)
                 }
                 try expect(!passed, "a limit")
                 try await expectNothing(samples, owner, "after a refusal")
@@ -205,7 +210,7 @@ enum LimitConformance {
             var step = 0
             while true {
                 faulty.fail(atStep: step, with: .unavailable)
-                let made = try? await store.create(SessionDraft(owner: owner), with: turns)
+                let made = try? await store.create(whole())
                 let isOver = faulty.withdraw()
                 guard isOver else {
                     // A fault at the commit's end leaves it stored.

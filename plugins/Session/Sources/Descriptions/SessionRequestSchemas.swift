@@ -85,8 +85,10 @@ enum SessionRequestSchemas {
         RouteSchema(
             "NewSession",
             """
-            {\(ignored),"type":"object","additionalProperties":false,"properties":{\(fields),
+            {\(ignored),"type":"object","additionalProperties":false,"properties":{\(fields),"id":\(text(200)),
+            "session_id":\(text(200)),"external_id":\(text(200)),"external_conv_id":\(text(255)),
             "system":{"type":"array","items":{"$ref":"#/components/schemas/JSONObject"}},
+            "feedback":{"$ref":"#/components/schemas/FeedbackFields"},
             "messages":{"type":"array","items":{"$ref":"#/components/schemas/NewMessage"}}}}
             """),
         RouteSchema(

@@ -81,7 +81,7 @@ enum SessionSchemas {
             "properties":{"object":{"const":"chat.erasure"},"deleted":{"const":true},
             "sessions":{"type":"integer","minimum":0}}}
             """),
-        message, list("MessageList", of: "Message"),
+        message("Message"), list("MessageList", of: "Message"),
         RouteSchema(
             "StoredMessages",
             """
@@ -155,30 +155,46 @@ enum SessionSchemas {
             """
             {"type":"object","additionalProperties":false,"required":[\(sessionRequired),"system","messages"],
             "properties":{\(sessionProperties),"system":{"type":"array","items":
-            {"$ref":"#/components/schemas/JSONObject"}},"messages":{"type":"array","items":
-            {"$ref":"#/components/schemas/Message"}}}}
+            {"$ref":"#/components/schemas/JSONObject"}},"feedback":{"$ref":"#/components/schemas/Feedback"},
+            "messages":{"type":"array","items":{"$ref":"#/components/schemas/ExportedMessage"}}}}
             """),
+        message("ExportedMessage", more: ##","feedback":{"$ref":"#/components/schemas/Feedback"}"##),
         RouteSchema(
             "Import",
             """
-            {"type":"object","additionalProperties":false,"required":["object","session_ids","sessions","messages"],
+            {"type":"object","additionalProperties":false,
+            "required":["object","session_ids","sessions","messages","data"],
             "properties":{"object":{"const":"chat.import"},"session_ids":{"type":"array","items":{"type":"string"}},
-            "sessions":{"type":"integer"},"messages":{"type":"integer"}}}
+            "sessions":{"type":"integer"},"messages":{"type":"integer"},"data":{"type":"array","items":
+            {"$ref":"#/components/schemas/ImportedSession"}}}}
+            """),
+        RouteSchema(
+            "ImportedSession",
+            """
+            {"description":"What became of a session of the file; a name that another session of yours has is null.",
+            "type":"object","additionalProperties":false,"required":[\(importedNames),"from"],"properties":{
+            "session_id":{"type":"string"},"external_id":{"type":["string","null"]},
+            "external_conv_id":{"type":["string","null"]},"from":{"type":"object","additionalProperties":false,
+            "required":[\(importedNames)],"properties":{"session_id":{"type":["string","null"]},
+            "external_id":{"type":["string","null"]},"external_conv_id":{"type":["string","null"]}}}}}
             """),
     ]
+    private static let importedNames = #""session_id","external_id","external_conv_id""#
 
-    private static let message = RouteSchema(
-        "Message",
-        """
-        {"type":"object","additionalProperties":false,"required":["id","sequence","object","session_id","turn_id",
-        "role","content","message","chapter","citations","tokens","model","status","metadata","created_at"],
-        "properties":{"id":{"type":"integer","minimum":1},"sequence":{"type":"integer","minimum":1},
-        "object":{"const":"chat.session.message"},"session_id":{"type":"string"},
-        "turn_id":{"type":"string","format":"uuid"},"role":{"type":"string"},
-        "content":{"$ref":"#/components/schemas/Content"},"message":{"$ref":"#/components/schemas/JSONObject"},
-        "chapter":{"type":["string","null"]},"citations":{"$ref":"#/components/schemas/Citations"},
-        "tokens":{"type":["integer","null"]},"model":{"type":["string","null"]},
-        "status":{"enum":["complete","incomplete","cancelled","upstream_error","imported"]},
-        "metadata":{"$ref":"#/components/schemas/Metadata"},"created_at":{"type":"integer"}}}
-        """)
+    private static func message(_ name: String, more: String = "") -> RouteSchema {
+        RouteSchema(
+            name,
+            """
+            {"type":"object","additionalProperties":false,"required":["id","sequence","object","session_id","turn_id",
+            "role","content","message","chapter","citations","tokens","model","status","metadata","created_at"],
+            "properties":{"id":{"type":"integer","minimum":1},"sequence":{"type":"integer","minimum":1},
+            "object":{"const":"chat.session.message"},"session_id":{"type":"string"},
+            "turn_id":{"type":"string","format":"uuid"},"role":{"type":"string"},
+            "content":{"$ref":"#/components/schemas/Content"},"message":{"$ref":"#/components/schemas/JSONObject"},
+            "chapter":{"type":["string","null"]},"citations":{"$ref":"#/components/schemas/Citations"},
+            "tokens":{"type":["integer","null"]},"model":{"type":["string","null"]},
+            "status":{"enum":["complete","incomplete","cancelled","upstream_error","imported"]},
+            "metadata":{"$ref":"#/components/schemas/Metadata"},"created_at":{"type":"integer"}\(more)}}
+            """)
+    }
 }

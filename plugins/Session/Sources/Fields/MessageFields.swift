@@ -54,6 +54,17 @@ enum MessageFields {
         return message
     }
 
+    /// What an export has beside a message.
+    static func readBesides(_ fields: RequestFields, into message: inout NewMessage, _ param: String) throws {
+        message.chapter = try chapter(fields, param)
+        message.citations = try fields.array("citations").value.flatMap { $0.readableBytes > 2 ? $0 : nil }
+        message.metadata = try fields.object("metadata").value.flatMap { $0.readableBytes > 2 ? $0 : nil }
+        message.tokens = try fields.int("tokens", in: 0...Int(Int32.max)).value
+        message.model = try fields.text("model").value
+        message.status = try fields.text("status").value.flatMap(TurnStatus.init) ?? .imported
+        message.createdAt = try fields.time("created_at")
+    }
+
     static func chapter(_ fields: RequestFields, _ param: String) throws -> String? {
         guard let chapter = try fields.text("chapter").value else { return nil }
         guard !chapter.isEmpty, chapter.unicodeScalars.count <= 200 else {

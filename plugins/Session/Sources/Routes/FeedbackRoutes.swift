@@ -67,7 +67,7 @@ struct FeedbackRoutes: Sendable {
     private func set(_ place: RouteParameters, _ request: Request, _ exchange: Exchange) async throws -> Response {
         let key = try await session(place, exchange).key
         let fields = try RequestFields(try await request.body.collect(upTo: bodyLimit))
-        let feedback = try feedback(
+        let feedback = try FeedbackFields.feedback(
             fields, seq: seq(place), at: Timestamp(microseconds: exchange.clock.wallMicroseconds()))
         do {
             guard let stored = try await store.set(feedback, on: key) else { throw GatewayError.messageNotFound }
@@ -75,30 +75,6 @@ struct FeedbackRoutes: Sendable {
         } catch let error as ConversationError {
             throw GatewayError(error)
         }
-    }
-
-    private func feedback(_ fields: RequestFields, seq: Int64?, at time: Timestamp) throws -> Feedback {
-        let thumb = try fields.text("thumb").value
-        guard thumb == nil || thumb == "up" || thumb == "down" else {
-            throw GatewayError.badRequest("invalid_value", "“thumb” is “up” or “down”.", param: "thumb")
-        }
-        let score = try score(fields.object)
-        let comment = try fields.text("comment").value
-        guard thumb != nil || score != nil || comment != nil else {
-            throw GatewayError.badRequest(
-                "missing_required_parameter", "Feedback has a “thumb”, a “score” or a “comment”.", param: "thumb")
-        }
-        return Feedback(
-            seq: seq, thumb: thumb.map { $0 == "up" ? .up : .down }, scoreHundredths: score, comment: comment, at: time)
-    }
-
-    private func score(_ object: JSONObject) throws -> Int? {
-        guard let value = object.nonNull("score") else { return nil }
-        guard let score = value.double, (-1_000_000...1_000_000).contains(score) else {
-            throw GatewayError.badRequest(
-                "invalid_value", "“score” is a number from -1000000 to 1000000.", param: "score")
-        }
-        return Int((score * 100).rounded())
     }
 
     private func get(_ place: RouteParameters, _ exchange: Exchange) async throws -> Response {

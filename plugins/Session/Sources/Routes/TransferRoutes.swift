@@ -49,12 +49,27 @@ struct TransferRoutes: Sendable {
             body: .stream(PulledBody(on: exchange.eventLoop) { try await writer.next() }))
     }
 
-    private static func json(_ sessions: [Session], _ messages: Int) -> ByteBuffer {
+    private static func json(_ imported: [Imported], _ messages: Int) -> ByteBuffer {
         JSONWriter.object { json in
             json.member("object", "chat.import")
-            json.array("session_ids") { ids in for session in sessions { ids.element(session.printedID) } }
-            json.member("sessions", sessions.count)
+            json.array("session_ids") { ids in for entry in imported { ids.element(entry.session.printedID) } }
+            json.member("sessions", imported.count)
             json.member("messages", messages)
+            json.array("data") { data in
+                for entry in imported { data.element { write(entry, &$0) } }
+            }
+        }
+    }
+
+    /// Which session became which.
+    private static func write(_ entry: Imported, _ json: inout JSONWriter) {
+        json.member("session_id", entry.session.printedID)
+        json.member("external_id", entry.session.externalID)
+        json.member("external_conv_id", entry.session.conversation?.externalID)
+        json.object("from") { json in
+            json.member("session_id", entry.former.id)
+            json.member("external_id", entry.former.externalID)
+            json.member("external_conv_id", entry.former.conversation)
         }
     }
 }

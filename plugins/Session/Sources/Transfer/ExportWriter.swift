@@ -87,23 +87,31 @@ final class ExportWriter: Sendable {
     }
 
     private func begin(_ session: Session, isFirst: Bool) async throws -> ByteBuffer {
-        let system = try await store.read { try $0.system(session.key) }
+        let (system, feedback) = try await store.read { reader in
+            (try reader.system(session.key), try reader.feedback(of: session.key, seq: nil))
+        }
         state.withLock { state in
             state.isFirst = false
             state.place = .messages(after: 0)
         }
-        return form.beginning(of: session, system: system?.body, isFirst: isFirst)
+        return form.beginning(of: session, system: system?.body, feedback, isFirst: isFirst)
     }
 
     private func messages(of session: Session, after seq: Int64) async throws -> ByteBuffer {
         var query = MessageQuery(limit: Self.messagesPerPiece)
         query.after = seq
         query.maximumBytes = Self.bytesPerPiece
-        let found = try await store.read { [query] in try $0.messages(of: session.key, query) }
+        let (found, feedback) = try await store.read { [query] reader in
+            let found = try reader.messages(of: session.key, query)
+            guard let last = found.elements.last?.seq else { return (found, [Int64: Feedback]()) }
+            let feedback = try reader.feedback(of: session.key, in: seq + 1...last)
+            return (found, Dictionary(feedback.map { ($0.seq ?? 0, $0) }) { $1 })
+        }
         let page = found.elements
         var piece = ByteBuffer()
         for (index, message) in page.enumerated() {
-            form.write(message, of: session, isFirst: seq == 0 && index == 0, to: &piece)
+            form.write(
+                message, feedback[message.seq], of: session, isFirst: seq == 0 && index == 0, to: &piece)
         }
         let isLast = page.count < Self.messagesPerPiece && !found.isCut
         if isLast { form.writeEnd(of: session, to: &piece) }
@@ -120,8 +128,9 @@ protocol ExportForm: Sendable {
     var contentType: String { get }
     var beginning: ByteBuffer { get }
     var end: ByteBuffer { get }
-    func beginning(of session: Session, system: ByteBuffer?, isFirst: Bool) -> ByteBuffer
-    func write(_ message: StoredMessage, of session: Session, isFirst: Bool, to piece: inout ByteBuffer)
+    func beginning(of session: Session, system: ByteBuffer?, _ feedback: Feedback?, isFirst: Bool) -> ByteBuffer
+    func write(
+        _ message: StoredMessage, _ feedback: Feedback?, of session: Session, isFirst: Bool, to piece: inout ByteBuffer)
     func writeEnd(of session: Session, to piece: inout ByteBuffer)
 }
 
@@ -132,24 +141,40 @@ struct JSONExport: ExportForm {
     let end = ByteBuffer(string: "]}")
     private let object = SessionObject(defaultTitle: SessionConfiguration.defaultTitle)
 
-    func beginning(of session: Session, system: ByteBuffer?, isFirst: Bool) -> ByteBuffer {
+    func beginning(of session: Session, system: ByteBuffer?, _ feedback: Feedback?, isFirst: Bool) -> ByteBuffer {
         var piece = ByteBuffer(string: isFirst ? "" : ",")
-        // The session's object goes on with its messages: without its last brace.
-        var head = object.json(session)
-        head.moveWriterIndex(to: head.writerIndex - 1)
-        piece.writeBuffer(&head)
+        // The session's object goes on with its messages.
+        piece.writeUnclosed(object.json(session))
+        if let feedback { piece.writeMember(feedback, of: session.key) }
         piece.writeString(#","system":"#)
         piece.writeImmutableBuffer(system ?? ByteBuffer(string: "[]"))
         piece.writeString(#","messages":["#)
         return piece
     }
 
-    func write(_ message: StoredMessage, of session: Session, isFirst: Bool, to piece: inout ByteBuffer) {
+    func write(
+        _ message: StoredMessage, _ feedback: Feedback?, of session: Session, isFirst: Bool, to piece: inout ByteBuffer
+    ) {
         if !isFirst { piece.writeString(",") }
-        piece.writeImmutableBuffer(MessageObject(message).json(of: session.key))
+        piece.writeUnclosed(MessageObject(message).json(of: session.key))
+        if let feedback { piece.writeMember(feedback, of: session.key) }
+        piece.writeString("}")
     }
 
     func writeEnd(of session: Session, to piece: inout ByteBuffer) { piece.writeString("]}") }
+}
+
+extension ByteBuffer {
+    /// An object without its last brace, so that members can follow.
+    fileprivate mutating func writeUnclosed(_ object: ByteBuffer) {
+        writeImmutableBuffer(object)
+        moveWriterIndex(to: writerIndex - 1)
+    }
+
+    fileprivate mutating func writeMember(_ feedback: Feedback, of session: SessionKey) {
+        writeString(#","feedback":"#)
+        writeImmutableBuffer(FeedbackObject.json(feedback, of: session))
+    }
 }
 
 /// For people: a heading for each session, another for each message.
@@ -159,7 +184,7 @@ struct MarkdownExport: ExportForm {
     let end = ByteBuffer()
     private let object = SessionObject(defaultTitle: SessionConfiguration.defaultTitle)
 
-    func beginning(of session: Session, system: ByteBuffer?, isFirst: Bool) -> ByteBuffer {
+    func beginning(of session: Session, system: ByteBuffer?, _ feedback: Feedback?, isFirst: Bool) -> ByteBuffer {
         let title = object.title(session).split(whereSeparator: \.isNewline).joined(separator: " ")
         var text = (isFirst ? "" : "\n---\n\n") + "# \(title)\n\n"
         text += "\(session.printedID), \(ISOTime.text(session.createdAt))\n"
@@ -169,7 +194,9 @@ struct MarkdownExport: ExportForm {
         return ByteBuffer(string: text)
     }
 
-    func write(_ message: StoredMessage, of session: Session, isFirst: Bool, to piece: inout ByteBuffer) {
+    func write(
+        _ message: StoredMessage, _ feedback: Feedback?, of session: Session, isFirst: Bool, to piece: inout ByteBuffer
+    ) {
         let shown = MessageObject(message)
         piece.writeString("\n## \(shown.role), \(ISOTime.text(message.createdAt))\n\n\(MessageText.of(message.body))\n")
     }

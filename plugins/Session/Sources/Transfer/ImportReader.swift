@@ -8,15 +8,51 @@ import TurnpikeKit
 struct ImportReader {
     let owned: OwnedSessions
 
-    /// - Returns: The new sessions, and how many messages they have.
-    func store(_ body: RequestFields) async throws -> (sessions: [Session], messages: Int) {
+    /// - Returns: What became of each session, in the order of the file, and how many messages they have.
+    func store(_ body: RequestFields) async throws -> (sessions: [Imported], messages: Int) {
         guard let elements = try body.elements("sessions") else { throw GatewayError(wire: .missing("sessions")) }
         // All of it is read before any of it is stored: what cannot be read leaves nothing behind.
-        let imports = try elements.enumerated().map { try ImportedSession($1, param: "sessions[\($0)]") }
+        var imports = try elements.enumerated().map {
+            try ImportedSession($1, of: owned.owner, param: "sessions[\($0)]")
+        }
         try await owned.check(adding: imports)
-        var sessions: [Session] = []
-        for element in imports { sessions.append(try await owned.store(element)) }
-        return (sessions, imports.reduce(0) { $0 + $1.messageCount })
+        // Of sessions with one name the first of the file keeps it.
+        var names = TakenNames()
+        for index in imports.indices { names.take(from: &imports[index].whole.draft) }
+        // An export has the newest first: made last, it is the newest again.
+        var sessions: [Imported] = []
+        for element in imports.reversed() {
+            sessions.append(Imported(former: element.former, session: try await owned.store(element.whole)))
+        }
+        return (sessions.reversed(), imports.reduce(0) { $0 + $1.messageCount })
+    }
+}
+
+/// What became of a session of an import.
+struct Imported: Sendable {
+    var former: FormerName
+    var session: Session
+}
+
+/// What a session was called where it comes from.
+struct FormerName: Sendable {
+    /// The id that a server made.
+    var id: String?
+    var externalID: String?
+    var conversation: String?
+}
+
+/// Names that a file gives to sessions, by their bytes.
+private struct TakenNames {
+    private var ids: Set<[UInt8]> = []
+    private var conversations: Set<[[UInt8]]> = []
+
+    mutating func take(from draft: inout SessionDraft) {
+        if let id = draft.externalID, !ids.insert(Array(id.utf8)).inserted { draft.externalID = nil }
+        guard let conversation = draft.conversation, let id = conversation.externalID else { return }
+        if !conversations.insert([Array(conversation.agentID.utf8), Array(id.utf8)]).inserted {
+            draft.conversation?.externalID = nil
+        }
     }
 }
 
@@ -34,93 +70,10 @@ extension OwnedSessions {
         }
     }
 
-    fileprivate func store(_ element: ImportedSession) async throws -> Session {
-        var draft = SessionDraft(owner: owner)
-        draft.settings = element.settings
-        draft.system = element.system
-        draft.conversation = element.conversation
-        limits.apply(to: &draft)
-        let (store, whole) = (store, draft)
-        return try await blamingClient {
-            try await store.create(
-                whole, with: { session in element.turns.map { $0.draft(in: session) } }, within: limits.messages)
-        }
-    }
-}
-
-/// One session of an export, read.
-struct ImportedSession: Sendable {
-    struct Turn: Sendable {
-        var id: String?
-        var messages: [NewMessage]
-
-        func draft(in session: Session) -> TurnDraft {
-            guard let first = messages.first else { preconditionFailure("A turn has a message.") }
-            var draft = TurnDraft(
-                key: session.key, baseSeq: session.nextSeq, requestDigest: first.digest, messages: messages)
-            draft.status = .imported
-            return draft
-        }
-    }
-
-    private(set) var settings = SessionSettings()
-    private(set) var system: SystemMessages?
-    private(set) var conversation: AgentConversation?
-    private(set) var turns: [Turn] = []
-
-    var messageCount: Int { turns.reduce(0) { $0 + $1.messages.count } }
-
-    init(_ value: JSONValue, param: String) throws {
-        guard let object = try GatewayError.blamingClient({ () throws(WireError) in try value.object() }) else {
-            throw GatewayError(wire: .wrongType(param, expected: "an object"))
-        }
-        let draft = try SessionFields(object.withoutNames).draft(owner: .generate())
-        settings = draft.settings
-        conversation = draft.conversation
-        let fields = RequestFields(object)
-        let messages = try fields.elements("system") ?? []
-        for (index, message) in messages.enumerated() where message.kind != .object {
-            throw GatewayError(wire: .wrongType("\(param).system[\(index)]", expected: "an object"))
-        }
-        system = messages.isEmpty ? draft.system : SystemMessages(messages: messages.map(\.bytes))
-        for (index, message) in (try fields.elements("messages") ?? []).enumerated() {
-            try add(message, param: "\(param).messages[\(index)].")
-        }
-    }
-
-    private mutating func add(_ value: JSONValue, param: String) throws {
-        guard let object = try GatewayError.blamingClient({ () throws(WireError) in try value.object() }) else {
-            throw GatewayError(wire: .wrongType(param, expected: "an object"))
-        }
-        var message = try MessageFields.message(Self.body(object), param: param)
-        let fields = RequestFields(object)
-        message.chapter = try MessageFields.chapter(fields, param)
-        message.citations = try fields.array("citations").value.flatMap { $0.readableBytes > 2 ? $0 : nil }
-        message.metadata = try fields.object("metadata").value.flatMap { $0.readableBytes > 2 ? $0 : nil }
-        message.tokens = try fields.int("tokens", in: 0...Int(Int32.max)).value
-        message.model = try fields.text("model").value
-        message.status = try fields.text("status").value.flatMap(TurnStatus.init) ?? .imported
-        message.createdAt = try fields.int("created_at", in: 0...4_102_444_800).value
-            .map { Timestamp(microseconds: Int64($0) * 1_000_000) }
-        let id = try fields.text("turn_id").value
-        if let last = turns.last, id != nil ? last.id == id : message.role != .user {
-            turns[turns.count - 1].messages.append(message)
-        } else {
-            turns.append(Turn(id: id, messages: [message]))
-        }
-    }
-
-    /// The message as it came, which an export has under `message`.
-    private static func body(_ object: JSONObject) throws -> JSONObject {
-        guard let value = object.nonNull("message") else { return object }
-        return try GatewayError.blamingClient { () throws(WireError) in try value.object() } ?? object
-    }
-}
-
-extension JSONObject {
-    /// Without what names the session: an import makes new ones.
-    fileprivate var withoutNames: JSONObject {
-        let edited = edited(["id", "session_id", "external_conv_id"].filter { self[$0] != nil }.map(JSONEdit.remove))
-        return (try? JSONObject(scanning: edited)) ?? self
+    fileprivate func store(_ whole: SessionImport) async throws -> Session {
+        var whole = whole
+        limits.apply(to: &whole.draft)
+        let (store, limited) = (store, whole)
+        return try await blamingClient { try await store.create(limited, within: limits.messages) }
     }
 }

@@ -59,6 +59,9 @@ public struct WireError: Error, Sendable, Hashable {
         }
     }
 
+    /// Whether a parameter that must be there is not, rather than there and wrong.
+    public var isMissing: Bool { code == .missing }
+
     /// The byte offset at which the grammar is broken, within the text that was read.
     public var position: Int? {
         switch code {

@@ -50,6 +50,8 @@ extension GatewayError {
     public init(wire error: WireError) {
         if error.exceedsLimit {
             self.init(.client, .payloadTooLarge, code: "request_too_large", "\(error)", param: error.param)
+        } else if error.isMissing {
+            self = .badRequest("missing_required_parameter", "\(error)", param: error.param)
         } else {
             self = .badRequest(error.param == nil ? "invalid_json" : "invalid_value", "\(error)", param: error.param)
         }

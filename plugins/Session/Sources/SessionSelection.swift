@@ -117,9 +117,12 @@ extension AgentConversation {
         func string(_ key: String) throws(GatewayError) -> String? {
             try SessionSelection.string(object, key, as: prefix + key)
         }
-        guard let externalID = try string("external_conv_id"), !externalID.isEmpty else {
+        guard let externalID = try string("external_conv_id") else {
+            throw GatewayError(wire: .missing(prefix + "external_conv_id"))
+        }
+        guard !externalID.isEmpty else {
             throw .badRequest(
-                "missing_required_parameter", "“\(prefix)external_conv_id” names the conversation.",
+                "invalid_value", "“\(prefix)external_conv_id” names the conversation.",
                 param: prefix + "external_conv_id")
         }
         self.init(agentID: try string("agent_id") ?? "", externalID: externalID)

@@ -64,7 +64,8 @@ enum SessionRequestSchemas {
         RouteSchema(
             "FeedbackFields",
             """
-            {\(ignored),"type":"object","additionalProperties":false,"properties":{"thumb":{"enum":["up","down",null]},
+            {\(ignored),"type":"object","additionalProperties":false,"anyOf":[{"required":["thumb"]},
+            {"required":["score"]},{"required":["comment"]}],"properties":{"thumb":{"enum":["up","down",null]},
             "score":{"type":["number","null"],"minimum":-1000000,"maximum":1000000},"comment":\(text(2_500))}}
             """),
         RouteSchema(

@@ -15,10 +15,13 @@ enum MessageFields {
         "status", "model", "object", "turn_id",
     ]
 
-    /// The messages of a body: `{"messages": […]}`, or one message.
-    static func messages(_ bytes: ByteBuffer) throws -> (messages: [NewMessage], isList: Bool) {
+    /// The messages of a body: `{"messages": […]}`, or one message unless it must be a list.
+    static func messages(
+        _ bytes: ByteBuffer, mustBeList: Bool = false
+    ) throws -> (messages: [NewMessage], isList: Bool) {
         let fields = try RequestFields(bytes)
         guard let elements = try fields.elements("messages") else {
+            guard !mustBeList else { throw GatewayError(wire: .missing("messages")) }
             return ([try message(fields.object, param: "")], false)
         }
         guard (1...maximumMessages).contains(elements.count) else {
@@ -75,7 +78,8 @@ enum MessageFields {
     }
 
     private static func role(_ object: JSONObject, _ param: String) throws -> MessageRole {
-        let role = object["role"]?.string.map(MessageRole.init(name:)) ?? .other
+        guard let value = object.nonNull("role") else { throw GatewayError(wire: .missing(param + "role")) }
+        let role = value.string.map(MessageRole.init(name:)) ?? .other
         guard role != .other else {
             throw GatewayError.badRequest(
                 "invalid_value", "The role is one of system, developer, user, assistant, tool, function.",
@@ -91,6 +95,7 @@ enum MessageFields {
         case .null, nil:
             let others = ["tool_calls", "function_call", "refusal", "audio"]
             guard !others.contains(where: { object.nonNull($0) != nil }) else { return }
+            throw GatewayError(wire: .missing(param + "content"))
         case .object, .number, .true, .false: break
         }
         throw GatewayError.badRequest(

@@ -37,7 +37,8 @@ struct SearchRoutes: Sendable {
     private func search(_ text: String?, _ limit: Int?, _ cursor: String?, _ exchange: Exchange) async throws
         -> Response
     {
-        guard let text, !text.isEmpty, text.utf8.count <= Self.maximumQuery else {
+        guard let text else { throw GatewayError(wire: .missing("query")) }
+        guard !text.isEmpty, text.utf8.count <= Self.maximumQuery else {
             throw GatewayError.badRequest(
                 "invalid_value", "“query” is a text of 1 to \(Self.maximumQuery) bytes.", param: "query")
         }

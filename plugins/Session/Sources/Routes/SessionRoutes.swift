@@ -92,10 +92,11 @@ struct SessionRoutes: Sendable {
     }
 
     private func erase(_ request: Request, _ exchange: Exchange) async throws -> Response {
-        guard request.head.queryItem("confirm") == "erase" else {
+        let confirmation = request.head.queryItem("confirm")
+        guard confirmation == "erase" else {
             throw GatewayError.badRequest(
-                "missing_required_parameter", "This removes all your sessions. Say so with “confirm=erase”.",
-                param: "confirm")
+                confirmation == nil ? "missing_required_parameter" : "invalid_value",
+                "This removes all your sessions. Say so with “confirm=erase”.", param: "confirm")
         }
         let erasure = try await store.erase(owned(exchange).owner)
         return .json(
@@ -143,8 +144,8 @@ struct SessionRoutes: Sendable {
     ) async throws -> Response {
         let owned = try owned(exchange)
         _ = try await owned.session(name)
-        let (messages, isList) = try MessageFields.messages(try await request.body.collect(upTo: bodyLimit))
-        guard isList || !mustBeList else { throw GatewayError(wire: .missing("messages")) }
+        let (messages, isList) = try MessageFields.messages(
+            try await request.body.collect(upTo: bodyLimit), mustBeList: mustBeList)
         let (session, stored) = try await owned.append(messages, to: name)
         let elements = stored.map { MessageObject($0).json(of: session.key) }
         guard !isList else {

@@ -15,7 +15,14 @@ import struct Crypto.SHA256
 ///   and as text where they are no JSON. A custom tool's input is text.
 /// - An assistant's audio counts by its id, which is all that a client sends back of it.
 struct CanonicalMessage {
-    private(set) var bytes: [UInt8] = Array("turnpike.message".utf8) + [MessageDigest.version]
+    private(set) var bytes: [UInt8] = []
+
+    /// - Parameter capacity: about how long the message is.
+    init(capacity: Int = 0) {
+        bytes.reserveCapacity(capacity + 64)
+        bytes += "turnpike.message".utf8
+        bytes.append(MessageDigest.version)
+    }
 
     /// Encodes the message whose JSON is `message`.
     mutating func encode(_ message: ByteBuffer) throws(WireError) {

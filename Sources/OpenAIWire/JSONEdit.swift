@@ -11,7 +11,8 @@ public struct JSONEdit: Sendable {
         case remove
     }
 
-    let key: String
+    /// The member that it is about.
+    public let key: String
     let action: Action
 
     /// Changes the value where the key is there, and does nothing where it is not.

@@ -25,7 +25,7 @@ public struct MessageDigest: Sendable, Hashable {
 
     /// The digest of the message whose JSON is `bytes`.
     public init(messageJSON bytes: ByteBuffer) throws(WireError) {
-        var canonical = CanonicalMessage()
+        var canonical = CanonicalMessage(capacity: bytes.readableBytes)
         try canonical.encode(bytes)
         let digest = SHA256.hash(data: canonical.bytes)
         words = digest.withUnsafeBytes { $0.loadUnaligned(as: (UInt64, UInt64, UInt64, UInt64).self) }
@@ -37,9 +37,14 @@ public struct MessageDigest: Sendable, Hashable {
         words = Array(bytes).withUnsafeBytes { $0.loadUnaligned(as: (UInt64, UInt64, UInt64, UInt64).self) }
     }
 
+    /// The digest's bytes where they are.
+    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        Swift.withUnsafeBytes(of: words, body)
+    }
+
     /// The digest's bytes, for storing.
     public var bytes: [UInt8] {
-        withUnsafeBytes(of: words) { Array($0) }
+        withUnsafeBytes { Array($0) }
     }
 
     /// Whether the messages mean the same.

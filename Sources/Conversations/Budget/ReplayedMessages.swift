@@ -13,14 +13,15 @@ enum ReplayedMessages {
         _ stored: [StoredMessage], before next: [IncomingTurn.Message], replaysPartial: Bool
     ) -> [ByteBuffer?] {
         stored.indices.map { index in
-            let message = stored[index]
-            if message.isPartial, !replaysPartial { return nil }
-            guard message.outline.role == .assistant, let parsed = try? ChatMessage(scanning: message.body),
-                parsed.hasToolCalls
-            else { return message.body }
-            let results = answered(behind: index, stored, next)
-            return body(parsed, answered: results)
+            if stored[index].isPartial, !replaysPartial { return nil }
+            guard stored[index].callsTools ?? callsTools(stored[index]) else { return stored[index].body }
+            return body(stored[index].body, answered: answered(behind: index, stored, next))
         }
+    }
+
+    /// Whether calls of tools stand in a message, whose results are to follow it.
+    static func callsTools(_ message: StoredMessage) -> Bool {
+        message.outline.role == .assistant && (try? ChatMessage(scanning: message.body))?.hasToolCalls ?? false
     }
 
     /// The ids of the calls that the messages right behind `index` answer.
@@ -33,13 +34,13 @@ enum ReplayedMessages {
         return Set(bodies.compactMap { (try? ChatMessage(scanning: $0))?.toolCallID })
     }
 
-    private static func body(_ message: ChatMessage, answered: Set<String>) -> ByteBuffer? {
-        guard let object = try? JSONObject(scanning: message.bytes), let calls = try? object["tool_calls"]?.array()
-        else { return message.bytes }
+    private static func body(_ message: ByteBuffer, answered: Set<String>) -> ByteBuffer? {
+        guard let object = try? JSONObject(scanning: message), let calls = try? object["tool_calls"]?.array()
+        else { return message }
         let kept = calls.filter { call in
             (try? call.object())?["id"]?.string.map(answered.contains) ?? false
         }
-        if kept.count == calls.count { return message.bytes }
+        if kept.count == calls.count { return message }
         if !kept.isEmpty { return object.edited([.set("tool_calls", elements: kept.map(\.bytes))]) }
         return saysSomething(object) ? object.edited([.remove("tool_calls")]) : nil
     }

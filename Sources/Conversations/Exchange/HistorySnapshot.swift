@@ -15,10 +15,13 @@ struct HistorySnapshot: Sendable {
     /// The session's newest turn that the plan knows; `nil` where the session could not be read.
     var knownTurn: KnownTurn?
 
+    /// Whether the stored message at `index` goes in front, in whatever form.
+    func isReplayed(_ index: Int) -> Bool { replayed[index] != nil }
+
     /// Whether a history may begin with the stored message at `index`: see `HistoryOutline.mayBegin`.
     func mayBegin(_ index: Int) -> Bool {
         guard index > 0 else { return true }
-        let (earlier, outline) = (stored[index - 1].outline, stored[index].outline)
-        return earlier.turnID != outline.turnID && !outline.role.answersCall
+        return stored[index - 1].outline.turnID != stored[index].outline.turnID
+            && !stored[index].outline.role.answersCall
     }
 }

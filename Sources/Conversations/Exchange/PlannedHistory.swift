@@ -147,15 +147,19 @@ package final class PlannedHistory: RequestFitting {
     }
 
     private func candidates(_ meter: any TokenMeter) -> [HistoryCut.Candidate] {
-        snapshot.stored.indices.map { index in
-            let message = snapshot.stored[index]
-            var tokens = 0
-            if let body = snapshot.replayed[index] {
-                let isKnown = meter.encoding != nil && message.tokenEncoding == meter.encoding
-                tokens = (isKnown ? message.outline.tokens : nil) ?? meter.tokens(ofMessage: body)
-            }
-            return HistoryCut.Candidate(seq: message.seq, tokens: tokens, mayBegin: snapshot.mayBegin(index))
+        let encoding = meter.encoding
+        return snapshot.stored.indices.map { index in
+            HistoryCut.Candidate(
+                seq: snapshot.stored[index].seq, tokens: tokens(index, meter, encoding),
+                mayBegin: snapshot.mayBegin(index))
         }
+    }
+
+    /// The tokens of a stored message: known where they were counted by the same rule.
+    private func tokens(_ index: Int, _ meter: any TokenMeter, _ encoding: Int?) -> Int {
+        let isKnown = encoding != nil && snapshot.stored[index].tokenEncoding == encoding
+        if isKnown, snapshot.isReplayed(index), let tokens = snapshot.stored[index].outline.tokens { return tokens }
+        return snapshot.replayed[index].map { meter.tokens(ofMessage: $0) } ?? 0
     }
 
     /// The tokens of what is sent in any case, counted once per encoding.
@@ -175,9 +179,9 @@ extension PlannedHistory {
         var plan = snapshot.plan
         let sent = snapshot.stored[cut.start...]
         plan.injected = sent.first.flatMap { first in sent.last.map { first.seq..<$0.seq + 1 } }
-        plan.injectedCount = snapshot.replayed[cut.start...].count { $0 != nil }
+        plan.injectedCount = (cut.start..<snapshot.stored.count).count { snapshot.isReplayed($0) }
         plan.droppedCount += snapshot.stored.count - plan.injectedCount
-        plan.isPartial = sent.indices.contains { snapshot.stored[$0].isPartial && snapshot.replayed[$0] != nil }
+        plan.isPartial = sent.indices.contains { snapshot.stored[$0].isPartial && snapshot.isReplayed($0) }
         plan.tokens = cut.tokens
         plan.budget = max(0, budget.forHistory)
         if cut.moves { plan.contextStart = sent.first?.seq ?? plan.baseSeq }
@@ -192,8 +196,16 @@ extension PlannedHistory {
     /// The final messages with the stored ones from `start` on; `nil` where the request's own are all there is.
     private func messages(from start: Int, _ reasoning: ReasoningReplay) -> [ByteBuffer]? {
         guard !snapshot.stored.isEmpty || !snapshot.instructions.isEmpty else { return nil }
-        let injected = snapshot.replayed[start...].compactMap(\.self).map { reasoning.applied(to: $0) }
-        return turn.instructions + snapshot.instructions + injected + turn.messages.map(\.body)
+        var messages: [ByteBuffer] = []
+        messages.reserveCapacity(
+            turn.instructions.count + snapshot.instructions.count + snapshot.stored.count + turn.messages.count)
+        messages += turn.instructions
+        messages += snapshot.instructions
+        for index in start..<snapshot.stored.count {
+            if let body = snapshot.replayed[index] { messages.append(reasoning.applied(to: body)) }
+        }
+        for message in turn.messages { messages.append(message.body) }
+        return messages
     }
 
     package func edits(for target: RouteTarget) throws -> [JSONEdit] {

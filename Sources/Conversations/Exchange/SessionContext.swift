@@ -4,18 +4,21 @@ package import TurnpikeKit
 
 import struct Crypto.SHA256
 
-/// The session that an exchange belongs to, as the steps of the chain share it. Left by `session`.
-package struct SessionContext: Sendable {
+/// The session that an exchange belongs to, as the steps of the chain share it. Left by `session`. A reference, because
+/// it is carried through the whole exchange.
+package final class SessionContext: Sendable {
     /// As it was when the exchange began.
-    package var session: Session
+    package let session: Session
     /// Never `off`: such an exchange has no session.
-    package var mode: HistoryMode
+    package let mode: HistoryMode
     /// How often the client says that it has sent the request before (`x-stainless-retry-count`).
-    package var attempt: Int
+    package let attempt: Int
     /// The header of that name. A request that comes with the same one as an earlier attempt repeats it.
-    package var idempotencyKey: String?
+    package let idempotencyKey: String?
     /// The part of a longer work that the new messages belong to.
-    package var chapter: String?
+    package let chapter: String?
+    /// What is stored of the idempotency key.
+    let idempotencyDigest: StoredDigest?
 
     package init(
         session: Session, mode: HistoryMode, attempt: Int = 0, idempotencyKey: String? = nil,
@@ -27,11 +30,7 @@ package struct SessionContext: Sendable {
         self.attempt = attempt
         self.idempotencyKey = idempotencyKey
         self.chapter = chapter
-    }
-
-    /// What is stored of the idempotency key.
-    var idempotencyDigest: StoredDigest? {
-        idempotencyKey.flatMap { StoredDigest(bytes: Array(SHA256.hash(data: Array($0.utf8)))) }
+        idempotencyDigest = idempotencyKey.map { StoredDigest(SHA256.hash(data: Array($0.utf8))) }
     }
 
     /// Whether the client may be sending the request again.

@@ -44,9 +44,8 @@ extension SystemMessages {
     /// The leading instructions of a request, each as it came.
     package init(messages: [ByteBuffer]) {
         let body = JSONArray.joining(messages)
-        guard let digest = StoredDigest(bytes: Array(SHA256.hash(data: Array(body.readableBytesView)))) else {
-            preconditionFailure("SHA-256 has as many bytes as a digest.")
-        }
-        self.init(body: body, digest: digest)
+        var hash = SHA256()
+        body.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
+        self.init(body: body, digest: StoredDigest(hash.finalize()))
     }
 }

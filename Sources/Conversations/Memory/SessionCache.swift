@@ -64,9 +64,10 @@ final class SessionCache: Sendable {
     /// What is known of a session, whether or not it is still so.
     func snapshot(_ key: SessionKey) -> SessionSnapshot? {
         state.withLock { state in
+            guard let index = state.entries.index(forKey: key) else { return nil }
             state.clock += 1
-            state.entries[key]?.used = state.clock
-            return state.entries[key]?.snapshot
+            state.entries.values[index].used = state.clock
+            return state.entries.values[index].snapshot
         }
     }
 
@@ -130,18 +131,19 @@ final class SessionCache: Sendable {
     func append(_ turn: TurnDraft, _ stored: StoredTurn?, at time: Timestamp) {
         state.withLock { state in
             noteChange(turn.key, &state)
-            guard var snapshot = take(turn.key, &state)?.snapshot else { return }
-            var retry: Int64?
-            if let stored {
-                let isNext = snapshot.isConfirmed && snapshot.session.version == stored.version - 1
-                guard isNext, snapshot.session.nextSeq == stored.firstSeq else { return }
-                if case .overtaken(let first) = stored.superseded { retry = first }
-                // What was superseded is not known from the row alone.
-                if case .doneInPart = stored.superseded { return }
+            change(turn.key, &state) { snapshot in
+                var retry: Int64?
+                if let stored {
+                    guard snapshot.isConfirmed(as: stored.version - 1), snapshot.session.nextSeq == stored.firstSeq
+                    else { return false }
+                    if case .overtaken(let first) = stored.superseded { retry = first }
+                    // What was superseded is not known from the row alone.
+                    if case .doneInPart = stored.superseded { return false }
+                }
+                guard (try? snapshot.append(turn, overtakenBy: retry, at: time)) != nil else { return false }
+                if let stored { snapshot.confirm(stored.version, upTo: snapshot.session.nextSeq) }
+                return true
             }
-            guard (try? snapshot.append(turn, overtakenBy: retry, at: time)) != nil else { return }
-            if let stored { snapshot.confirm(stored.version, upTo: snapshot.session.nextSeq) }
-            put(snapshot, &state)
         }
     }
 
@@ -151,11 +153,12 @@ final class SessionCache: Sendable {
     func append(_ turn: TurnDraft, foundAt firstSeq: Int64, at time: Timestamp) {
         state.withLock { state in
             noteChange(turn.key, &state)
-            guard var snapshot = take(turn.key, &state)?.snapshot else { return }
-            guard snapshot.session.nextSeq == firstSeq, turn.supersedes == Supersession() else { return }
-            guard (try? snapshot.append(turn, at: time)) != nil else { return }
-            snapshot.noteFound(at: firstSeq)
-            put(snapshot, &state)
+            change(turn.key, &state) { snapshot in
+                guard snapshot.session.nextSeq == firstSeq, turn.supersedes == Supersession() else { return false }
+                guard (try? snapshot.append(turn, at: time)) != nil else { return false }
+                snapshot.noteFound(at: firstSeq)
+                return true
+            }
         }
     }
 
@@ -208,6 +211,23 @@ final class SessionCache: Sendable {
         state.bytes -= entry.bytes
         for name in Self.names(entry.snapshot.session) { state.names[name] = nil }
         return entry
+    }
+
+    /// Changes a snapshot where it is: what a session is called stays the same. Where `body` says that it cannot follow,
+    /// it is dropped.
+    private func change(_ key: SessionKey, _ state: inout State, _ body: (inout SessionSnapshot) -> Bool) {
+        guard let index = state.entries.index(forKey: key) else { return }
+        let isGood = body(&state.entries.values[index].snapshot)
+        state.entries.values[index].snapshot.shorten(to: limitOfOne)
+        let bytes = state.entries.values[index].snapshot.byteCount
+        guard isGood, bytes <= limit / 2 else {
+            _ = take(key, &state)
+            return
+        }
+        state.bytes += bytes - state.entries.values[index].bytes
+        state.clock += 1
+        (state.entries.values[index].bytes, state.entries.values[index].used) = (bytes, state.clock)
+        if state.bytes > limit { evict(&state) }
     }
 
     private func put(_ snapshot: SessionSnapshot, _ state: inout State) {

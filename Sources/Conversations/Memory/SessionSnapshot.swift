@@ -17,11 +17,14 @@ struct SessionSnapshot: Sendable {
     private var found: Int64 = 0
     /// Whether all of it is in the database, as far as this process knows.
     var isConfirmed: Bool { confirmedVersion == session.version }
+    /// Whether it is this version, and in the database.
+    func isConfirmed(as version: Int64) -> Bool { confirmedVersion == version && session.version == version }
     /// Oldest first, from the beginning of a turn; every active message from there on.
     private(set) var outlines: [MessageOutline]
     /// Whether `outlines` begins with the session's first active message.
     private(set) var isComplete: Bool
-    private(set) var bodies: [Int64: StoredMessage]
+    /// Of as many of them as are in memory, in the same order.
+    private(set) var bodies: [StoredMessage]
     /// The stored instructions; nil: not known.
     private(set) var system: SystemMessages?
     private(set) var bodyBytes: Int
@@ -36,8 +39,9 @@ struct SessionSnapshot: Sendable {
         self.outlines = outlines
         self.isComplete = isComplete
         self.system = system
-        self.bodies = Dictionary(bodies.map { ($0.seq, $0) }) { first, _ in first }
-        bodyBytes = self.bodies.values.reduce(0) { $0 + $1.body.readableBytes }
+        self.bodies = []
+        bodyBytes = 0
+        add(bodies)
     }
 
     /// About how much memory it takes.
@@ -90,7 +94,8 @@ struct SessionSnapshot: Sendable {
         let gone = Array(outlines[range])
         outlines.removeSubrange(range)
         session.counters.messages -= Int64(gone.count)
-        for outline in gone { drop(outline.seq) }
+        guard let first = gone.first, let last = gone.last else { return }
+        removeBodies(placeOfBody(first.seq)..<placeOfBody(last.seq + 1))
     }
 
     /// Bodies are copied: a message of a request is a slice of it, and would keep all of it in memory.
@@ -99,12 +104,10 @@ struct SessionSnapshot: Sendable {
             seq: seq, turnID: turn.id, role: message.role, digest: message.digest,
             digestVersion: message.digestVersion, tokens: message.tokens)
         outlines.append(outline)
-        var stored = StoredMessage(
-            outline: outline, body: message.body.copied, supersededBySeq: nil, createdAt: message.createdAt ?? time)
-        stored.tokenEncoding = message.tokenEncoding
-        stored.isPartial = message.isPartial
-        bodies[seq] = stored
-        bodyBytes += message.body.readableBytes
+        add(
+            StoredMessage(
+                outline: outline, body: message.body.copied, tokenEncoding: message.tokenEncoding,
+                isPartial: message.isPartial, createdAt: message.createdAt ?? time))
     }
 
     /// Adds what a later reading of the same version found.
@@ -113,26 +116,57 @@ struct SessionSnapshot: Sendable {
             outlines = other.outlines
             isComplete = other.isComplete
         }
-        add(Array(other.bodies.values))
+        add(other.bodies)
         system = other.system ?? system
     }
 
     /// Adds bodies that were read of its messages.
     mutating func add(_ messages: [StoredMessage]) {
-        for message in messages where bodies.updateValue(message, forKey: message.seq) == nil {
-            bodyBytes += message.body.readableBytes
-        }
+        bodies.reserveCapacity(bodies.count + messages.count)
+        for message in messages { add(message) }
+    }
+
+    /// Behind all others, almost always. One that is there already is the same.
+    private mutating func add(_ message: StoredMessage) {
+        let place = placeOfBody(message.seq)
+        guard place == bodies.endIndex || bodies[place].seq != message.seq else { return }
+        var message = message
+        message.callsTools = message.callsTools ?? ReplayedMessages.callsTools(message)
+        bodies.insert(message, at: place)
+        bodyBytes += message.body.readableBytes
+    }
+
+    /// Where the body of this seq is, or would be.
+    private func placeOfBody(_ seq: Int64) -> Int {
+        if bodies.last.map({ $0.seq < seq }) ?? true { return bodies.endIndex }
+        return bodies.partitioningIndex { $0.seq >= seq }
     }
 
     /// Drops the oldest bodies until the others take no more than `limit` bytes.
     mutating func shorten(to limit: Int) {
-        guard bodyBytes > limit else { return }
-        for outline in outlines where bodyBytes > limit { drop(outline.seq) }
+        var (rest, count) = (bodyBytes, 0)
+        while rest > limit, count < bodies.count {
+            rest -= bodies[count].body.readableBytes
+            count += 1
+        }
+        removeBodies(0..<count)
     }
 
-    private mutating func drop(_ seq: Int64) {
-        guard let message = bodies.removeValue(forKey: seq) else { return }
-        bodyBytes -= message.body.readableBytes
+    private mutating func removeBodies(_ range: Range<Int>) {
+        guard !range.isEmpty else { return }
+        bodyBytes -= bodies[range].reduce(0) { $0 + $1.body.readableBytes }
+        bodies.removeSubrange(range)
+    }
+
+    /// The bodies of consecutive outlines: `Incomplete` where one of them is not in memory.
+    private func bodies(of outlines: ArraySlice<MessageOutline>) throws -> ArraySlice<StoredMessage> {
+        guard let first = outlines.first, let last = outlines.last else { return [] }
+        let found = bodies[placeOfBody(first.seq)..<placeOfBody(last.seq + 1)]
+        guard found.count == outlines.count else { throw Incomplete() }
+        for (place, outline) in zip(found.indices, outlines) where found[place].seq != outline.seq {
+            throw Incomplete()
+        }
+        return found
     }
 }
 
@@ -140,7 +174,7 @@ extension SessionSnapshot: HistoryReading {
     func session(_ key: SessionKey) throws -> Session? { session }
 
     func newest(_ limit: Int, of key: SessionKey, from start: Int64) throws -> [StoredMessage] {
-        try messages(newestOutlines(limit, from: start))
+        Array(try bodies(of: newestOutlines(limit, from: start)))
     }
 
     /// The outlines of what `newest` gives.
@@ -168,7 +202,7 @@ extension SessionSnapshot: HistoryReading {
     }
 
     func messages(of key: SessionKey, in seqs: Range<Int64>) throws -> [StoredMessage] {
-        try messages(outlines[try indices(of: seqs)])
+        Array(try bodies(of: outlines[try indices(of: seqs)]))
     }
 
     func system(_ key: SessionKey) throws -> SystemMessages? {
@@ -181,13 +215,6 @@ extension SessionSnapshot: HistoryReading {
         guard isComplete || (outlines.first?.seq ?? .max) <= seqs.lowerBound else { throw Incomplete() }
         let start = outlines.partitioningIndex { $0.seq >= seqs.lowerBound }
         return start..<max(start, outlines.partitioningIndex { $0.seq >= seqs.upperBound })
-    }
-
-    private func messages(_ outlines: ArraySlice<MessageOutline>) throws -> [StoredMessage] {
-        try outlines.map { outline in
-            guard let message = bodies[outline.seq] else { throw Incomplete() }
-            return message
-        }
     }
 }
 

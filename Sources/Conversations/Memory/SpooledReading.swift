@@ -26,7 +26,7 @@ final class SpooledReading: HistoryReading {
     func session(_ key: SessionKey) throws -> Session? { snapshot.session }
 
     func newest(_ limit: Int, of key: SessionKey, from start: Int64) throws -> [StoredMessage] {
-        try messages(snapshot.newestOutlines(limit, from: start).map(\.seq), of: key)
+        try messages(Set(snapshot.newestOutlines(limit, from: start).map(\.seq)), of: key)
     }
 
     func outlines(of key: SessionKey, in seqs: Range<Int64>, order: MessageOrder) throws -> [MessageOutline] {
@@ -34,16 +34,16 @@ final class SpooledReading: HistoryReading {
     }
 
     func messages(of key: SessionKey, in seqs: Range<Int64>) throws -> [StoredMessage] {
-        try messages(snapshot.outlines(of: key, in: seqs, order: .oldestFirst).map(\.seq), of: key)
+        try messages(Set(snapshot.outlines(of: key, in: seqs, order: .oldestFirst).map(\.seq)), of: key)
     }
 
     func system(_ key: SessionKey) throws -> SystemMessages? { try snapshot.system(key) }
 
-    private func messages(_ seqs: [Int64], of key: SessionKey) throws -> [StoredMessage] {
-        let known = seqs.compactMap { snapshot.bodies[$0] }
+    private func messages(_ seqs: Set<Int64>, of key: SessionKey) throws -> [StoredMessage] {
+        let known = snapshot.bodies.filter { seqs.contains($0.seq) }
         try held.take(known.reduce(0) { $0 + $1.body.readableBytes })
         if known.count == seqs.count { return known }
-        let read = try reader.messages(of: key, seqs: seqs.filter { snapshot.bodies[$0] == nil })
+        let read = try reader.messages(of: key, seqs: Array(seqs.subtracting(known.map(\.seq))))
         guard known.count + read.count == seqs.count else {
             throw DatabaseError(.retryTransaction, "the session was purged meanwhile")
         }

@@ -23,12 +23,9 @@ package final class AttemptLog: Sendable {
 
         private static func digest(of turn: IncomingTurn, under idempotencyKey: String) -> StoredDigest {
             var hash = SHA256()
-            hash.update(data: turn.digest.bytes)
+            turn.digest.update(&hash)
             hash.update(data: Array(idempotencyKey.utf8))
-            guard let digest = StoredDigest(bytes: Array(hash.finalize())) else {
-                preconditionFailure("SHA-256 has as many bytes as a digest.")
-            }
-            return digest
+            return StoredDigest(hash.finalize())
         }
     }
 

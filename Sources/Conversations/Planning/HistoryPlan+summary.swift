@@ -4,13 +4,21 @@ extension HistoryPlan {
 
     /// What the client is told: how much of the history the model sees, and why.
     package var summary: String {
-        var fields = ["injected=\(injectedCount)", "dropped=\(droppedCount)"]
-        if supersededCount > 0 { fields.append("superseded=\(supersededCount)") }
-        if repeatsLastTurn { fields.append("retry=1") }
-        if let tokens { fields.append("tokens=\(tokens)") }
-        if let budget { fields.append("budget=\(budget)") }
-        if isPartial { fields.append("partial=1") }
-        fields.append("reason=\(reason.rawValue)")
-        return fields.joined(separator: "; ")
+        var text = ""
+        text.reserveCapacity(128)
+        func add(_ name: String, _ value: Int) {
+            text += name
+            text += String(value)
+        }
+        add("injected=", injectedCount)
+        add("; dropped=", droppedCount)
+        if supersededCount > 0 { add("; superseded=", supersededCount) }
+        if repeatsLastTurn { add("; retry=", 1) }
+        if let tokens { add("; tokens=", tokens) }
+        if let budget { add("; budget=", budget) }
+        if isPartial { add("; partial=", 1) }
+        text += "; reason="
+        text += reason.rawValue
+        return text
     }
 }

@@ -30,11 +30,8 @@ package struct IncomingTurn: Sendable {
         self.instructions = instructions
         self.messages = messages
         var hash = SHA256()
-        for message in messages { hash.update(data: message.digest.bytes) }
-        guard let digest = StoredDigest(bytes: Array(hash.finalize())) else {
-            preconditionFailure("SHA-256 has as many bytes as a digest.")
-        }
-        self.digest = digest
+        for message in messages { message.digest.update(&hash) }
+        digest = StoredDigest(hash.finalize())
     }
 
     /// Reads the messages of `request`, which are checked to the last byte: what is stored is spliced into later

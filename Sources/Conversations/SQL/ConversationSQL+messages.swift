@@ -74,8 +74,13 @@ extension ConversationSQL {
     private static func message(_ row: borrowing Row) throws -> StoredMessage {
         StoredMessage(
             outline: try outline(row), body: try row.value(bodyColumn), tokenEncoding: try row.optional(11),
-            isPartial: try row.value(12), chapter: try row.optional(6), citations: try row.optional(7),
-            model: try row.optional(14), status: try row.optional(15), metadata: try row.optional(16),
-            supersededBySeq: try row.optional(8), createdAt: try row.value(9))
+            isPartial: try row.value(12), annotations: try annotations(row), supersededBySeq: try row.optional(8),
+            createdAt: try row.value(9))
+    }
+
+    private static func annotations(_ row: borrowing Row) throws -> StoredMessage.Annotations {
+        StoredMessage.Annotations(
+            chapter: try row.optional(6), citations: try row.optional(7), model: try row.optional(14),
+            status: try row.optional(15), metadata: try row.optional(16))
     }
 }

@@ -7,12 +7,8 @@ public struct Session: Sendable, Equatable {
     public static let idPrefix = "sess_"
 
     public let key: SessionKey
-    /// The id that the client chose, in its user's own name space.
-    public var externalID: String?
-    /// The conversation of an agent that it was made for.
-    public var conversation: AgentConversation?
-    /// What may be changed by the API.
-    public var settings: SessionSettings
+    /// What most steps of an exchange hand on and few look at: behind one reference, which is what a copy costs.
+    private var details: Details
     /// The digest of the stored system messages; `ConversationReader.system` has their bytes.
     public var systemDigest: StoredDigest?
 
@@ -35,8 +31,70 @@ public struct Session: Sendable, Equatable {
     /// When it was deleted; nil for every session that is not asked for as a deleted one.
     public var deletedAt: Timestamp?
 
+    init(
+        key: SessionKey, externalID: String?, conversation: AgentConversation?, settings: SessionSettings,
+        systemDigest: StoredDigest?, nextSeq: Int64, contextStartSeq: Int64, version: Int64, lastTurn: LastTurn?,
+        counters: SessionCounters, createdAt: Timestamp, updatedAt: Timestamp, lastMessageAt: Timestamp,
+        expiresAt: Timestamp? = nil, deletedAt: Timestamp? = nil
+    ) {
+        self.key = key
+        details = Details(externalID, conversation, settings)
+        self.systemDigest = systemDigest
+        self.nextSeq = nextSeq
+        self.contextStartSeq = contextStartSeq
+        self.version = version
+        self.lastTurn = lastTurn
+        self.counters = counters
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+        self.lastMessageAt = lastMessageAt
+        self.expiresAt = expiresAt
+        self.deletedAt = deletedAt
+    }
+
     /// Whether it is gone at that moment.
     func isExpired(at time: Timestamp) -> Bool { expiresAt.map { $0 <= time } ?? false }
+}
+
+// MARK: - Names and settings
+
+extension Session {
+    /// Immutable: a change makes another one.
+    fileprivate final class Details: Sendable, Equatable {
+        let externalID: String?
+        let conversation: AgentConversation?
+        let settings: SessionSettings
+
+        init(_ externalID: String?, _ conversation: AgentConversation?, _ settings: SessionSettings) {
+            self.externalID = externalID
+            self.conversation = conversation
+            self.settings = settings
+        }
+
+        static func == (one: Details, other: Details) -> Bool {
+            one === other
+                || one.externalID == other.externalID && one.conversation == other.conversation
+                    && one.settings == other.settings
+        }
+    }
+
+    /// The id that the client chose, in its user's own name space.
+    public var externalID: String? {
+        get { details.externalID }
+        set { details = Details(newValue, conversation, settings) }
+    }
+
+    /// The conversation of an agent that it was made for.
+    public var conversation: AgentConversation? {
+        get { details.conversation }
+        set { details = Details(externalID, newValue, settings) }
+    }
+
+    /// What may be changed by the API.
+    public var settings: SessionSettings {
+        get { details.settings }
+        set { details = Details(externalID, conversation, newValue) }
+    }
 }
 
 /// What was counted, so that nobody has to scan.

@@ -2,6 +2,8 @@ import NIOCore
 public import OpenAIWire
 public import Persistence
 
+import struct Crypto.SHA256
+
 /// The digest of a message or of a request: 32 bytes that somebody else computed; here they are stored and compared.
 public struct StoredDigest: Hashable, Sendable {
     // Four words and not an array: histories hold thousands of them. Not a SIMD vector either: that wants to lie at a
@@ -15,16 +17,30 @@ public struct StoredDigest: Hashable, Sendable {
     /// - Returns: nil if there are not exactly 32 bytes.
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 32 else { return nil }
-        var rest = bytes.makeIterator()
-        func word() -> UInt64 { (0..<8).reduce(0) { word, _ in word << 8 | UInt64(rest.next() ?? 0) } }
-        (first, second, third, fourth) = (word(), word(), word(), word())
+        if let made = bytes.withContiguousStorageIfAvailable({ StoredDigest(UnsafeRawBufferPointer($0)) }) {
+            self = made
+        } else {
+            self = Array(bytes).withUnsafeBytes { StoredDigest($0) }
+        }
     }
 
-    public init(_ digest: MessageDigest) {
-        guard let made = StoredDigest(bytes: digest.bytes) else {
-            preconditionFailure("A message's digest has 32 bytes.")
+    public init(_ digest: MessageDigest) { self = digest.withUnsafeBytes { StoredDigest($0) } }
+
+    init(_ digest: SHA256.Digest) { self = digest.withUnsafeBytes { StoredDigest($0) } }
+
+    /// - Parameter bytes: 32 of them.
+    private init(_ bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count == 32, "A digest has 32 bytes.")
+        func word(_ offset: Int) -> UInt64 {
+            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
         }
-        self = made
+        (first, second, third, fourth) = (word(0), word(8), word(16), word(24))
+    }
+
+    /// Adds the digest's bytes to a hash.
+    func update(_ hash: inout SHA256) {
+        let words = (first.bigEndian, second.bigEndian, third.bigEndian, fourth.bigEndian)
+        withUnsafeBytes(of: words) { hash.update(bufferPointer: $0) }
     }
 
     public var bytes: [UInt8] {

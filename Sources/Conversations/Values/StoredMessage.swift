@@ -83,17 +83,61 @@ public struct StoredMessage: Sendable, Equatable {
     /// By which encoding `outline.tokens` were counted.
     public var tokenEncoding: Int?
     /// The model was cut off in the middle of it.
-    public var isPartial = false
-    public var chapter: String?
-    public var citations: ByteBuffer?
-    /// The model that answered; nil for what the client said.
-    public var model: String?
-    /// How the answer ended, as `TurnStatus` writes it; nil for what the client said.
-    public var status: String?
-    public var metadata: ByteBuffer?
+    public var isPartial: Bool
+    /// Whether it calls tools; nil where nobody has looked. Memory looks once, for all requests that it is sent with.
+    var callsTools: Bool?
+    /// What the API shows beside it. Nil for none, as in memory: histories copy many messages.
+    private var annotations: Annotations?
     /// The seq of the first message of the turn that took its place; nil for an active message.
     public var supersededBySeq: Int64?
     public var createdAt: Timestamp
 
     public var seq: Int64 { outline.seq }
+
+    init(
+        outline: MessageOutline, body: ByteBuffer, tokenEncoding: Int? = nil, isPartial: Bool = false,
+        annotations: Annotations? = nil, supersededBySeq: Int64? = nil, createdAt: Timestamp
+    ) {
+        self.outline = outline
+        self.body = body
+        self.tokenEncoding = tokenEncoding
+        self.isPartial = isPartial
+        self.annotations = annotations
+        self.supersededBySeq = supersededBySeq
+        self.createdAt = createdAt
+    }
+}
+
+// MARK: - What the API shows
+
+extension StoredMessage {
+    /// What belongs to a message and is sent to no model.
+    final class Annotations: Sendable, Equatable {
+        let chapter: String?
+        let citations: ByteBuffer?
+        let model: String?
+        let status: String?
+        let metadata: ByteBuffer?
+
+        init(chapter: String?, citations: ByteBuffer?, model: String?, status: String?, metadata: ByteBuffer?) {
+            self.chapter = chapter
+            self.citations = citations
+            self.model = model
+            self.status = status
+            self.metadata = metadata
+        }
+
+        static func == (one: Annotations, other: Annotations) -> Bool {
+            one.chapter == other.chapter && one.citations == other.citations && one.model == other.model
+                && one.status == other.status && one.metadata == other.metadata
+        }
+    }
+
+    public var chapter: String? { annotations?.chapter }
+    public var citations: ByteBuffer? { annotations?.citations }
+    /// The model that answered; nil for what the client said.
+    public var model: String? { annotations?.model }
+    /// How the answer ended, as `TurnStatus` writes it; nil for what the client said.
+    public var status: String? { annotations?.status }
+    public var metadata: ByteBuffer? { annotations?.metadata }
 }

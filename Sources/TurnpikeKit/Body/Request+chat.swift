@@ -17,12 +17,45 @@ extension Request {
     /// functions that wait in order to be told again.
     package var scannedChatRequest: ChatRequest? { body.known(ChatRequest.self) }
 
+    /// What the body asks for beside its messages. Throws like `chatRequest`.
+    ///
+    /// Known without a scan of a body whose messages alone were changed, as those of a session are: it may be long.
+    package func chatShape(upTo limit: Int) async throws -> ChatShape {
+        if let known = ChatShape(of: body) { return known }
+        return ChatShape(try await chatRequest(upTo: limit))
+    }
+
     /// The body as a JSON object of any endpoint, scanned once for all middlewares that ask. Throws like `chatRequest`.
     public func jsonObject(upTo limit: Int) async throws -> JSONObject {
         try await body.derived(upTo: limit) { bytes in
             try JSONObject(request: bytes)
         }
     }
+}
+
+/// What a request for a chat completion asks for beside its messages.
+package struct ChatShape: Sendable, Equatable {
+    package let stream: Bool
+    package let n: Int
+
+    init(_ chat: ChatRequest) {
+        stream = chat.stream
+        n = chat.n
+    }
+
+    /// As some step has found it in the body, or in one that this was made of.
+    init?(of body: RequestBody) {
+        if let shape = body.known(ChatShape.self) {
+            self = shape
+        } else if let chat = body.known(ChatRequest.self) {
+            self.init(chat)
+        } else {
+            return nil
+        }
+    }
+
+    /// Whether it is the same with `edits`.
+    func survives(_ edits: [JSONEdit]) -> Bool { !edits.contains { $0.key == "stream" || $0.key == "n" } }
 }
 
 extension JSONObject {

@@ -63,6 +63,7 @@ public struct RequestBody: Sendable {
         let bytes = try await BodyWork.run(on: size) { object.edited(edits) }
         if bytes.sharesMemory(with: object.bytes) { return self }
         storage.settle(bytes)
+        if let shape = ChatShape(of: self), shape.survives(edits) { storage.remember(shape) }
         return RequestBody(storage: storage)
     }
 

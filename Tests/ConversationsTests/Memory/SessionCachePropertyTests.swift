@@ -49,7 +49,7 @@ import TurnpikeTesting
         let found = try #require(cache.snapshot(of: session.row))
         #expect(found.outlines.count == 60)
         #expect(found.bodyBytes <= 10_000)
-        #expect(found.bodies.keys.sorted() == Array((61 - Int64(found.bodies.count))..<61))
+        #expect(found.bodies.map(\.seq) == Array((61 - Int64(found.bodies.count))..<61))
     }
 }
 
@@ -247,8 +247,9 @@ private struct CacheWorld {
             #expect(found.outlines == session.messages.suffix(found.outlines.count).map(\.outline))
             if found.isComplete { #expect(found.outlines.count == session.messages.count) }
             let bodies = Dictionary(uniqueKeysWithValues: session.messages.map { ($0.seq, $0.body) })
-            #expect(found.bodies.allSatisfy { bodies[$0.key] == $0.value.body })
-            #expect(found.bodyBytes == found.bodies.values.reduce(0) { $0 + $1.body.readableBytes })
+            #expect(found.bodies.allSatisfy { bodies[$0.seq] == $0.body })
+            #expect(found.bodies.map(\.seq) == found.bodies.map(\.seq).sorted())
+            #expect(found.bodyBytes == found.bodies.reduce(0) { $0 + $1.body.readableBytes })
         }
     }
 }

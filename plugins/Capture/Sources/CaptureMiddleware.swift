@@ -30,23 +30,29 @@ struct CaptureMiddleware: Middleware {
     @inline(never) private func keep(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         guard let context = exchange[SessionContextKey.self] else { return try await next(request) }
         exchange[TurnLimitKey.self] = configuration.maxTurn
-        let chat = try await request.chatRequest(upTo: bodyLimit)
+        let shape = try await request.chatShape(upTo: bodyLimit)
         let plansItself = !exchange.isOn("history")
-        if plansItself { try await plan(chat, request.body, in: exchange, context) }
-        let room = try reserve(chat)
+        if plansItself { try await plan(request, in: exchange, context) }
+        let room = try reserve(request.body.declaredLength ?? 0)
         var request = request
         // What is compressed cannot be read on its way.
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
-        let asksForUsage = try await UsageAsking.add(to: &request, chat, in: exchange)
+        let asksForUsage = shape.stream ? try await addUsage(to: &request, in: exchange) : false
         var response = try await next(request)
         if plansItself, let planned = exchange[PlannedTurnKey.self] {
             response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: planned.plan.summary)
         }
         guard (200..<300).contains(response.status.code), !exchange.has(DryRunKey.self) else { return response }
-        if !exchange.has(PlannedTurnKey.self) { try await plan(chat, request.body, in: exchange, context) }
+        if !exchange.has(PlannedTurnKey.self) { try await plan(request, in: exchange, context) }
         let committer = TurnCommitter(store: store, exchange: exchange, key: context.session.key, room: room)
         return try await capture(
-            response, chat, hidesUsage: asksForUsage && UsageAsking.wasAsked(in: exchange), committer)
+            response, choices: shape.n, hidesUsage: asksForUsage && UsageAsking.wasAsked(in: exchange), committer)
+    }
+
+    private func addUsage(to request: inout Request, in exchange: Exchange) async throws -> Bool {
+        guard UsageAsking.mayBeNeeded(in: exchange) else { return false }
+        let chat = try await request.chatRequest(upTo: bodyLimit)
+        return try await UsageAsking.add(to: &request, chat, in: exchange)
     }
 
     /// Without a session nothing is stored and, but for usage that was asked for, nothing is touched.
@@ -61,13 +67,13 @@ struct CaptureMiddleware: Middleware {
     }
 
     private func capture(
-        _ response: Response, _ chat: ChatRequest, hidesUsage: Bool, _ committer: TurnCommitter
+        _ response: Response, choices: Int, hidesUsage: Bool, _ committer: TurnCommitter
     ) async throws -> Response {
         var response = response
         if response.isEventStream {
             response.transform(
                 with: StreamCapture(
-                    committer, limit: configuration.maxAnswer, choices: chat.n, hidesUsage: hidesUsage))
+                    committer, limit: configuration.maxAnswer, choices: choices, hidesUsage: hidesUsage))
         } else if !response.isIdentity {
             CaptureSkip.contentEncoding.note(on: &response, in: committer.exchange)
         } else if response.isJSON {
@@ -81,9 +87,9 @@ struct CaptureMiddleware: Middleware {
     }
 
     /// Before the upstream is called: an answer that could not be kept is not asked for.
-    private func reserve(_ chat: ChatRequest) throws -> TurnRoom {
+    private func reserve(_ byteCount: Int) throws -> TurnRoom {
         do throws(TurnRoomError) {
-            return try store.reserveRoom(forRequestOf: chat.bytes.readableBytes)
+            return try store.reserveRoom(forRequestOf: byteCount)
         } catch {
             throw GatewayError(error)
         }
@@ -91,11 +97,12 @@ struct CaptureMiddleware: Middleware {
 
     /// The plan of an exchange whose history is switched off: nothing goes in front, but the turn is stored.
     private func plan(
-        _ chat: ChatRequest, _ body: RequestBody, in exchange: Exchange, _ context: SessionContext
+        _ request: Request, in exchange: Exchange, _ context: SessionContext
     ) async throws {
+        let chat = try await request.chatRequest(upTo: bodyLimit)
         let history = try await planner.plan(chat, in: exchange, context, rules: nil, maxBytes: bodyLimit)
         exchange[PlannedTurnKey.self] = PlannedTurn(history, history.latest.plan, context, target: nil)
-        exchange[PlannedBodyKey.self] = body
+        exchange[PlannedBodyKey.self] = request.body
     }
 }
 
@@ -108,7 +115,9 @@ extension Response {
 
     /// Whether the body is JSON.
     fileprivate var isJSON: Bool {
-        let type = headers.first(name: "content-type") ?? ""
-        return type.prefix { $0 != ";" && $0 != " " && $0 != "\t" }.lowercased() == "application/json"
+        let name: StaticString = "application/json"
+        guard let type = headers.first(name: "content-type"), type.hasPrefixIgnoringCase(name) else { return false }
+        let behind = type.utf8.dropFirst(name.utf8CodeUnitCount).first
+        return behind.map { [UInt8(ascii: ";"), UInt8(ascii: " "), UInt8(ascii: "\t")].contains($0) } ?? true
     }
 }

@@ -19,7 +19,11 @@ struct SessionMiddleware: Middleware {
             if let known = request.scannedChatRequest { known } else {
                 try await request.chatRequest(upTo: bodyLimit)
             }
-        if let request = try await withoutSession(request, chat) { return try await next(request) }
+        if !SessionSelection.isMade(in: chat.object, request.head),
+            let request = try await withoutSession(request, chat)
+        {
+            return try await next(request)
+        }
         return try await handleSession(request, chat, in: exchange, next: next)
     }
 

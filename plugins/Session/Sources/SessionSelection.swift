@@ -31,6 +31,13 @@ struct SessionSelection: Sendable, Equatable {
 
     var namesSession: Bool { name != nil || conversation != nil }
 
+    /// Whether a selection, once it is read, surely names a session that is to be used; false is not certain.
+    static func isMade(in body: JSONObject, _ head: RequestHead) -> Bool {
+        guard !body.contains("history_mode"), !head.headers.contains(name: "X-History-Mode") else { return false }
+        return head.headers.contains(name: "X-Session-ID") || body.nonNull("session_id") != nil
+            || body.nonNull("session") != nil
+    }
+
     /// Reads body, header and query; two that differ are an error.
     init(_ body: JSONObject, _ head: RequestHead) throws(GatewayError) {
         var names: [Name] = []

@@ -9,7 +9,9 @@ public struct ChatCompletion: Sendable {
         /// Its place among the answers.
         public let index: Int
         /// The message's JSON as it came; nil where there is none.
-        public let message: ByteBuffer?
+        public var message: ByteBuffer? { object?.bytes }
+        /// The message's members; nil where there is none.
+        public let object: JSONObject?
         /// Why the model stopped.
         public let finishReason: String?
         /// Whether the message holds anything: text, a refusal, tool calls, audio.
@@ -60,11 +62,13 @@ extension ChatCompletion.Choice {
         let reason = object["finish_reason"]?.string
         finishReason = reason?.isEmpty == true ? nil : reason
         let message = try object["message"]?.object()
-        self.message = message?.bytes
-        hasOutput =
-            message?.all.contains { member in
-                member.key != "role" && !Self.isEmpty(member.value)
-            } ?? false
+        self.object = message
+        hasOutput = message.map(Self.hasOutput) ?? false
+    }
+
+    private static func hasOutput(_ message: JSONObject) -> Bool {
+        if let content = message["content"], !isEmpty(content) { return true }
+        return message.all.contains { $0.key != "role" && !isEmpty($0.value) }
     }
 
     private static func isEmpty(_ value: JSONValue) -> Bool {

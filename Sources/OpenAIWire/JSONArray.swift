@@ -17,12 +17,24 @@ public enum JSONArray {
     }
 
     static func append(_ elements: [ByteBuffer], to buffer: inout ByteBuffer) {
-        buffer.writeInteger(ASCII.openBracket)
-        for (index, element) in elements.enumerated() {
-            if index > 0 { buffer.writeInteger(ASCII.comma) }
-            buffer.writeImmutableBuffer(element)
+        let count = elements.reduce(2) { $0 + $1.readableBytes } + max(0, elements.count - 1)
+        // At once, and not with a look at the buffer's room for each: a history has many elements.
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { target in
+            target[0] = ASCII.openBracket
+            var end = 1
+            for index in elements.indices {
+                if index > 0 {
+                    target[end] = ASCII.comma
+                    end += 1
+                }
+                elements[index].withUnsafeReadableBytes { text in
+                    UnsafeMutableRawBufferPointer(rebasing: target[end...]).copyMemory(from: text)
+                    end += text.count
+                }
+            }
+            target[end] = ASCII.closeBracket
+            return end + 1
         }
-        buffer.writeInteger(ASCII.closeBracket)
     }
 
     private static func elementSpans(

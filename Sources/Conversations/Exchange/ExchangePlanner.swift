@@ -42,18 +42,18 @@ package struct ExchangePlanner: Sendable {
         let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
         let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
         let own = rules?.adapted(to: context.session.settings)
+        let targets = exchange[RoutePlanKey.self]?.targets ?? []
         return Reading(
             history: SessionHistory(
                 planner: TurnPlanner(mode: context.mode, maxHistoryMessages: own?.maxMessages ?? 0), turn: turn,
                 repetition: context.repetition(earlier: attempts[attempt]), rules: own,
-                mostTokens: own.map { mostTokens(exchange, $0) } ?? 0),
+                mostTokens: own.map { mostTokens(targets, $0) } ?? 0),
             attempt: attempt, session: context.session)
     }
 
     /// Tokens that no target of the exchange has room for.
-    private func mostTokens(_ exchange: Exchange, _ rules: HistoryRules) -> Int {
-        let targets = exchange[RoutePlanKey.self]?.targets ?? []
-        return targets.map { models.model(of: $0).contextWindow ?? rules.defaultContextWindow }.max()
+    private func mostTokens(_ targets: [RouteTarget], _ rules: HistoryRules) -> Int {
+        targets.map { models.model(of: $0).contextWindow ?? rules.defaultContextWindow }.max()
             ?? rules.defaultContextWindow
     }
 

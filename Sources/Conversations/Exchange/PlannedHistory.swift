@@ -49,11 +49,15 @@ package final class PlannedHistory: RequestFitting {
     /// How many bytes fitting to all of `targets` may have to look at: the request, and for each way of counting the stored
     /// messages whose tokens were not counted that way.
     package func size(among targets: [RouteTarget]) -> Int {
-        let encodings = Set(targets.map { models.model(of: $0).meter.encoding })
-        return encodings.reduce(0) { sum, encoding in
-            snapshot.stored.reduce(sum + request.bytes.readableBytes) {
-                $0 + (encoding != nil && $1.tokenEncoding == encoding ? 0 : $1.body.readableBytes)
-            }
+        // Nearly always there is one.
+        if targets.count == 1 { return size(models.model(of: targets[0]).meter.encoding) }
+        return Set(targets.map { models.model(of: $0).meter.encoding }).reduce(0) { $0 + size($1) }
+    }
+
+    private func size(_ encoding: Int?) -> Int {
+        snapshot.stored.indices.reduce(request.bytes.readableBytes) { sum, index in
+            let isCounted = encoding != nil && snapshot.stored[index].tokenEncoding == encoding
+            return isCounted ? sum : sum + snapshot.stored[index].body.readableBytes
         }
     }
 

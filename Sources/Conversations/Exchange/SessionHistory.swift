@@ -17,8 +17,19 @@ struct SessionHistory: Sendable {
     let repetition: Repetition
     /// `nil` where no stored message goes upstream at all.
     let rules: HistoryRules?
-    /// Tokens that no target has room for: what is older than so much need not be read.
-    let mostTokens: Int
+    /// Tokens that no target has room for: what is older than so much need not be read. Asked for long histories only.
+    let mostTokens: @Sendable () -> Int
+
+    init(
+        planner: TurnPlanner, turn: IncomingTurn, repetition: Repetition, rules: HistoryRules?,
+        mostTokens: @autoclosure @escaping @Sendable () -> Int
+    ) {
+        self.planner = planner
+        self.turn = turn
+        self.repetition = repetition
+        self.rules = rules
+        self.mostTokens = mostTokens
+    }
 
     /// How often a session is read again that is written to meanwhile.
     private static let maximumReadings = 16
@@ -76,7 +87,7 @@ struct SessionHistory: Sendable {
             entries: entries, activeCount: entries.count, nextSeq: session.nextSeq, lastTurn: session.lastTurn)
         var snapshot = HistorySnapshot(plan: plan(whole, session))
         if rules != nil, snapshot.plan.injected != nil {
-            snapshot.plan.leaveOut(whole, beyond: mostTokens)
+            snapshot.plan.leaveOut(whole, beyond: mostTokens())
             if let seqs = snapshot.plan.injected {
                 snapshot.stored = try reader.messages(of: session.key, in: seqs)
             }

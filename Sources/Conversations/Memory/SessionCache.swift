@@ -12,10 +12,17 @@ final class SessionCache: Sendable {
         case conversation(UniqueID, agent: ExactText, ExactText)
     }
 
-    private struct Entry {
+    /// A reference, touched under the lock only: looking a session up copies a word.
+    private final class Entry {
         var snapshot: SessionSnapshot
         var bytes: Int
         var used: UInt64
+
+        init(_ snapshot: SessionSnapshot, bytes: Int, used: UInt64) {
+            self.snapshot = snapshot
+            self.bytes = bytes
+            self.used = used
+        }
     }
 
     private struct State {
@@ -64,10 +71,10 @@ final class SessionCache: Sendable {
     /// What is known of a session, whether or not it is still so.
     func snapshot(_ key: SessionKey) -> SessionSnapshot? {
         state.withLock { state in
-            guard let index = state.entries.index(forKey: key) else { return nil }
+            guard let entry = state.entries[key] else { return nil }
             state.clock += 1
-            state.entries.values[index].used = state.clock
-            return state.entries.values[index].snapshot
+            entry.used = state.clock
+            return entry.snapshot
         }
     }
 
@@ -216,17 +223,17 @@ final class SessionCache: Sendable {
     /// Changes a snapshot where it is: what a session is called stays the same. Where `body` says that it cannot follow,
     /// it is dropped.
     private func change(_ key: SessionKey, _ state: inout State, _ body: (inout SessionSnapshot) -> Bool) {
-        guard let index = state.entries.index(forKey: key) else { return }
-        let isGood = body(&state.entries.values[index].snapshot)
-        state.entries.values[index].snapshot.shorten(to: limitOfOne)
-        let bytes = state.entries.values[index].snapshot.byteCount
+        guard let entry = state.entries[key] else { return }
+        let isGood = body(&entry.snapshot)
+        entry.snapshot.shorten(to: limitOfOne)
+        let bytes = entry.snapshot.byteCount
         guard isGood, bytes <= limit / 2 else {
             _ = take(key, &state)
             return
         }
-        state.bytes += bytes - state.entries.values[index].bytes
+        state.bytes += bytes - entry.bytes
         state.clock += 1
-        (state.entries.values[index].bytes, state.entries.values[index].used) = (bytes, state.clock)
+        (entry.bytes, entry.used) = (bytes, state.clock)
         if state.bytes > limit { evict(&state) }
     }
 
@@ -239,7 +246,7 @@ final class SessionCache: Sendable {
         state.clock += 1
         state.bytes += bytes
         for name in Self.names(snapshot.session) { state.names[name] = snapshot.session.key }
-        state.entries[snapshot.session.key] = Entry(snapshot: snapshot, bytes: bytes, used: state.clock)
+        state.entries[snapshot.session.key] = Entry(snapshot, bytes: bytes, used: state.clock)
         if state.bytes > limit { evict(&state) }
     }
 

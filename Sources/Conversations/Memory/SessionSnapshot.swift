@@ -232,7 +232,11 @@ extension Array {
 
 extension ByteBuffer {
     /// The readable bytes in memory of their own.
-    var copied: ByteBuffer { ByteBuffer(bytes: readableBytesView) }
+    var copied: ByteBuffer {
+        var copy = ByteBufferAllocator().buffer(capacity: readableBytes)
+        copy.writeImmutableBuffer(self)
+        return copy
+    }
 }
 
 extension SystemMessages {

@@ -37,6 +37,9 @@ public struct StoredDigest: Hashable, Sendable {
         (first, second, third, fourth) = (word(0), word(8), word(16), word(24))
     }
 
+    /// A part of the digest is hash enough.
+    public func hash(into hasher: inout Hasher) { hasher.combine(first) }
+
     /// Adds the digest's bytes to a hash.
     func update(_ hash: inout SHA256) {
         let words = (first.bigEndian, second.bigEndian, third.bigEndian, fourth.bigEndian)

@@ -70,6 +70,9 @@ extension UniqueID: CustomStringConvertible {
 
     /// Parses the canonical UUID form, 32 hex digits, or those behind `prefix`; nil for anything else. Upper and lower case digits are the same.
     public init?(_ text: String, prefix: String? = nil) {
+        // Most names are none: what is no id is seen by its length.
+        let count = text.utf8.count
+        guard count == 32 || count == 36 || count == 32 + (prefix?.utf8.count ?? 0) else { return nil }
         var digits = Substring(text)
         if let prefix, digits.hasPrefix(prefix) {
             digits = digits.dropFirst(prefix.count)

@@ -12,9 +12,12 @@ struct MessageTokens {
 
     func count(_ message: JSONObject) -> TokenCount {
         var count = TokenCount(TokenCounter.messageOverhead)
-        count += text(message["role"])
+        let (role, content) = (message["role"], message["content"])
+        count += text(role)
+        if let content, !content.isNull { count += self.content(content) }
+        // Most messages have nothing else that would have to be looked for.
+        if role != nil, content != nil, message.count == 2 { return count }
         if let name = message.nonNull("name") { count += text(name) + TokenCount(TokenCounter.nameOverhead) }
-        if let content = message.nonNull("content") { count += self.content(content) }
         for key in ["refusal", "reasoning_content"] {
             if let value = message.nonNull(key) { count += text(value) }
         }

@@ -5,10 +5,11 @@ import Synchronization
 package final class BufferReservation: Sendable {
     /// A bound on this reservation alone, and the error beyond it.
     package struct Limit: Sendable {
-        package var bytes: Int
-        package var error: GatewayError
+        let bytes: Int
+        /// Made for whoever meets the bound: hardly anybody does.
+        let error: @Sendable () -> GatewayError
 
-        package init(bytes: Int, error: GatewayError) {
+        package init(bytes: Int, error: @autoclosure @escaping @Sendable () -> GatewayError) {
             self.bytes = bytes
             self.error = error
         }
@@ -39,7 +40,7 @@ package final class BufferReservation: Sendable {
     package func take(_ count: Int) throws(GatewayError) {
         guard count > 0 else { return }
         let refusal = taken.withLock { taken -> GatewayError? in
-            if let limit, taken + count > limit.bytes { return limit.error }
+            if let limit, taken + count > limit.bytes { return limit.error() }
             if let refusal = budget?.reserve(count) { return refusal }
             taken += count
             return nil

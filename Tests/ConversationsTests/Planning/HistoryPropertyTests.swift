@@ -104,11 +104,12 @@ private struct Run {
         let body = "{\"model\":\"m\",\"messages\":[\(step.messages.joined(separator: ","))]}"
         let request = try ChatRequest(scanning: ByteBuffer(string: body))
         let turn = try IncomingTurn(request)
+        let mostTokens = 4 * window
         let context = SessionContext(session: memory.session, mode: step.mode, attempt: step.isRetry ? 1 : 0)
         let reading = SessionHistory(
             planner: TurnPlanner(mode: step.mode, maxHistoryMessages: rules.maxMessages), turn: turn,
             repetition: context.repetition(earlier: step.isRetry ? last?.base : nil), rules: rules,
-            mostTokens: 4 * window)
+            mostTokens: mostTokens)
         let snapshot = try reading.read(memory, startingWith: memory.session).snapshot
         let history = PlannedHistory(
             request, turn, snapshot, in: memory.session.key, rules: rules, models: OneModel(contextWindow: window))

@@ -18,7 +18,7 @@ extension CapturedAnswer {
     /// What came as one JSON body: `nil` where it holds no output, or is no chat completion.
     init?(_ completion: ChatCompletion) {
         guard completion.error == nil, let choice = completion.choice() ?? completion.choices.first, choice.hasOutput,
-            let bytes = choice.message, let message = Self.withRole(bytes)
+            let message = choice.object.map(Self.withRole)
         else { return nil }
         self.init(
             message: message, status: TurnStatus(finishReason: choice.finishReason), usage: completion.usage,
@@ -29,7 +29,9 @@ extension CapturedAnswer {
     init?(_ answer: DeltaAccumulator, interruption: TurnStatus?) {
         let reason = answer.finishReason()
         let isWhole = reason != nil
-        guard answer.hasOutput, let bytes = answer.message(partial: !isWhole), let message = Self.withRole(bytes) else {
+        guard answer.hasOutput, let bytes = answer.message(partial: !isWhole),
+            let message = (try? JSONObject(scanning: bytes)).map(Self.withRole)
+        else {
             return nil
         }
         let status = isWhole ? TurnStatus(finishReason: reason) : interruption ?? .upstreamError
@@ -38,10 +40,9 @@ extension CapturedAnswer {
 
     /// What answered is the assistant, whatever the upstream calls it: a stored message with another role would be sent
     /// as somebody else's words in the next request.
-    private static func withRole(_ message: ByteBuffer) -> ByteBuffer? {
-        guard let object = try? JSONObject(scanning: message) else { return nil }
-        guard object["role"]?.string != "assistant" else { return message }
-        return object.edited([.set("role", JSONWriter.string("assistant"))])
+    private static func withRole(_ message: JSONObject) -> ByteBuffer {
+        guard message["role"]?.string != "assistant" else { return message.bytes }
+        return message.edited([.set("role", JSONWriter.string("assistant"))])
     }
 }
 

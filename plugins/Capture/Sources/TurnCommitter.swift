@@ -84,12 +84,12 @@ struct TurnCommitter: Sendable {
     }
 
     private func complete(_ draft: inout TurnDraft, _ answer: CapturedAnswer) {
-        let facts = exchange.facts
+        let (model, provider) = exchange.fact { ($0.model ?? $0.requestedModel ?? "", $0.provider ?? "") }
         draft.status = answer.status
         let isPartial = answer.status == .cancelled || answer.status == .upstreamError
         draft.messages[draft.messages.count - 1].isPartial = isPartial
-        draft.model = Self.shortened(facts.model ?? facts.requestedModel ?? "", to: 255)
-        draft.provider = Self.shortened(facts.provider ?? "", to: 128)
+        draft.model = Self.shortened(model, to: 255)
+        draft.provider = Self.shortened(provider, to: 128)
         draft.promptTokens = answer.usage?.prompt
         draft.completionTokens = answer.usage?.completion
         if let chapter = exchange[SessionContextKey.self]?.chapter {

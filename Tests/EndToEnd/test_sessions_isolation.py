@@ -64,6 +64,29 @@ def snapshot(site, user, session):
     return own, site.call("GET", "/v1/chat/stats", user=user).json(), site.call("GET", f"{SESSIONS}/{session}/feedback/all", user=user).json()
 
 
+# What names no session, and how it keeps users apart. A new route that is neither here nor below a session's path, or a body
+# that is not in BODIES, fails the test that follows.
+OTHERS = {
+    "nothing of a user": ["GET /openapi.json", "GET /healthz", "GET /readyz", "GET /v1/models", "GET /v1/models/{id}"],
+    "activity, in test_isolation.py": ["GET /v1/activity", "GET /v1/activity/stats"],
+    "shows one's own": [
+        f"GET {base}{path}" for base in ("/v1/chat", "/chat") for path in ("/sessions", "/stats", "/feedback/stats", "/search", "/export")
+    ] + ["GET /api/v1/chat/sessions", "GET /api/v1/sessions"],
+    "searches one's own": ["POST /v1/chat/search", "POST /chat/search"],
+    "makes one's own": [f"POST {path}" for path in (SESSIONS, "/chat/sessions", "/api/v1/chat/sessions", "/api/v1/sessions", "/v1/chat/import", "/chat/import")],
+    "erases one's own": [f"DELETE {SESSIONS}", "DELETE /chat/sessions"],
+}
+
+
+def test_every_route_has_its_row(site):
+    documented = {f"{method.upper()} {path}" for path, item in site.contract.document["paths"].items() for method in item}
+    of_sessions = {f"{method} {path}" for method, path, _ in routes_of_one_session(site)}
+    others = {route for routes in OTHERS.values() for route in routes}
+    assert documented - of_sessions == others, sorted((documented - of_sessions) ^ others)
+    bodies = {schema for _, _, schema in routes_of_one_session(site) if schema}
+    assert bodies == set(BODIES), sorted(bodies ^ set(BODIES))
+
+
 def test_another_users_session_is_404_on_every_route_and_stays_as_it_was(site):
     alice = session_of(site, "alice", fresh("alice-only"))
     site.key("bob")
@@ -104,19 +127,43 @@ def test_the_same_name_of_two_users_is_two_sessions_on_every_route(site):
 
 
 def test_lists_search_export_and_sums_show_only_ones_own(site):
-    session_of(site, "carol", fresh("carol"))
+    carol = session_of(site, "carol", fresh("carol"))
+    deleted = session_of(site, "carol", fresh("carol-deleted"))
+    assert site.call("DELETE", f"{SESSIONS}/{deleted}", user="carol").status == 200
     site.key("dave")
     stats = site.call("GET", "/v1/chat/stats", user="dave").json()
-    assert stats["sessions"] == stats["messages"] == stats["feedback"]["count"] == 0
-    for target in (
-        f"{SESSIONS}?scope=all", f"{SESSIONS}?tag=shared", f"{SESSIONS}?title=canary", f"{SESSIONS}?deleted=true", "/chat/sessions",
-        "/api/v1/chat/sessions", "/api/v1/sessions/", "/v1/chat/search?query=canary", "/v1/chat/export", "/v1/chat/export?format=markdown",
-        "/v1/chat/feedback/stats", "/v1/chat/stats",
-    ):
-        response = site.call("GET", target, user="dave")
-        assert response.status == 200 and b"carol" not in response.raw and SECRET.encode() not in response.raw, target
-    for target in (SESSIONS, f"{SESSIONS}?tag=shared"):
-        assert site.call("GET", target, user="dave").json()["total"] == 0
+    assert stats["sessions"] == stats["deleted_sessions"] == stats["messages"] == stats["feedback"]["count"] == 0
+    queries = {"/sessions": ["?scope=all", "?tag=shared", "?title=canary", "?deleted=true"], "/search": ["?query=canary"], "/export": ["", "?format=markdown"]}
+    for route in OTHERS["shows one's own"]:
+        path = route.partition(" ")[2]
+        for query in ["", *next((queries[end] for end in queries if path.endswith(end)), [])]:
+            if path.endswith("/search") and not query:
+                continue
+            seen = site.call("GET", path + query, user="carol")
+            response = site.call("GET", path + query, user="dave")
+            assert response.status == seen.status == 200, path
+            assert b"carol" not in response.raw and SECRET.encode() not in response.raw and carol.encode() not in response.raw, path + query
+            assert response.body != seen.body, f"{path}{query} shows its owner nothing"
+            if path.endswith("/sessions") and path in (SESSIONS, "/chat/sessions"):
+                assert response.json()["total"] == 0
+    for route in OTHERS["searches one's own"]:
+        path = route.partition(" ")[2]
+        assert site.send("POST", path, {"query": "canary"}, user="carol").json()["data"] and not site.send("POST", path, {"query": "canary"}, user="dave").json()["data"]
+
+
+def test_what_is_made_with_names_and_ids_of_another_user_is_ones_own(site):
+    name = fresh("made")
+    grace = session_of(site, "grace", name)
+    before = snapshot(site, "grace", grace)
+    for index, route in enumerate(OTHERS["makes one's own"]):
+        path, user = route.partition(" ")[2], f"heidi{index}"
+        fields = {"id": name, "title": "mine", "agent_id": "a", "external_conv_id": "c"}
+        value = {"sessions": [fields, {**fields, "id": grace, "external_conv_id": None}]} if path.endswith("import") else fields
+        assert site.send("POST", path, value, user=user).status == 201, path
+        made = site.call("GET", f"{SESSIONS}/{name}", user=user).json()
+        assert made["id"] != grace and made["title"] == "mine"
+        error_of(site.call("GET", f"{SESSIONS}/{grace}", user=user), 404, "session_not_found")
+    assert snapshot(site, "grace", grace) == before
 
 
 def test_erasing_everything_of_a_user_leaves_the_others_alone(site):
@@ -125,7 +172,8 @@ def test_erasing_everything_of_a_user_leaves_the_others_alone(site):
     site.call("DELETE", f"{SESSIONS}/{session_of(site, 'erin', fresh('deleted'))}", user="erin")
     before = snapshot(site, "frank", ids["frank"])
     error_of(site.call("DELETE", SESSIONS, user="erin"), 400, "missing_required_parameter")
-    assert site.call("DELETE", f"{SESSIONS}?confirm=erase", user="erin").json()["sessions"] == 2
+    erased = [site.call("DELETE", f"{route.partition(' ')[2]}?confirm=erase", user="erin").json()["sessions"] for route in OTHERS["erases one's own"]]
+    assert erased == [2, 0]
     assert site.call("GET", f"{SESSIONS}?deleted=true", user="erin").json()["total"] == 0
     assert site.call("GET", "/v1/chat/stats", user="erin").json()["feedback"]["count"] == 0
     error_of(site.call("GET", f"{SESSIONS}/{ids['erin']}", user="erin"), 404, "session_not_found")

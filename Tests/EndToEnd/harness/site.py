@@ -58,6 +58,11 @@ class Site:
         self.gateway = Gateway(self.directory, self._providers, **{**self._settings, **more})
 
     @property
+    def database(self):
+        """The address of its database; None stands for SQLite in its directory."""
+        return self._settings.get("database")
+
+    @property
     def port(self):
         """The port of the gateway."""
         return self.gateway.port

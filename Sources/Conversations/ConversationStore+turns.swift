@@ -76,6 +76,7 @@ extension ConversationStore {
         // It was planned on what the database holds, so that its numbers are enough.
         direct.knownTurn = nil
         direct.baseTurn = turn.knownTurn
+        direct.trial = FirstTrial()
         try turns.enqueue(direct) { answer.give($0) }
         addDeadline(answer)
     }

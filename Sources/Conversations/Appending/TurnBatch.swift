@@ -3,8 +3,9 @@ public import Persistence
 
 /// Appends the turns of a batch, of any number of sessions, inside one transaction.
 ///
-/// Locks the session rows in the order of their keys; looks for the turn ids, so that a turn whose commit got no answer
-/// is not stored twice; allocates seqs from the locked rows; writes messages and turns in bulk, one update per session.
+/// Locks the session rows in the order of their keys; looks for the ids of turns that were tried before, so that one whose
+/// commit got no answer is not stored twice; allocates seqs from the locked rows; writes messages and turns in bulk, one
+/// update per session. Without anything special that is three trips to the server: lock, write, commit.
 struct TurnBatch {
     private let connection: any Connection
     private let time: Timestamp
@@ -30,22 +31,45 @@ struct TurnBatch {
         _ turns: [TurnDraft], _ connection: any Connection, at time: Timestamp,
         within limits: (MessageLimits, beside: MessageHolds)? = nil
     ) throws -> [AppendOutcome] {
+        let known = turns.filter { !($0.trial?.begin() ?? false) }
+        do {
+            return try append(turns, lookingFor: known, connection, at: time, within: limits)
+        } catch let error as DatabaseError where error.failure == .data && known.count < turns.count {
+            // A caller may repeat a turn of its own accord. The second time all are looked for, and what is then refused
+            // is refused for good.
+            throw DatabaseError(.retryTransaction, error.reason, code: error.code)
+        }
+    }
+
+    /// - Parameter known: The turns that may be stored already.
+    private static func append(
+        _ turns: [TurnDraft], lookingFor known: [TurnDraft], _ connection: any Connection, at time: Timestamp,
+        within limits: (MessageLimits, beside: MessageHolds)?
+    ) throws -> [AppendOutcome] {
         var batch = TurnBatch(connection, time)
         try batch.lock(turns)
-        try batch.findStored(turns)
+        try batch.findStored(known)
         if let (limits, holds) = limits { try limits.check(batch.additions(turns), beside: holds, connection) }
         var outcomes = try turns.map { try batch.plan($0) }
-        try batch.insert()
-        try batch.supersede(&outcomes, of: turns)
-        try batch.updateSessions()
+        try batch.storeSystems()
+        var writes = try batch.insertions()
+        if batch.planned.contains(where: { $0.plan.superseded != nil }) {
+            try connection.execute(writes)
+            writes = []
+            try batch.supersede(&outcomes, of: turns)
+        }
+        try connection.execute(writes + batch.updates())
         return outcomes
     }
 
     private mutating func lock(_ turns: [TurnDraft]) throws {
         let keys = Set(turns.map(\.key)).sorted()
         for chunk in keys.chunks(ConversationSQL.lookupSize(connection.dialect)) {
-            for session in try connection.rows(ConversationSQL.lock(chunk, connection.dialect), SessionRow.session) {
+            let lock = ConversationSQL.lockForAppending(chunk, connection.dialect)
+            try connection.forEach(lock) { row in
+                let session = try SessionRow.appending(row)
                 sessions[session.key] = session
+                return .next
             }
         }
         locked = sessions
@@ -112,22 +136,26 @@ struct TurnBatch {
             ?? nil
     }
 
-    private func insert() throws {
+    /// New messages and turns. Their media are stored at once.
+    private func insertions() throws -> [BulkWrite] {
         var messages: [SQLValue] = []
         messages.reserveCapacity(
             planned.reduce(0) { $0 + $1.draft.messages.count } * ConversationSQL.insertMessages.width)
         var turns: [SQLValue] = []
         turns.reserveCapacity(planned.count * ConversationSQL.insertTurns.width)
         for (draft, plan) in planned {
-            turns += ConversationSQL.values(draft, plan.firstSeq, at: time)
+            ConversationSQL.append(draft, plan.firstSeq, at: time, to: &turns)
             for (index, message) in draft.messages.enumerated() {
                 let body = DetachedBody(message.body)
                 try BlobStore(connection).store(body.blobs, of: draft.key)
-                messages += ConversationSQL.values(message, body, plan.firstSeq + Int64(index), of: draft, at: time)
+                ConversationSQL.append(
+                    message, body, plan.firstSeq + Int64(index), of: draft, at: time, to: &messages)
             }
         }
-        try connection.execute(ConversationSQL.insertMessages, rows: messages)
-        try connection.execute(ConversationSQL.insertTurns, rows: turns)
+        return [
+            BulkWrite(ConversationSQL.insertMessages, rows: messages),
+            BulkWrite(ConversationSQL.insertTurns, rows: turns),
+        ]
     }
 
     /// In the order of the turns, so that one of this batch may supersede an earlier one of it.
@@ -150,21 +178,29 @@ struct TurnBatch {
         }
     }
 
-    private func updateSessions() throws {
+    private func storeSystems() throws {
+        for (key, system) in systems.sorted(by: { $0.key < $1.key }) {
+            try connection.execute(ConversationSQL.setSystem(key, system, connection.dialect))
+        }
+    }
+
+    /// What the turns change of their sessions, and of what these add up to.
+    private func updates() -> [BulkWrite] {
+        var models: [SQLValue] = []
         for (draft, _) in planned {
             // What the session was begun with: once, by the first answer in it.
             guard let settings = sessions[draft.key]?.settings, !draft.model.isEmpty else { continue }
             guard settings.model == nil || (settings.provider == nil && !draft.provider.isEmpty) else { continue }
-            try connection.execute(ConversationSQL.fillModel(draft))
-        }
-        for (key, system) in systems.sorted(by: { $0.key < $1.key }) {
-            try connection.execute(ConversationSQL.setSystem(key, system, connection.dialect))
+            models += ConversationSQL.model(of: draft)
         }
         let changed = Set(planned.map(\.draft.key)).sorted()
-        try connection.execute(
-            ConversationSQL.updateSessions,
-            rows: changed.flatMap { key in sessions[key].map(ConversationSQL.values) ?? [] })
-        try SessionSums.add(changed.compactMap(change), connection)
+        var rows: [SQLValue] = []
+        rows.reserveCapacity(changed.count * ConversationSQL.updateSessions.width)
+        for key in changed { if let session = sessions[key] { rows += ConversationSQL.values(session) } }
+        return [
+            BulkWrite(ConversationSQL.fillModel, rows: models), BulkWrite(ConversationSQL.updateSessions, rows: rows),
+            SessionSums.addition(of: changed.compactMap(change), connection.dialect),
+        ]
     }
 
     private func change(of key: SessionKey) -> (SessionKey, SessionSums)? {

@@ -3,8 +3,9 @@ import Synchronization
 
 /// Asks the database for the versions of sessions that are in memory: what many exchanges ask at once is one statement.
 ///
-/// Which of the two ways is better depends on how much is asked at once: alone, a version is one small row, as fast as
-/// the whole session; under load, statements, wake-ups and trips over the network are shared by all who came meanwhile.
+/// A statement asks for what waits when its thread gets to it, and what comes while it is under way waits for the next:
+/// statements, wake-ups and trips over the network are shared by all who came meanwhile. Alone, a question is asked at
+/// once, and is one small row.
 final class SessionVersions: Sendable {
     typealias Answer = FirstAnswer<Int64?>
 
@@ -13,36 +14,46 @@ final class SessionVersions: Sendable {
         let answer: Answer
     }
 
-    /// One of the statements that may be under way, given back once: when it has ended, or takes too long.
-    private final class Place: Sendable {
-        private let isTaken = Mutex(true)
-
-        /// Whether it was still taken.
-        func giveBack() -> Bool {
-            isTaken.withLock { isTaken in
-                defer { isTaken = false }
-                return isTaken
-            }
-        }
-    }
-
     private struct State {
         var waiting: [Question] = []
         var readings = 0
+        /// When the newest reading began, on the monotonic clock.
+        var newest: UInt64 = 0
+
+        /// Whether another statement is to be begun for what waits. Counted then.
+        mutating func begin(at now: UInt64, patience: UInt64) -> Bool {
+            guard readings == 0 || (readings < maximumReadings && now - newest > patience) else { return false }
+            readings += 1
+            newest = now
+            return true
+        }
+
+        /// What the next statement asks for. Whose time is over has no use for it.
+        mutating func take() -> [Question] {
+            waiting.removeAll { $0.answer.isGiven }
+            let taken = Array(waiting.prefix(batch))
+            waiting.removeFirst(taken.count)
+            return taken
+        }
     }
 
     /// How many statements may be under way: more than one, so that a connection that hangs does not hold up all others.
     private static let maximumReadings = 3
+    /// Nanoseconds after which a statement is taken for a slow one, beside which another one begins: several times what a
+    /// row by its key takes, network included.
+    static let patience: UInt64 = 5_000_000
     /// How many sessions one statement asks for.
     private static let batch = 32
 
     private let database: any Database
     /// After them nobody waits for a statement any more, and another one takes its place.
     private let deadlines: Deadlines?
+    private let patience: UInt64
     private let state = Mutex(State())
 
-    init(_ database: any Database, _ deadlines: Deadlines?) {
+    init(_ database: any Database, _ deadlines: Deadlines?, patience: UInt64 = patience) {
         self.database = database
+        self.patience = patience
         self.deadlines = deadlines
     }
 
@@ -51,40 +62,75 @@ final class SessionVersions: Sendable {
         let question = Question(key: key, answer: Answer())
         let mayRead = state.withLock { state in
             state.waiting.append(question)
-            guard state.readings < Self.maximumReadings else { return false }
-            state.readings += 1
-            return true
+            return state.begin(at: monotonicNanoseconds(), patience: patience)
         }
         if mayRead { read() }
         return question.answer
     }
 
+    /// A statement that is under way, and what it asks for: known once its thread has begun with it.
+    private final class Reading: Sendable {
+        private struct State {
+            var isCounted = true
+            var questions: [Question]?
+        }
+
+        private let state = Mutex(State())
+
+        /// The same however often the statement is tried.
+        func questions(_ take: () -> [Question]) -> [Question] {
+            state.withLock { state in
+                if let questions = state.questions { return questions }
+                let questions = take()
+                state.questions = questions
+                return questions
+            }
+        }
+
+        /// Whether it was still one of those that are counted: until it has ended, or takes too long.
+        func end() -> Bool {
+            state.withLock { state in
+                defer { state.isCounted = false }
+                return state.isCounted
+            }
+        }
+    }
+
     /// Reads what waits, and goes on until nothing does. Counted in `readings` already.
     private func read() {
-        let questions = state.withLock { state in
-            // Whose time is over has no use for it.
-            state.waiting.removeAll { $0.answer.isGiven }
-            let taken = Array(state.waiting.prefix(Self.batch))
-            state.waiting.removeFirst(taken.count)
-            if taken.isEmpty { state.readings -= 1 }
-            return taken
-        }
-        guard !questions.isEmpty else { return }
-        let (keys, place) = (questions.map(\.key), Place())
+        let reading = Reading()
         do throws(DatabaseError) {
-            try database.startRead({ try Self.versions(of: keys, $0) }) { [self] in answer(questions, $0, place) }
-            deadlines?.add { [self] in if place.giveBack() { read() } }
+            try database.startRead({ [self] in try versions($0, reading) }) { [self] in answer(reading, $0) }
+            deadlines?.add { [self] in end(reading) }
         } catch {
-            answer(questions, .failure(error), place)
+            answer(reading, .failure(error))
         }
     }
 
-    private func answer(_ questions: [Question], _ result: Result<[SessionKey: Int64], any Error>, _ place: Place) {
-        for question in questions { question.answer.give(result.map { $0[question.key] }) }
-        if place.giveBack() { read() }
+    private func questions(of reading: Reading) -> [Question] {
+        reading.questions { state.withLock { $0.take() } }
     }
 
-    private static func versions(of keys: [SessionKey], _ connection: any Connection) throws -> [SessionKey: Int64] {
+    private func answer(_ reading: Reading, _ result: Result<[SessionKey: Int64], any Error>) {
+        for question in questions(of: reading) { question.answer.give(result.map { $0[question.key] }) }
+        end(reading)
+    }
+
+    /// Gives the place of a statement to the next one, once.
+    private func end(_ reading: Reading) {
+        guard reading.end() else { return }
+        let goesOn = state.withLock { state in
+            state.readings -= 1
+            guard state.waiting.contains(where: { !$0.answer.isGiven }) else { return false }
+            state.readings += 1
+            state.newest = monotonicNanoseconds()
+            return true
+        }
+        if goesOn { read() }
+    }
+
+    private func versions(_ connection: any Connection, _ reading: Reading) throws -> [SessionKey: Int64] {
+        let keys = questions(of: reading).map(\.key)
         var versions: [SessionKey: Int64] = [:]
         versions.reserveCapacity(keys.count)
         for chunk in keys.chunks(ConversationSQL.lookupSize(connection.dialect)) {

@@ -88,12 +88,18 @@ extension ConversationSQL {
             """
     }
 
-    static func fillModel(_ turn: TurnDraft) -> SQL {
+    static let fillModel = BulkStatement(
         """
-        UPDATE sessions SET model = COALESCE(model, \(turn.model)), \
-        provider = COALESCE(provider, \(turn.provider.isEmpty ? nil : turn.provider)) \
-        WHERE user_id = \(turn.key.owner) AND session_id = \(turn.key.session)
-        """
+        UPDATE sessions SET model = COALESCE(model, ?), provider = COALESCE(provider, ?) \
+        WHERE user_id = ? AND session_id = ?
+        """)
+
+    /// The values of `fillModel`.
+    static func model(of turn: TurnDraft) -> [SQLValue] {
+        [
+            .text(turn.model), turn.provider.isEmpty ? .null : .text(turn.provider), .id(turn.key.owner),
+            .id(turn.key.session),
+        ]
     }
 }
 

@@ -11,9 +11,52 @@ extension ConversationSQL {
             + SQL(raw: "ORDER BY user_id, session_id \(dialect.forUpdate)")
     }
 
+    /// The same with the columns of `SessionRow.appending` alone.
+    static func lockForAppending(_ keys: ArraySlice<SessionKey>, _ dialect: Dialect) -> SQL {
+        let texts = dialect == .sqlite ? lockForAppendingInSQLite : lockForAppendingInMariaDB
+        return SQL(raw: texts[keys.count], values: values(keys))
+    }
+
     /// The versions of those sessions that exist.
     static func versions(of keys: ArraySlice<SessionKey>) -> SQL {
-        "SELECT user_id, session_id, version FROM sessions WHERE \(sql: active(keys))"
+        SQL(raw: versionTexts[keys.count], values: values(keys))
+    }
+
+    private static let versionTexts = KeyedTexts("SELECT user_id, session_id, version FROM sessions")
+    private static let lockForAppendingInSQLite = KeyedTexts(lockForAppending, lockOrder(.sqlite))
+    private static let lockForAppendingInMariaDB = KeyedTexts(lockForAppending, lockOrder(.mariadb))
+    private static let lockForAppending = "SELECT \(SessionRow.appendingList) FROM sessions"
+
+    private static func lockOrder(_ dialect: Dialect) -> String { "ORDER BY user_id, session_id \(dialect.forUpdate)" }
+
+    /// The texts of a statement for sessions by their keys, for every number of them that occurs: made once, because
+    /// putting one together costs more than running it.
+    private struct KeyedTexts {
+        private let texts: [String]
+
+        init(_ select: String, _ end: String = "") {
+            texts = (0...6).map { power in
+                let rows = repeatElement("(user_id = ? AND session_id = ?)", count: 1 << power).joined(
+                    separator: " OR ")
+                return "\(select) WHERE (\(rows)) AND deleted_us IS NULL \(end)"
+            }
+        }
+
+        /// - Parameter count: From 1 to 64.
+        subscript(count: Int) -> String { texts[SQL.paddedCount(count).trailingZeroBitCount] }
+    }
+
+    /// The last one is repeated until their number is a power of two, as in the texts.
+    private static func values(_ keys: ArraySlice<SessionKey>) -> [SQLValue] {
+        let count = SQL.paddedCount(keys.count)
+        var values: [SQLValue] = []
+        values.reserveCapacity(2 * count)
+        for index in 0..<count {
+            let key = keys[keys.startIndex + min(index, keys.count - 1)]
+            values.append(.id(key.owner))
+            values.append(.id(key.session))
+        }
+        return values
     }
 
     private static func active(_ keys: ArraySlice<SessionKey>) -> SQL {
@@ -43,19 +86,30 @@ extension ConversationSQL {
         ])
 
     /// - Parameter body: the message's, without the media that lie in `blobs`.
-    static func values(
-        _ message: NewMessage, _ body: DetachedBody, _ seq: Int64, of turn: TurnDraft, at time: Timestamp
-    ) -> [SQLValue] {
+    static func append(
+        _ message: NewMessage, _ body: DetachedBody, _ seq: Int64, of turn: TurnDraft, at time: Timestamp,
+        to values: inout [SQLValue]
+    ) {
         // Who answered, and how that ended, is said of the answers alone.
         let isAnswer = message.role == .assistant
-        return [
-            .id(turn.key.owner), .id(turn.key.session), .integer(seq), .id(turn.id), .integer(message.role.rawValue),
-            message.digest.sqlValue, message.digestVersion.sqlValue, message.tokens.sqlValue,
-            (message.createdAt ?? time).sqlValue, message.chapter.sqlValue, message.citations.sqlValue,
-            .blob(body.text), message.tokenEncoding.sqlValue, message.isPartial.sqlValue, body.references.sqlValue,
-            (isAnswer ? message.model ?? turn.modelName : nil).sqlValue,
-            (isAnswer ? message.status ?? turn.status : nil)?.rawValue.sqlValue ?? .null, message.metadata.sqlValue,
-        ]
+        values.append(.id(turn.key.owner))
+        values.append(.id(turn.key.session))
+        values.append(.integer(seq))
+        values.append(.id(turn.id))
+        values.append(.integer(message.role.rawValue))
+        values.append(message.digest.sqlValue)
+        values.append(message.digestVersion.sqlValue)
+        values.append(message.tokens.sqlValue)
+        values.append((message.createdAt ?? time).sqlValue)
+        values.append(message.chapter.sqlValue)
+        values.append(message.citations.sqlValue)
+        values.append(.blob(body.text))
+        values.append(message.tokenEncoding.sqlValue)
+        values.append(message.isPartial.sqlValue)
+        values.append(body.references.sqlValue)
+        values.append((isAnswer ? message.model ?? turn.modelName : nil).sqlValue)
+        values.append((isAnswer ? message.status ?? turn.status : nil)?.rawValue.sqlValue ?? .null)
+        values.append(message.metadata.sqlValue)
     }
 
     static let insertTurns = BulkStatement(
@@ -65,13 +119,21 @@ extension ConversationSQL {
             "model", "provider", "prompt_tokens", "completion_tokens", "created_us", "attempt",
         ])
 
-    static func values(_ turn: TurnDraft, _ firstSeq: Int64, at time: Timestamp) -> [SQLValue] {
-        [
-            .id(turn.key.owner), .id(turn.key.session), .id(turn.id), .integer(firstSeq),
-            .integer(Int64(turn.messages.count)), .integer(turn.baseSeq), turn.requestDigest.sqlValue,
-            .text(turn.status.rawValue), .text(turn.model), .text(turn.provider), turn.promptTokens.sqlValue,
-            turn.completionTokens.sqlValue, time.sqlValue, turn.attempt.sqlValue,
-        ]
+    static func append(_ turn: TurnDraft, _ firstSeq: Int64, at time: Timestamp, to values: inout [SQLValue]) {
+        values.append(.id(turn.key.owner))
+        values.append(.id(turn.key.session))
+        values.append(.id(turn.id))
+        values.append(.integer(firstSeq))
+        values.append(.integer(Int64(turn.messages.count)))
+        values.append(.integer(turn.baseSeq))
+        values.append(turn.requestDigest.sqlValue)
+        values.append(.text(turn.status.rawValue))
+        values.append(.text(turn.model))
+        values.append(.text(turn.provider))
+        values.append(turn.promptTokens.sqlValue)
+        values.append(turn.completionTokens.sqlValue)
+        values.append(time.sqlValue)
+        values.append(turn.attempt.sqlValue)
     }
 
     /// The first seq of a later attempt of the same request on the same base, if there is one.

@@ -13,6 +13,38 @@ enum SessionRow {
     ]
     static let list = columns.joined(separator: ", ")
 
+    /// What appending reads of a session, in the order of `appending(_:)`.
+    static let appendingList = [
+        "user_id", "session_id", "provider", "model", "ttl_seconds", "system_digest", "next_seq", "context_start_seq",
+        "version", "last_turn_id", "last_turn_seq", "last_turn_base", "last_turn_digest", "last_turn_key",
+        "message_count", "turn_count", "prompt_tokens", "completion_tokens",
+    ].joined(separator: ", ")
+
+    /// A session as far as appending needs it: the other fields are empty, and it must not leave the batch.
+    static func appending(_ row: borrowing Row) throws -> Session {
+        var settings = SessionSettings()
+        settings.provider = try row.optional(2)
+        settings.model = try row.optional(3)
+        settings.ttlSeconds = try row.optional(4)
+        var lastTurn: LastTurn?
+        if let id: UniqueID = try row.optional(9) {
+            lastTurn = LastTurn(
+                id: id, firstSeq: try row.value(10), baseSeq: try row.value(11), requestDigest: try row.value(12),
+                idempotencyKey: try row.optional(13))
+        }
+        var counters = SessionCounters()
+        counters.messages = try row.value(14)
+        counters.turns = try row.value(15)
+        counters.promptTokens = try row.value(16)
+        counters.completionTokens = try row.value(17)
+        let never = Timestamp(microseconds: 0)
+        return Session(
+            key: SessionKey(owner: try row.value(0), session: try row.value(1)), externalID: nil, conversation: nil,
+            settings: settings, systemDigest: try row.optional(5), nextSeq: try row.value(6),
+            contextStartSeq: try row.value(7), version: try row.value(8), lastTurn: lastTurn, counters: counters,
+            createdAt: never, updatedAt: never, lastMessageAt: never)
+    }
+
     static func session(_ row: borrowing Row) throws -> Session {
         var session = Session(
             key: SessionKey(owner: try row.value(0), session: try row.value(1)), externalID: try row.optional(2),

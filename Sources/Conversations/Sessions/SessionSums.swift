@@ -41,13 +41,23 @@ struct SessionSums: Sendable, Equatable {
     }
 
     static func - (left: SessionSums, right: SessionSums) -> SessionSums {
-        var difference = left
-        for sum in all { difference[keyPath: sum] -= right[keyPath: sum] }
+        var difference = SessionSums()
+        difference.messages = left.messages - right.messages
+        difference.turns = left.turns - right.turns
+        difference.promptTokens = left.promptTokens - right.promptTokens
+        difference.completionTokens = left.completionTokens - right.completionTokens
+        difference.stored = left.stored - right.stored
+        difference.deleted = left.deleted - right.deleted
         return difference
     }
 
     static func += (left: inout SessionSums, right: SessionSums) {
-        for sum in all { left[keyPath: sum] += right[keyPath: sum] }
+        left.messages += right.messages
+        left.turns += right.turns
+        left.promptTokens += right.promptTokens
+        left.completionTokens += right.completionTokens
+        left.stored += right.stored
+        left.deleted += right.deleted
     }
 
     /// In the order of the columns.
@@ -68,13 +78,26 @@ extension SessionSums {
 
     /// Adds what has changed of sessions, in the transaction that changes them and as the last thing in it.
     static func add(_ changes: Changes, _ connection: any Connection) throws {
+        let write = addition(of: changes, connection.dialect)
+        guard !write.rows.isEmpty else { return }
+        try connection.execute(write.statement, rows: write.rows)
+    }
+
+    /// The same as a part of what a transaction writes at its end.
+    static func addition(of changes: Changes, _ dialect: Dialect) -> BulkWrite {
         var rows: [Place: SessionSums] = [:]
         for (key, sums) in changes where sums != SessionSums() { rows[Place(key), default: SessionSums()] += sums }
-        guard !rows.isEmpty else { return }
-        let values = rows.sorted { $0.key < $1.key }.flatMap { place, sums -> [SQLValue] in
-            [.id(place.owner), .integer(place.shard)] + all.map { .integer(sums[keyPath: $0]) }
+        var values: [SQLValue] = []
+        values.reserveCapacity(rows.count * addInMariaDB.width)
+        for (place, sums) in rows.sorted(by: { $0.key < $1.key }) {
+            values.append(.id(place.owner))
+            values.append(.integer(place.shard))
+            for sum in [sums.messages, sums.turns, sums.promptTokens, sums.completionTokens, sums.stored, sums.deleted]
+            {
+                values.append(.integer(sum))
+            }
         }
-        try connection.execute(connection.dialect == .sqlite ? addInSQLite : addInMariaDB, rows: values)
+        return BulkWrite(dialect == .sqlite ? addInSQLite : addInMariaDB, rows: values)
     }
 
     /// What all sessions of a user add up to.

@@ -59,7 +59,11 @@ public struct StoredDigest: Hashable, Sendable {
 }
 
 extension StoredDigest: SQLBindable, ColumnValue {
-    public var sqlValue: SQLValue { .blob(ByteBuffer(bytes: bytes)) }
+    public var sqlValue: SQLValue {
+        var buffer = ByteBufferAllocator().buffer(capacity: 32)
+        for word in [first, second, third, fourth] { buffer.writeInteger(word) }
+        return .blob(buffer)
+    }
 
     public init(_ row: borrowing Row, _ column: Int) throws {
         let digest = try row.withBytes(column) { StoredDigest(bytes: $0) }

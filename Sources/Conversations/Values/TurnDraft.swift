@@ -1,5 +1,6 @@
 public import NIOCore
 public import Persistence
+import Synchronization
 
 /// How the exchange of a turn ended.
 public enum TurnStatus: String, Sendable, Hashable, CaseIterable {
@@ -38,6 +39,8 @@ public struct TurnDraft: Sendable {
     /// The same for a turn on its way to the database: by it what the exchange knew is recognised when something came
     /// behind it meanwhile. Not spooled.
     var baseTurn: KnownTurn?
+    /// Whether it has been tried; nil: perhaps. One that was not cannot be stored already. Not spooled.
+    var trial: FirstTrial?
     public var status = TurnStatus.complete
     public var model = ""
     public var provider = ""
@@ -57,6 +60,14 @@ public struct TurnDraft: Sendable {
         self.requestDigest = requestDigest
         self.messages = messages
     }
+}
+
+/// Knows whether a turn on its way to the database has been tried: a lane tries it again when the answer was lost.
+final class FirstTrial: Sendable {
+    private let isOver = Atomic(false)
+
+    /// Whether this is the first one, of which no trace can be in the database.
+    func begin() -> Bool { !isOver.exchange(true, ordering: .relaxed) }
 }
 
 extension TurnDraft {

@@ -18,6 +18,13 @@ public protocol Connection: AnyObject {
     /// - Parameter values: The values of all rows, one row after the other.
     func execute(_ statement: BulkStatement, rows values: [SQLValue]) throws
 
+    /// Runs several bulk statements in this order, as parts of one whole: over a network they are sent together, and
+    /// their answers awaited together.
+    ///
+    /// When one fails, those behind it may have been run all the same: the transaction is to be given up, and an error is
+    /// that of the first one that failed.
+    func execute(_ writes: [BulkWrite]) throws
+
     /// Reads the rows of a query one by one, as they arrive; nothing is collected.
     func forEach(_ sql: SQL, _ body: (borrowing Row) throws -> RowStep) throws
 }
@@ -31,6 +38,11 @@ public enum RowStep: Sendable {
 }
 
 extension Connection {
+    /// One after the other, up to the first that fails.
+    public func execute(_ writes: [BulkWrite]) throws {
+        for write in writes { try execute(write.statement, rows: write.rows) }
+    }
+
     /// All rows of a query, each as `decode` makes it. For results that are known to be small.
     public func rows<Value>(_ sql: SQL, _ decode: (borrowing Row) throws -> Value) throws -> [Value] {
         var values: [Value] = []

@@ -22,3 +22,17 @@ public struct BulkStatement: Sendable {
             "INSERT INTO \(table) (\(columns.joined(separator: ", "))) VALUES (\(SQL.placeholders(columns.count)))")
     }
 }
+
+/// A bulk statement and the values of all its rows, one row after the other.
+public struct BulkWrite: Sendable {
+    /// What is run for each row.
+    public var statement: BulkStatement
+    /// The rows; none is a write that does nothing.
+    public var rows: [SQLValue]
+
+    /// Makes a write.
+    public init(_ statement: BulkStatement, rows: [SQLValue]) {
+        self.statement = statement
+        self.rows = rows
+    }
+}

@@ -60,15 +60,14 @@ final class MariaDBConnection: Connection, @unchecked Sendable {
     func execute(_ bulk: BulkStatement, rows values: [SQLValue]) throws {
         precondition(values.count % max(bulk.width, 1) == 0, "every row has \(bulk.width) values")
         for chunk in BulkChunks(values, width: bulk.width, limit: packetLimit / 4) {
-            try perform(bulk.text) { statement in
-                if chunk.count > bulk.width, try arrays.bind(chunk, width: bulk.width, to: statement) {
-                    try statement.execute()
-                } else {
-                    for start in stride(from: chunk.startIndex, to: chunk.endIndex, by: bulk.width) {
-                        try send(statement, chunk[start..<start + bulk.width])
-                    }
-                }
-            }
+            try perform(bulk.text) { try send($0, chunk, of: bulk) {} }
+        }
+    }
+
+    func execute(_ writes: [BulkWrite]) throws {
+        guard writes.count > 1, try executeTogether(writes) == .done else {
+            for write in writes { try execute(write.statement, rows: write.rows) }
+            return
         }
     }
 
@@ -95,6 +94,22 @@ final class MariaDBConnection: Connection, @unchecked Sendable {
 
     /// An error of the closure that reads the rows: it passes as it is, whatever its type.
     private struct CallersError: Error { let error: any Error }
+
+    /// Sends rows, all at once where they can be.
+    ///
+    /// - Parameter sent: Called after each execution.
+    private func send(
+        _ statement: Statement, _ rows: ArraySlice<SQLValue>, of bulk: BulkStatement, then sent: () throws -> Void
+    ) throws {
+        if rows.count > bulk.width, try arrays.bind(rows, width: bulk.width, to: statement) {
+            try statement.execute()
+            return try sent()
+        }
+        for start in stride(from: rows.startIndex, to: rows.endIndex, by: bulk.width) {
+            try send(statement, rows[start..<start + bulk.width])
+            try sent()
+        }
+    }
 
     private func send(_ statement: Statement, _ row: ArraySlice<SQLValue>) throws {
         statement.setRowCount(0)
@@ -127,6 +142,87 @@ final class MariaDBConnection: Connection, @unchecked Sendable {
         if failure.losesConnection { isLost = true }
         if failure.losesConnection || failure.failure == .retryTransaction { givenUp = failure.error }
         return failure.error
+    }
+}
+
+// MARK: - Several statements at once
+
+extension MariaDBConnection {
+    /// Answers that may wait to be read: they are small, but a server that cannot send them reads nothing more.
+    private static let maximumAnswers = 32
+
+    private enum Together {
+        case done
+        /// This libmariadb waits for every answer.
+        case isImpossible
+    }
+
+    /// Sends the statements one behind the other and then reads their answers: one wait for all of them.
+    private func executeTogether(_ writes: [BulkWrite]) throws -> Together {
+        precondition(!isReading, "no other statement may run while the rows of a query are being read")
+        if let givenUp { throw givenUp }
+        do {
+            // Prepared before, because that is answered at once; held until all is read, whatever the cache drops.
+            let prepared = try writes.filter { !$0.rows.isEmpty }.map { write in
+                (
+                    write,
+                    try statements.statement(write.statement.text) { try Statement(write.statement.text, on: handle) }
+                )
+            }
+            guard cm_leave_answers(handle, 1) == 0 else { return .isImpossible }
+            defer { cm_leave_answers(handle, 0) }
+            var unread: [Statement] = []
+            do {
+                for (write, statement) in prepared { try send(write, statement, &unread) }
+            } catch {
+                // The values could not be sent; what was sent is answered all the same.
+                try? readAnswers(&unread)
+                throw error
+            }
+            try readAnswers(&unread)
+            return .done
+        } catch {
+            let error = failure(of: writes, error)
+            // What came behind it may have been done: nothing of it is to be committed.
+            givenUp = error
+            throw error
+        }
+    }
+
+    private func failure(of writes: [BulkWrite], _ error: any Error) -> DatabaseError {
+        guard let failure = error as? StatementFailure else {
+            return error as? DatabaseError ?? DatabaseError(.refuse, "the statements could not be sent")
+        }
+        guard failure.asksForPreparing else {
+            return note(MariaDBFailure.ofStatement(failure.code, state: failure.state))
+        }
+        for write in writes { statements.remove(write.statement.text) }
+        return DatabaseError(.retryTransaction, "the statements must be prepared anew", code: failure.code)
+    }
+
+    private func send(_ write: BulkWrite, _ statement: Statement, _ unread: inout [Statement]) throws {
+        precondition(write.rows.count % max(write.statement.width, 1) == 0, "every row has as many values as places")
+        for chunk in BulkChunks(write.rows, width: write.statement.width, limit: packetLimit / 4) {
+            try send(statement, chunk, of: write.statement) {
+                unread.append(statement)
+                if unread.count >= Self.maximumAnswers { try readAnswers(&unread) }
+            }
+        }
+    }
+
+    /// Reads all of them, and throws the first failure; none is left behind unless the connection is lost.
+    private func readAnswers(_ unread: inout [Statement]) throws {
+        defer { unread = [] }
+        var first: StatementFailure?
+        for statement in unread {
+            do {
+                try statement.readAnswer()
+            } catch let failure as StatementFailure {
+                first = first ?? failure
+                if MariaDBFailure.ofStatement(failure.code, state: failure.state).losesConnection { break }
+            }
+        }
+        if let first { throw first }
     }
 }
 

@@ -5,84 +5,103 @@ import Persistence
 /// than row by row.
 ///
 /// An array of integers lies in one piece; text and bytes are an array of addresses and one of lengths. NULLs are
-/// marked in an array of bytes.
+/// marked in an array of bytes. Each value is looked at once on its way there.
 final class ArrayBinds {
+    /// Where the values of a column go.
+    private struct Column {
+        var type = MYSQL_TYPE_NULL
+        /// NULL or not, per row.
+        var marks: UnsafeMutablePointer<CChar>
+        /// The numbers themselves, or addresses, 8 bytes per row.
+        var words: UnsafeMutablePointer<UInt64>
+        var lengths: UnsafeMutablePointer<UInt>
+    }
+
     private let memory = RawMemory()
+    private var columns: [Column] = []
     private var binds: [MYSQL_BIND] = []
 
     /// Binds rows; false if a column holds values of different types, which an array cannot.
     func bind(_ values: ArraySlice<SQLValue>, width: Int, to statement: Statement) throws -> Bool {
         precondition(width == statement.parameterCount, "a bulk statement has one value per place")
-        let count = values.count / width
-        guard let types = Self.types(values, width: width) else { return false }
-        memory.reset(reserving: Self.size(values, width: width, rows: count))
-        if binds.count < width { binds += repeatElement(MYSQL_BIND(), count: width - binds.count) }
-        for column in 0..<width {
-            cm_clear(&binds[column])
-            binds[column].buffer_type = types[column]
-            fill(column, values, width: width, rows: count)
-        }
-        statement.setRowCount(count)
+        let rows = values.count / width
+        var bytes = 0
+        for value in values { bytes += value.byteCount + 8 }
+        reserve(width: width, rows: rows, bytes: bytes)
+        guard values.withUnsafeBufferPointer({ fill($0, width: width) }) else { return false }
+        for column in 0..<width { describe(column) }
+        statement.setRowCount(rows)
         try binds.withUnsafeMutableBufferPointer { try statement.bind($0) }
         return true
     }
 
-    /// The type of each column: that of its values which are not NULL.
-    private static func types(_ values: ArraySlice<SQLValue>, width: Int) -> [enum_field_types]? {
-        var types = Array(repeating: MYSQL_TYPE_NULL, count: width)
-        for (index, value) in values.enumerated() {
-            let type = value.wireType
-            guard type != MYSQL_TYPE_NULL, types[index % width] != type else { continue }
-            guard types[index % width] == MYSQL_TYPE_NULL else { return nil }
-            types[index % width] = type
-        }
-        return types.map { $0 == MYSQL_TYPE_NULL ? MYSQL_TYPE_STRING : $0 }
-    }
-
-    private static func size(_ values: ArraySlice<SQLValue>, width: Int, rows: Int) -> Int {
-        let fixed = 2 * RawMemory.size(rows, of: UInt.self) + RawMemory.size(rows, of: CChar.self)
-        return values.reduce(width * fixed) { $0 + $1.byteCount + 8 }
-    }
-
-    private func fill(_ column: Int, _ values: ArraySlice<SQLValue>, width: Int, rows: Int) {
-        let places = stride(from: values.startIndex + column, to: values.endIndex, by: width)
-        markNulls(column, places.lazy.map { values[$0] == .null }, rows: rows)
-        switch binds[column].buffer_type {
-        case MYSQL_TYPE_LONGLONG:
-            let target = memory.take(rows, of: Int64.self)
-            for (row, place) in places.enumerated() {
-                if case .integer(let integer) = values[place] { target[row] = integer } else { target[row] = 0 }
-            }
-            binds[column].buffer = UnsafeMutableRawPointer(target)
-        case MYSQL_TYPE_DOUBLE:
-            let target = memory.take(rows, of: Double.self)
-            for (row, place) in places.enumerated() {
-                if case .double(let double) = values[place] { target[row] = double } else { target[row] = 0 }
-            }
-            binds[column].buffer = UnsafeMutableRawPointer(target)
-        default:
-            fillBytes(column, places.lazy.map { values[$0] }, rows: rows)
+    private func reserve(width: Int, rows: Int, bytes: Int) {
+        let fixed =
+            RawMemory.size(rows, of: UInt64.self) + RawMemory.size(rows, of: UInt.self)
+            + RawMemory.size(rows, of: CChar.self)
+        memory.reset(reserving: width * fixed + bytes)
+        if binds.count < width { binds += repeatElement(MYSQL_BIND(), count: width - binds.count) }
+        columns.removeAll(keepingCapacity: true)
+        for _ in 0..<width {
+            columns.append(
+                Column(
+                    marks: memory.take(rows, of: CChar.self), words: memory.take(rows, of: UInt64.self),
+                    lengths: memory.take(rows, of: UInt.self)))
         }
     }
 
-    private func fillBytes(_ column: Int, _ values: some Sequence<SQLValue>, rows: Int) {
-        let addresses = memory.take(rows, of: UnsafeMutablePointer<UInt8>.self)
-        let lengths = memory.take(rows, of: UInt.self)
-        for (row, value) in values.enumerated() {
+    /// Puts each value where it belongs; false if a column has two types.
+    private func fill(_ values: UnsafeBufferPointer<SQLValue>, width: Int) -> Bool {
+        columns.withUnsafeMutableBufferPointer { columns in
+            var (row, column) = (0, 0)
+            for index in values.indices {
+                guard fill(values[index], row, &columns[column]) else { return false }
+                column += 1
+                if column == width { (row, column) = (row + 1, 0) }
+            }
+            return true
+        }
+    }
+
+    private func fill(_ value: SQLValue, _ row: Int, _ column: inout Column) -> Bool {
+        let type: enum_field_types
+        column.marks[row] = CChar(STMT_INDICATOR_NONE.rawValue)
+        switch value {
+        case .null:
+            column.marks[row] = CChar(STMT_INDICATOR_NULL.rawValue)
+            // Nobody reads what stands there; an address must be one all the same.
+            column.words[row] = UInt64(UInt(bitPattern: column.words))
+            column.lengths[row] = 0
+            return true
+        case .integer(let integer):
+            type = MYSQL_TYPE_LONGLONG
+            column.words[row] = UInt64(bitPattern: integer)
+        case .double(let double):
+            type = MYSQL_TYPE_DOUBLE
+            column.words[row] = double.bitPattern
+        case .text, .blob, .id:
+            type = value.wireType
             let count = value.byteCount
-            addresses[row] = memory.take(count, of: UInt8.self)
-            lengths[row] = UInt(count)
-            if count > 0 { value.copyBytes(to: addresses[row]) }
+            let bytes = memory.take(count, of: UInt8.self)
+            if count > 0 { value.copyBytes(to: bytes) }
+            column.words[row] = UInt64(UInt(bitPattern: bytes))
+            column.lengths[row] = UInt(count)
         }
-        binds[column].buffer = UnsafeMutableRawPointer(addresses)
-        binds[column].length = lengths
+        if column.type == type { return true }
+        guard column.type == MYSQL_TYPE_NULL else { return false }
+        column.type = type
+        return true
     }
 
-    private func markNulls(_ column: Int, _ isNull: some Sequence<Bool>, rows: Int) {
-        let marks = memory.take(rows, of: CChar.self)
-        for (row, isNull) in isNull.enumerated() {
-            marks[row] = CChar(isNull ? STMT_INDICATOR_NULL.rawValue : STMT_INDICATOR_NONE.rawValue)
+    private func describe(_ index: Int) {
+        let column = columns[index]
+        cm_clear(&binds[index])
+        cm_set_indicators(&binds[index], column.marks)
+        binds[index].buffer = UnsafeMutableRawPointer(column.words)
+        binds[index].buffer_type = column.type == MYSQL_TYPE_NULL ? MYSQL_TYPE_STRING : column.type
+        switch column.type {
+        case MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE: break
+        default: binds[index].length = column.lengths
         }
-        cm_set_indicators(&binds[column], marks)
     }
 }

@@ -70,6 +70,11 @@ final class Statement {
         guard mysql_stmt_execute(pointer) == 0 else { throw failure() }
     }
 
+    /// Reads the answer to an execution that left it.
+    func readAnswer() throws {
+        guard cm_read_answer(pointer) == 0 else { throw failure() }
+    }
+
     /// How many rows the last execution changed.
     var affectedRows: Int { Int(truncatingIfNeeded: mysql_stmt_affected_rows(pointer)) }
 

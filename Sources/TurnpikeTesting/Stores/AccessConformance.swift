@@ -12,6 +12,8 @@ enum AccessConformance {
             ConformanceCase("two handles on one store lose no update", twoHandles),
             ConformanceCase("a query can stop before its end, and fail in its middle", earlyStop),
             ConformanceCase("a bulk statement writes every row", bulk),
+            ConformanceCase("writes that go together are all done, in order", together),
+            ConformanceCase("a write that is refused fails those that go together with it", refusedTogether),
             ConformanceCase("insert-or-ignore counts what it inserted", insertOrIgnore),
             ConformanceCase("a closed database refuses, and closing twice is harmless", closing),
         ]
@@ -131,6 +133,60 @@ enum AccessConformance {
                 return seen + (try connection.rows(query) { try $0.value(0) })
             }
             try expectEqual(seen, [0, 1, 2] + Array(0..<100), "the rows")
+        }
+    }
+
+    private static let insertion = BulkStatement(insertInto: "samples", ["sample_id", "words", "data", "number"])
+    private static let renumbering = BulkStatement("UPDATE samples SET number = number * 10 + ? WHERE sample_id = ?")
+
+    private static func sample(_ id: Int, words: SQLValue = .null, bytes: Int = 1) -> [SQLValue] {
+        [.integer(Int64(id)), words, .blob(ByteBuffer(repeating: 1, count: bytes)), .integer(0)]
+    }
+
+    @Sendable private static func together(_ fixture: any DatabaseFixture) async throws {
+        try await fixture.with { database in
+            try await ValueConformance.createTable(database)
+            for first in [0, 1_000] {
+                try await database.write { connection in
+                    // Many rows, none, one that is sent in pieces, and more single ones than answers may wait.
+                    try connection.execute([
+                        BulkWrite(insertion, rows: (first..<first + 300).flatMap { sample($0) }),
+                        BulkWrite(insertion, rows: []),
+                        BulkWrite(insertion, rows: sample(first + 300, bytes: 1_500_000)),
+                        BulkWrite(
+                            renumbering, rows: (first..<first + 301).flatMap { [.integer(1), .integer(Int64($0))] }),
+                        BulkWrite(
+                            renumbering,
+                            rows: (first..<first + 100).flatMap {
+                                [$0 % 2 == 0 ? .integer(2) : .double(2), .integer(Int64($0))]
+                            }),
+                    ])
+                    try connection.execute("UPDATE samples SET number = number * 10 + 3 WHERE sample_id = \(first)")
+                }
+            }
+            let numbers = try await database.read { connection in
+                try connection.rows("SELECT number FROM samples ORDER BY sample_id") { try $0.value(0, as: Int.self) }
+            }
+            let expected = [123] + Array(repeating: 12, count: 99) + Array(repeating: 1, count: 201)
+            try expectEqual(numbers, expected + expected, "the rows")
+        }
+    }
+
+    @Sendable private static func refusedTogether(_ fixture: any DatabaseFixture) async throws {
+        try await fixture.with { database in
+            try await ValueConformance.createTable(database)
+            try await database.write { try $0.execute(insertion, rows: sample(7)) }
+            for refused in 0..<3 {
+                let writes = (0..<3).map { index in
+                    BulkWrite(insertion, rows: [index == refused ? 7 : 10 + index, 20 + index].flatMap { sample($0) })
+                }
+                try await expectFailure([.data], "the write") { try await database.write { try $0.execute(writes) } }
+            }
+            let ids = try await database.read { connection in
+                try connection.rows("SELECT sample_id FROM samples") { try $0.value(0, as: Int.self) }
+            }
+            try expectEqual(ids, [7], "the rows")
+            try await database.write { try $0.execute([BulkWrite(insertion, rows: sample(8) + sample(9))]) }
         }
     }
 

@@ -57,14 +57,14 @@ import Testing
         #expect(text(try TurnCoding.decode(TurnCoding.encode(plain))) == text(plain))
     }
 
-    /// A new field of a turn has to be spooled too: then these numbers change, and `fullTurn` sets it. Only `baseTurn` is
-    /// for turns that go straight to the database.
+    /// A new field of a turn has to be spooled too: then these numbers change, and `fullTurn` sets it. Only `baseTurn` and
+    /// `trial` are for turns that go straight to the database.
     @Test func everyFieldOfATurnIsKnownHere() throws {
         let turn = try fullTurn()
-        #expect(Mirror(reflecting: turn).children.count == 17)
+        #expect(Mirror(reflecting: turn).children.count == 18)
         #expect(Mirror(reflecting: turn.messages[0]).children.count == 13)
         let unset = Mirror(reflecting: turn).children.filter { text($0.value) == "nil" }.map(\.label)
-        #expect(unset == ["baseTurn"])
+        #expect(unset == ["baseTurn", "trial"])
     }
 
     @Test func theBeginningTellsWhoseTurnItIs() throws {

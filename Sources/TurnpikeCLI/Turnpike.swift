@@ -13,7 +13,8 @@ struct Turnpike: AsyncParsableCommand {
 
             Run it for real:
 
-              turnpike keys create --config config/turnpike.yaml --user alice --name laptop --create-user
+              turnpike keys create --config config/turnpike.yaml \\
+                --user alice --name laptop --create-user
               turnpike serve --config config/turnpike.yaml
             """,
         version: Version.text,

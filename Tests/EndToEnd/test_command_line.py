@@ -19,7 +19,7 @@ providers:
 """
 COMMANDS = [
     [], ["serve"], ["check"], ["demo"], ["version"], ["users"], ["users", "create"], ["users", "list"], ["keys"], ["keys", "create"],
-    ["keys", "list"], ["keys", "revoke"], ["migrate"],
+    ["keys", "list"], ["keys", "revoke"], ["migrate"], ["tokens"], ["tokens", "count"], ["spool"], ["spool", "list"], ["spool", "replay"], ["spool", "export"],
 ]
 
 
@@ -128,6 +128,22 @@ def test_a_secret_in_a_bad_file_is_not_printed(config):
     assert status == 1 and "canary" not in out + err
 
 
+def test_a_misspelt_key_of_a_model_catalogue_names_the_nearest(config, tmp_path):
+    group = {"provider": "p", "source": "s", "by": "b", "date": "2026-01-01", "models": {"m": {"encoding": "o200k_base", "contxt_window": 1}}}
+    (tmp_path / "models.json").write_text(json.dumps({"version": 1, "groups": [group]}))
+    config.write_text(config.read_text() + f"model_catalogue: {tmp_path}/models.json\n")
+    status, _, err = turnpike("check", "--config", config)
+    assert status == 1 and "contxt_window" in err and "did you mean “context_window”?" in err and str(config) in err, err
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "sk canary"])
+def test_a_key_in_the_form_of_another_gateway_is_refused_with_what_to_write(config, name):
+    config.write_text(config.read_text().replace("base_url:", f'api_key: "os.environ/{name}", base_url:'))
+    status, _, err = turnpike("check", "--config", config)
+    assert status == 1 and f"providers.local.api_key" in err and "canary" not in err, err
+    assert ("${OPENAI_API_KEY}" if name == "OPENAI_API_KEY" else "${NAME}") in err
+
+
 # serve
 
 
@@ -145,6 +161,22 @@ def test_serve_on_a_port_that_is_taken_says_so(config, upstream):
     config.write_text(re.sub(r"port: \d+", f"port: {upstream.port}", config.read_text()))
     status, _, err = turnpike("serve", "--config", config)
     assert status != 0 and ("in use" in err.lower() or "EADDRINUSE" in err or str(upstream.port) in err), err
+
+
+def test_serve_says_in_one_line_where_it_listens_and_what_it_uses(start_gateway, upstream):
+    providers = {name: {"base_url": upstream.url, "api_key": f"sk-canary-{name}"} for name in ("one", "two")}
+    gateway = start_gateway(providers=providers, default_provider="one", log={"level": "info", "format": "json"})
+    (line,) = [entry for entry in map(json.loads, gateway.log.splitlines()) if entry["message"] == "Turnpike listens."]
+    assert line["level"] == "info" and line["address"] == f"http://127.0.0.1:{gateway.port}" and line["providers"] == "one,two"
+    assert line["admin"] == f"127.0.0.1:{gateway.admin_port}" and line["database"].startswith("sqlite:") and re.match(r"\d+\.", line["version"])
+    assert "canary" not in gateway.log
+
+
+def test_serve_shows_no_password_of_its_database(start_gateway):
+    address = "mariadb://turnpike:canary-password@127.0.0.1:1,db2.invalid:3307/chats?tls=off"
+    gateway = start_gateway(database=address, until="/healthz", log={"level": "info", "format": "text"})
+    assert re.search(r"INFO Turnpike listens\. .*database=mariadb://127\.0\.0\.1:1,db2\.invalid:3307/chats ", gateway.log), gateway.log
+    assert "canary" not in gateway.log and "turnpike:" not in gateway.log
 
 
 # users and keys
@@ -178,6 +210,21 @@ def test_lists_are_tables_for_people(config):
     for kind, words in (("keys", ("alice", "laptop", "live")), ("users", ("alice",))):
         table = run(kind, "list", "--config", config)
         assert all(word in table for word in words) and len(table.splitlines()) == 2
+
+
+def test_a_rotation_of_the_hash_key_can_be_followed_in_the_list(config):
+    run("keys", "create", "--config", config, "--user", "alice", "--name", "old", "--create-user", "--expires-in-days", "3")
+    (listed,) = json.loads(run("keys", "list", "--config", config, "--json"))
+    assert listed["hash_key"] == "default" and listed["expires_at"]
+    rotated = "auth: {{ hash_keys: {{ default: \"file:{0}/hash.key\", second: \"file:{0}/second.key\" }}, current_hash_key: second }}"
+    config.write_text(re.sub(r"^auth:.*$", rotated.format(config.parent), config.read_text(), flags=re.M))
+    run("keys", "create", "--config", config, "--user", "alice", "--name", "new")
+    listed = {row["name"]: row for row in json.loads(run("keys", "list", "--config", config, "--json"))}
+    assert {name: (row["hash_key"], row["expires_at"] is None) for name, row in listed.items()} == {"old": ("default", False), "new": ("second", True)}
+    table = run("keys", "list", "--config", config).splitlines()
+    assert re.split(r" {2,}", table[0])[-3:] == ["EXPIRES", "HASH KEY", "ID"]
+    old, new = (re.split(r" {2,}", line)[-3:-1] for line in table[1:])
+    assert old == [listed["old"]["expires_at"], "default"] and new == ["never", "second"]
 
 
 def test_empty_lists_are_empty_arrays(config):
@@ -226,6 +273,18 @@ def test_every_command_explains_itself(command):
         if option and not option[3]:
             following = out.splitlines()[out.splitlines().index(line) + 1 :]
             assert following and following[0].startswith(" " * 10), f"{line} has no explanation"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_is_wrapped_for_80_columns_and_nowhere_else(command):
+    _, out, _ = turnpike(*command, "--help", variables={"COLUMNS": "80"})
+    assert max(map(len, out.splitlines())) <= 80, out
+    overview = out.partition("USAGE")[0].splitlines()
+    for line, following in zip(overview, overview[1:]):
+        # A line of a paragraph is left only where the next word has no room.
+        if line and following and not line.startswith(" ") and not following.startswith(" "):
+            assert len(line) + 1 + len(following.split()[0]) >= 80, f"{line!r} breaks off before {following!r}"
+    assert not re.search(r"^--", out.partition("OPTIONS")[0], re.M), "an option is torn from its command"
 
 
 def test_the_version_is_printed(config):

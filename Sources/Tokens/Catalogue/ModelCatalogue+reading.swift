@@ -99,8 +99,7 @@ private struct CatalogueObject {
     init(_ value: JSONValue?, _ place: String, keys: Set<String>?) throws(CatalogueError) {
         guard let object = try? value?.object() else { throw CatalogueError(place, "expected an object") }
         if let keys, let unknown = object.all.first(where: { !keys.contains($0.key) }) {
-            throw CatalogueError(
-                place, "nobody knows “\(unknown.key)”; known: \(keys.sorted().joined(separator: ", "))")
+            throw CatalogueError(place, unknownKey: unknown.key, among: keys)
         }
         self.object = object
         self.place = place

@@ -17,8 +17,9 @@ struct Demo: AsyncParsableCommand {
         abstract: "Try Turnpike: one command, no configuration.",
         discussion: """
             Runs on SQLite in --data, creates a user and a key, and prints a curl line and a Python snippet that work.
-            With OPENAI_API_KEY in the environment it proxies to OpenAI (OPENAI_BASE_URL for another address); without
-            it, to a built-in provider that repeats what it was sent, history included.
+
+            With OPENAI_API_KEY in the environment it proxies to OpenAI (OPENAI_BASE_URL for another address); \
+            without it, to a built-in provider that repeats what it was sent, history included.
             """)
 
     @Option(help: "The port to listen on.")

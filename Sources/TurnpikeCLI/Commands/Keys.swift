@@ -12,6 +12,10 @@ struct Keys: AsyncParsableCommand {
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Create a key and print it, and nothing else, on stdout.",
+            usage: """
+                turnpike keys create [--config <config>] --user <user> --name <name>
+                         [--create-user] [--admin] [--expires-in-days <expires-in-days>]
+                """,
             discussion: "The key is shown this once: Turnpike keeps only a hash of it.")
 
         @OptionGroup var options: ConfigurationOption
@@ -49,7 +53,12 @@ struct Keys: AsyncParsableCommand {
     }
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List keys, revoked and expired ones too.")
+        static let configuration = CommandConfiguration(
+            abstract: "List keys, revoked and expired ones too.",
+            discussion: """
+                HASH KEY is the id, in auth.hash_keys, of the key that an API key is stored with. Each use of an API \
+                key stores it with the current one: when no live key shows a former id, that one can go.
+                """)
 
         @OptionGroup var options: ConfigurationOption
         @Option(help: "Only this user's keys.")

@@ -12,12 +12,12 @@ struct Migrate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Bring the database's tables to the version of this program.",
         discussion: """
-            `turnpike serve` does the same at its start; this is for those who want to see it before, or do it while the
-            former release still serves. One process migrates at a time, others wait for it. A schema that is newer than
-            this program is refused.
+            `turnpike serve` does the same at its start; this is for those who want to see it before, or do it while \
+            the former release still serves. One process migrates at a time, others wait for it. A schema that is \
+            newer than this program is refused.
 
-            Processes of a former release store and remove without counting what only this one counts. When the last of
-            them has ended, --recount sets the counters of all users right; others may go on serving meanwhile.
+            Processes of a former release store and remove without counting what only this one counts. When the last \
+            of them has ended, --recount sets the counters of all users right; others may go on serving meanwhile.
             """)
 
     @OptionGroup var options: ConfigurationOption

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import TurnpikeRuntime
 
 /// `turnpike serve`.
@@ -7,8 +8,10 @@ struct Serve: AsyncParsableCommand {
         abstract: "Serve clients until SIGTERM or SIGINT.",
         discussion: """
             On SIGTERM no new exchanges begin; answers that are under way finish within server.drain_timeout.
-            The file is read again when it changes and on SIGHUP. A file with a mistake leaves everything as it was, and
-            says why in the log; listeners, database and log settings need a restart.
+
+            The file is read again when it changes and on SIGHUP. A file with a mistake leaves everything as it was, \
+            and says why in the log; listeners, database and log settings need a restart.
+
             Without a configuration, try `turnpike demo`.
             """)
 
@@ -16,9 +19,10 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         try await reporting {
-            let gateway = try Composition(try options.load())
-            try await gateway.run(reloading: options.file) { address in
-                StandardError.print("turnpike \(Version.text) listens on \(address)")
+            let configuration = try options.load()
+            try await Composition(configuration).run(reloading: options.file) { address in
+                Logger(label: "turnpike").info(
+                    "Turnpike listens.", metadata: StartLine(address: address, configuration).metadata)
             }
         }
     }

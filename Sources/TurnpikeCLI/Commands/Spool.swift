@@ -11,7 +11,7 @@ struct Spool: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "See and store the turns that wait on local disk because the database did not take them.",
         discussion: """
-            A running `turnpike serve` stores them by itself as soon as the database answers: these commands are for
+            A running `turnpike serve` stores them by itself as soon as the database answers: these commands are for \
             looking at it, and for a directory whose process does not run any more.
             """,
         subcommands: [List.self, Replay.self, Export.self])

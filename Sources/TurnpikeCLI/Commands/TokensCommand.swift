@@ -12,10 +12,15 @@ struct TokensCommand: AsyncParsableCommand {
     struct Count: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Count the tokens of texts, or of a request.",
+            usage: """
+                turnpike tokens count [--encoding <encoding> | --model <model>]
+                         [--request <request> [--json]] [--config <config>]
+                """,
             discussion: """
                 Texts are JSON strings, one a line, from the standard input; for each, its count is printed:
 
-                  printf '%s\\n' '"hello world"' '"tab\\tand \\u00e9"' | turnpike tokens count --encoding cl100k_base
+                  printf '%s\\n' '"hello world"' '"tab\\tand \\u00e9"' |
+                    turnpike tokens count --encoding cl100k_base
 
                 A request is the body of POST /v1/chat/completions, from a file, or from the standard input for "-":
 

@@ -7,9 +7,12 @@ import TurnpikeKit
 /// Keys for people and for programs; never the key itself, which nobody has.
 enum KeyListing {
     static func table(_ keys: [(user: String, key: KeyInfo)]) -> String {
-        var table = Table(["USER", "NAME", "KEY", "SCOPES", "STATE", "CREATED", "ID"])
+        var table = Table(["USER", "NAME", "KEY", "SCOPES", "STATE", "CREATED", "EXPIRES", "HASH KEY", "ID"])
         for (user, key) in keys {
-            table.add([user, key.name, "\(key.prefix)…", key.scopes.text, key.state, key.created.text, "\(key.id)"])
+            table.add([
+                user, key.name, "\(key.prefix)…", key.scopes.text, key.state, key.created.text,
+                key.expires?.text ?? "never", key.hashKeyID, "\(key.id)",
+            ])
         }
         return table.text
     }
@@ -25,6 +28,7 @@ enum KeyListing {
                         json.member("prefix", key.prefix)
                         json.member("scopes", key.scopes.text)
                         json.member("state", key.state)
+                        json.member("hash_key", key.hashKeyID)
                         json.member("created_at", key.created.text)
                         json.member("expires_at", key.expires?.text)
                         json.member("revoked_at", key.revoked?.text)

@@ -10,7 +10,9 @@ extension ModelCatalogue {
         do throws(CatalogueError) {
             self = overridden(by: try ModelCatalogue(reading: ByteBuffer(string: text)))
         } catch {
-            throw root.error("model_catalogue", error.description)
+            let near = error.unknownKey.flatMap { Spelling.nearest(to: $0, among: error.knownKeys) }
+            throw root.error(
+                "model_catalogue", error.description + (near.map { "; did you mean “\($0)”?" } ?? ""))
         }
     }
 }

@@ -29,14 +29,26 @@ extension Provider {
             !address.contains("#"),
             !address.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7f })
         else { throw section.error("base_url", "expected an address such as https://api.openai.com/v1") }
+        let key = try section.secret("api_key")
+        try Self.refuseForeignVariable(key, in: section)
         let usage = try section.choice("usage_in_stream", default: UsageInStream.asIs)
         self.init(
-            name: name, baseURL: address, apiKey: try section.secret("api_key"),
+            name: name, baseURL: address, apiKey: key,
             passthrough: try section.strings("passthrough") ?? [], asksForUsage: usage == .ask,
             takesPromptCacheKey: try section.bool(
                 "prompt_cache_key", default: address.hasPrefix("https://api.openai.com/")),
             reasoning: try section.choice("reasoning", default: .keep),
             connection: try UpstreamConnection(section))
+    }
+
+    /// LiteLLM's form of a variable is no key: the provider would answer 401 to it.
+    private static func refuseForeignVariable(_ key: Secret?, in section: ConfigurationSection) throws {
+        guard let text = key?.reveal(), text.hasPrefix("os.environ/") else { return }
+        let name = text.dropFirst("os.environ/".count)
+        let isName = name.unicodeScalars.allSatisfy { $0.isASCII && ($0 == "_" || $0.properties.isIDContinue) }
+        throw section.error(
+            "api_key",
+            "an environment variable is written \"${\(isName ? String(name) : "NAME")}\" here, not os.environ/…")
     }
 
     private enum UsageInStream: String, CaseIterable {

@@ -15,6 +15,8 @@ public final class ConversationStore: Sendable {
 
     /// Where requests of one session take turns, if they are to: one for the process, whatever is reloaded.
     package let gate = SessionGate()
+    /// The requests that were planned lately, or refused: one for the process as well.
+    let attempts = AttemptLog()
     let holds = MessageHolds()
     let database: any Database
     let now: @Sendable () -> Timestamp

@@ -12,11 +12,11 @@ import TurnpikeTesting
 
 /// The chain of sessions over a real SQLite store, with an upstream that does as it is told.
 final class ChainFixture: Sendable {
-    let files = SQLiteFixture()
+    let files: SQLiteFixture
     let database: FaultyDatabase
     let store: ConversationStore
     let upstream = ScriptedUpstream()
-    let alice = Principal(name: "alice")
+    let alice: Principal
     let bob = Principal(name: "bob")
     private let plugins: [any Plugin]
     private let chain: Chain
@@ -30,10 +30,13 @@ final class ChainFixture: Sendable {
     ///   - targets: the models that a request may go to, see `ByteModels`.
     ///   - buffered: how many bytes all exchanges may hold together.
     ///   - bodyLimit: how many bytes one body may have.
+    ///   - files: of a database that another chain may be using.
     init(
         _ settings: [String: [(String, String)]] = [:], off: Set<String> = [], asksForUsage: Bool = false,
-        buffered: Int = 64 << 20, bodyLimit: Int = 32 << 20, targets: [String] = ["m"]
+        buffered: Int = 64 << 20, bodyLimit: Int = 32 << 20, targets: [String] = ["m"],
+        on files: SQLiteFixture = SQLiteFixture(), alice: Principal = Principal(name: "alice")
     ) async throws {
+        (self.files, self.alice) = (files, alice)
         budget = BufferBudget(limit: buffered)
         database = FaultyDatabase(try await files.open())
         _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
@@ -57,6 +60,9 @@ final class ChainFixture: Sendable {
         flags = FlagsOff(names: off)
     }
 
+    /// Another process on the same database, or this one after a restart.
+    func restarted() async throws -> ChainFixture { try await ChainFixture(on: files, alice: alice) }
+
     deinit {
         let database = database
         Task { await database.close() }
@@ -77,6 +83,16 @@ final class ChainFixture: Sendable {
             _ = try await send(call)
             return nil
         } catch let error as GatewayError {
+            return error
+        }
+    }
+
+    /// Whatever a request fails with, an outage of the database included.
+    func failure(of call: Call) async -> (any Error)? {
+        do {
+            _ = try await send(call)
+            return nil
+        } catch {
             return error
         }
     }
@@ -152,9 +168,9 @@ struct Call: Sendable {
             user: user)
     }
 
-    func with(_ name: String, _ value: String) -> Call {
+    func with(_ name: String, _ value: String?) -> Call {
         var call = self
-        call.headers.add(name: name, value: value)
+        if let value { call.headers.add(name: name, value: value) }
         return call
     }
 }

@@ -160,6 +160,39 @@ import TurnpikeTesting
         #expect(try await chain.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":4"#))
     }
 
+    /// Refused at each step before the upstream: where the session is read, and where its history is.
+    @Test(arguments: 0..<4) func aRetryAfterARefusalByTurnpikeKeepsAnEarlierTurnOfTheSameText(step: Int) async throws {
+        let chain = try await chain()
+        _ = try await chain.send(.chat("s", [user("continue")]))
+        chain.database.fail(atStep: step, with: .unavailable)
+        let refusal = await chain.failure(of: .chat("s", [user("continue")]))
+        if chain.database.withdraw() || chain.upstream.seen.count == 2 { return }
+        #expect(refusal != nil)
+        _ = try await chain.send(.chat("s", [user("continue")]).with("x-stainless-retry-count", "1"))
+        #expect(chain.upstream.last.messages == [user("continue"), assistant("ok"), user("continue")])
+        #expect(try await chain.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":4"#))
+    }
+
+    @Test func aRetryOfARefusedRetryIsStillOne() async throws {
+        let chain = try await chain()
+        _ = try await chain.send(.chat("s", [user("continue")]))
+        chain.database.fail(atStep: 0, with: .unavailable)
+        let request = Call.chat("s", [user("continue")])
+        #expect(await chain.failure(of: request.with("x-stainless-retry-count", "1")) != nil)
+        _ = try await chain.send(request.with("x-stainless-retry-count", "2"))
+        #expect(try await chain.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":2"#))
+    }
+
+    @Test(arguments: [("k1", "k2"), ("k1", nil), (nil, "k2")] as [(String?, String?)])
+    func aRetryWithAnotherIdempotencyKeyRepeatsNoTurnOfAnotherProcess(first: String?, second: String?) async throws {
+        let one = try await chain()
+        _ = try await one.send(.chat("s", [user("yes")]).with("Idempotency-Key", first))
+        let other = try await one.restarted()
+        let retry = Call.chat("s", [user("yes")]).with("x-stainless-retry-count", "1")
+        _ = try await other.send(retry.with("Idempotency-Key", second))
+        #expect(try await other.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":4"#))
+    }
+
     @Test func theSameIdempotencyKeyIsARetryAndAnotherOneIsNot() async throws {
         let chain = try await chain()
         let total = { try await chain.route(.GET, "/v1/chat/sessions/s/messages").body }

@@ -11,7 +11,6 @@ package import TurnpikeKit
 package struct ExchangePlanner: Sendable {
     private let store: ConversationStore
     private let models: any TargetModels
-    private let attempts = AttemptLog()
 
     package init(_ store: ConversationStore, models: any TargetModels = NoModels()) {
         self.store = store
@@ -40,13 +39,14 @@ package struct ExchangePlanner: Sendable {
         _ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, rules: HistoryRules?
     ) throws -> Reading {
         let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
-        let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
+        let attempt = AttemptLog.Key(
+            context.session.key.owner, context.name, turn, idempotencyKey: context.idempotencyKey)
         let own = rules?.adapted(to: context.session.settings)
         let targets = exchange[RoutePlanKey.self]?.targets ?? []
         return Reading(
             history: SessionHistory(
                 planner: TurnPlanner(mode: context.mode, maxHistoryMessages: own?.maxMessages ?? 0), turn: turn,
-                repetition: context.repetition(earlier: attempts[attempt]), rules: own,
+                repetition: context.repetition(earlier: store.attempts[attempt]), rules: own,
                 mostTokens: own.map { mostTokens(targets, $0) } ?? 0),
             attempt: attempt, session: context.session)
     }
@@ -62,7 +62,7 @@ package struct ExchangePlanner: Sendable {
         in exchange: Exchange
     ) throws -> PlannedHistory {
         let snapshot = found.snapshot
-        if !exchange.has(DryRunKey.self) { attempts.note(reading.attempt, base: snapshot.plan.baseSeq) }
+        if !exchange.has(DryRunKey.self) { store.attempts.note(reading.attempt, base: snapshot.plan.baseSeq) }
         try Self.check(snapshot.plan, limit: exchange[TurnLimitKey.self])
         return PlannedHistory(
             request, reading.history.turn, snapshot, in: reading.session.key,

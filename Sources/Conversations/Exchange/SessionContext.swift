@@ -9,6 +9,8 @@ import struct Crypto.SHA256
 package final class SessionContext: Sendable {
     /// As it was when the exchange began.
     package let session: Session
+    /// What the request calls it.
+    let name: String
     /// Never `off`: such an exchange has no session.
     package let mode: HistoryMode
     /// How often the client says that it has sent the request before (`x-stainless-retry-count`).
@@ -21,11 +23,12 @@ package final class SessionContext: Sendable {
     let idempotencyDigest: StoredDigest?
 
     package init(
-        session: Session, mode: HistoryMode, attempt: Int = 0, idempotencyKey: String? = nil,
+        session: Session, name: String = "", mode: HistoryMode, attempt: Int = 0, idempotencyKey: String? = nil,
         chapter: String? = nil
     ) {
         precondition(mode != .off, "An exchange that leaves its session alone has no context.")
         self.session = session
+        self.name = name
         self.mode = mode
         self.attempt = attempt
         self.idempotencyKey = idempotencyKey
@@ -36,13 +39,13 @@ package final class SessionContext: Sendable {
     /// Whether the client may be sending the request again.
     ///
     /// - Parameter base: of the earlier attempt, if this process remembers one. Where it does not, the newest turn tells
-    ///   whether it came with the same idempotency key: to another process, or before a restart.
+    ///   whether it came with the same idempotency key: to another process, or before a restart. One that came with
+    ///   another key, or with one where this has none, is another request.
     func repetition(earlier base: Int64?) -> Repetition {
         if let base, attempt > 0 || idempotencyKey != nil { return .known(base: base) }
-        if let key = idempotencyDigest, let last = session.lastTurn, last.idempotencyKey == key {
-            return .known(base: last.baseSeq)
-        }
-        return attempt > 0 ? .claimed : .none
+        let (key, last) = (idempotencyDigest, session.lastTurn)
+        if let key, let last, last.idempotencyKey == key { return .known(base: last.baseSeq) }
+        return attempt > 0 && last?.idempotencyKey == key ? .claimed : .none
     }
 }
 

@@ -83,15 +83,21 @@ import Testing
 
     @Test func anAttemptIsRememberedUntilOthersPushItOut() throws {
         let log = AttemptLog(capacity: 2)
-        let session = SessionKey(owner: .generate(), session: .generate())
-        let keys = try ["a", "b", "c"].map { AttemptLog.Key(session, try request([.user($0)])) }
+        let owner = UniqueID.generate()
+        let keys = try ["a", "b", "c"].map { AttemptLog.Key(owner, "s", try request([.user($0)])) }
         log.note(keys[0], base: 1)
         log.note(keys[1], base: 2)
         log.note(keys[1], base: 3)
         #expect(log[keys[0]] == 1 && log[keys[1]] == 3)
         log.note(keys[2], base: 4)
         #expect(log[keys[0]] == nil && log[keys[1]] == 3 && log[keys[2]] == 4)
-        let other = AttemptLog.Key(session, try request([.user("b")]), idempotencyKey: "k")
-        #expect(log[other] == nil)
+        let others = [
+            AttemptLog.Key(owner, "s", try request([.user("b")]), idempotencyKey: "k"),
+            AttemptLog.Key(owner, "t", try request([.user("b")])),
+            AttemptLog.Key(.generate(), "s", try request([.user("b")])),
+        ]
+        for other in others { #expect(log[other] == nil) }
+        log.noteRefusal(keys[1])
+        #expect(log[keys[1]] == .max)
     }
 }

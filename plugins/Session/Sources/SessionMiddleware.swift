@@ -46,6 +46,18 @@ struct SessionMiddleware: Middleware {
         guard let principal = exchange[PrincipalKey.self] else {
             throw GatewayError.internalError("session ran before auth")
         }
+        do {
+            return try await handleSession(request, chat, selection, principal, in: exchange, next: next)
+        } catch {
+            await noteRefusal(of: chat, selection, principal, request.head, in: exchange)
+            throw error
+        }
+    }
+
+    private func handleSession(
+        _ request: Request, _ chat: ChatRequest, _ selection: SessionSelection, _ principal: Principal,
+        in exchange: Exchange, next: Next
+    ) async throws -> Response {
         let isDryRun = exchange.has(DryRunKey.self)
         var session =
             try await isDryRun ? existing(selection, principal) : session(selection, chat, of: principal, exchange)
@@ -53,7 +65,7 @@ struct SessionMiddleware: Middleware {
         guard mode != .off else { return try await next(request) }
         if !isDryRun { session = try await takingTurns(session, exchange) }
         exchange[SessionContextKey.self] = SessionContext(
-            session: session, mode: mode, attempt: request.head.attempt,
+            session: session, name: selection.printedName, mode: mode, attempt: request.head.attempt,
             idempotencyKey: request.head.headers.first(name: "idempotency-key"), chapter: selection.chapter)
         exchange.note { $0.sessionID = session.key.session }
         var response = try await next(request)
@@ -79,6 +91,18 @@ extension SessionMiddleware {
         // Made by the API without a title, and this is the first that is said in it.
         let titled = try await store.update(session.key) { if $0.title.isEmpty { $0.title = title } }
         return titled ?? session
+    }
+
+    /// A first attempt that ends before it was planned is the outcome of nothing that is stored: a client that sends it
+    /// again repeats no turn, even if the session's newest one answers the same words.
+    private func noteRefusal(
+        of chat: ChatRequest, _ selection: SessionSelection, _ principal: Principal, _ head: RequestHead,
+        in exchange: Exchange
+    ) async {
+        guard !exchange.has(PlannedTurnKey.self), !exchange.has(DryRunKey.self), head.attempt == 0,
+            !head.headers.contains(name: "idempotency-key")
+        else { return }
+        await store.noteRefusal(of: chat, in: selection.printedName, of: principal.userID)
     }
 
     /// The session once this exchange may go on with it, see ``SessionGate``.

@@ -29,6 +29,9 @@ struct SessionSelection: Sendable, Equatable {
     /// The part of a longer work that the new messages belong to.
     var chapter: String?
 
+    /// The id, or the conversation in the agent's system.
+    var printedName: String { name?.text ?? conversation.map { "\($0.agentID)\0\($0.externalID ?? "")" } ?? "" }
+
     var namesSession: Bool { name != nil || conversation != nil }
 
     /// Whether a selection, once it is read, surely names a session that is to be used; false is not certain.

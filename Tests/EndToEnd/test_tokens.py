@@ -2,6 +2,7 @@
 import json
 import random
 import re
+import string
 import subprocess
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def code_points(source):
 
 
 def letters(source):
-    alphabet = source.choice(["ab", "abcdefghijklmnopqrstuvwxyz", "aAbB'sS \n", "éÉßſ", "中文字", "0123456789", " \n\t\r", "=-_*#/"])
+    alphabet = source.choice(["ab", string.ascii_lowercase, string.ascii_uppercase, string.ascii_letters + string.digits + "+/", string.punctuation, "aAbB'sS \n", "éÉßſ", "中文字", "0123456789", " \n\t\r", "=-_*#/"])
     return "".join(source.choice(alphabet) for _ in range(source.randrange(1, 300)))
 
 

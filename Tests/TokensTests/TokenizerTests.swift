@@ -47,6 +47,16 @@ struct TokenizerTests {
         }
     }
 
+    /// Counting scans what looks like no language, ids are always searched for: two ways to the same tokens.
+    @Test(arguments: TokenEncoding.allCases)
+    func randomLettersHaveAsManyTokensAsIds(_ encoding: TokenEncoding) {
+        var random = SeededGenerator(seed: 13)
+        for round in 0..<1500 {
+            let text = random.noise(round < 1490 ? 1 << (round % 9) : 20_000)
+            #expect(Tokenizer(encoding).count(text) == Tokenizer(encoding).ids(text).count, "\(text.prefix(600))")
+        }
+    }
+
     @Test(arguments: TokenEncoding.allCases)
     func randomBytesAreCountedAndNeverMoreThanOneATokenEach(_ encoding: TokenEncoding) {
         var random = SeededGenerator(seed: 11)
@@ -60,6 +70,23 @@ struct TokenizerTests {
 }
 
 extension SeededGenerator {
+    /// Up to `longest` characters of one alphabet, sometimes with what longer tokens are among them.
+    mutating func noise(_ longest: Int) -> String {
+        let alphabets = [
+            "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "etaoinsrh", "ab", "0123456789abcdef",
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/", "!#$%&()*+,-./:;<=>?@[]^_{|}~",
+            "éàßñçøü", "中文字符语言",
+            "привет",
+        ]
+        let alphabet = Array(alphabets.randomElement(using: &self)!)
+        let words = ["tion", "ability", "strings", "aaaaaaaa", "--------------------------------", "International"]
+        let hasWords = Bool.random(using: &self)
+        return (0..<Int.random(in: 1...longest, using: &self)).map { _ in
+            hasWords && next() % 16 == 0
+                ? words.randomElement(using: &self)! : String(alphabet.randomElement(using: &self)!)
+        }.joined()
+    }
+
     /// Some words, signs and white space of several scripts.
     mutating func text() -> String {
         let atoms = [

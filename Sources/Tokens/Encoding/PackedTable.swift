@@ -1,7 +1,7 @@
 /// The sections of a file that scripts/pack-tokens has written, in the program's read-only data.
 struct PackedTable {
     private static let magic: UInt32 = 0x4B54_5054
-    private static let version: UInt32 = 3
+    private static let version: UInt32 = 4
     private static let alignment = 64
 
     private let bytes: UnsafeRawPointer

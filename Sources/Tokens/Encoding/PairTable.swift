@@ -4,14 +4,17 @@ struct PairTable: @unchecked Sendable {  // Its pointers lead to constants of th
     static let byteCount: UInt32 = 256
 
     private let origins: UnsafePointer<TokenOrigin>
-    private let bytePairs: UnsafePointer<UInt32>
+    private let short: ShortTokens
     private let hash: PairHash
 
-    init(origins: UnsafePointer<TokenOrigin>, bytePairs: UnsafePointer<UInt32>, hash: PairHash) {
+    init(origins: UnsafePointer<TokenOrigin>, short: ShortTokens, hash: PairHash) {
         self.origins = origins
-        self.bytePairs = bytePairs
+        self.short = short
         self.hash = hash
     }
+
+    /// The left one of the two ranks that are merged into `rank`, which is no single byte.
+    func leftHalf(_ rank: UInt32) -> UInt32 { origins[Int(rank)].left }
 
     /// Two tokens that may stand side by side.
     struct Neighbours {
@@ -34,7 +37,8 @@ struct PairTable: @unchecked Sendable {  // Its pointers lead to constants of th
     @inline(__always) func leavesAlone(_ neighbours: Neighbours) -> Bool {
         let (left, right) = (neighbours.left, neighbours.right)
         let untilTaken = min(origins[Int(left)].lastTaken, origins[Int(right)].firstTaken &+ 1)
-        if bytePairs[Int(neighbours.last) << 8 | Int(neighbours.first)] < untilTaken { return false }
+        let pair = short.pair(neighbours.last, neighbours.first).rank
+        if UInt32(bitPattern: pair) < untilTaken { return false }
         if neighbours.mayBeOne, areMerged(left, right, below: .max) { return false }
         return leavesPartsAlone(left, right)
     }

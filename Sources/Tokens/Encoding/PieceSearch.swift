@@ -103,16 +103,9 @@ struct PieceSearch {
 
     /// The rank of the token of the sequence that ends at `end`; 0 at the beginning.
     private func rankOfToken(endingAt end: Int) -> UInt32 {
-        end > 0 ? rank(at: end - Int(lengths[end]), Int(lengths[end])) : 0
-    }
-
-    private func rank(at start: Int, _ length: Int) -> UInt32 {
-        var node = Vocabulary.Node.root
-        for offset in start..<start + length {
-            guard let next = vocabulary.step(node, bytes[offset]) else { preconditionFailure("It is a token.") }
-            node = next
-        }
-        return vocabulary.rank(node)
+        guard end > 0 else { return 0 }
+        let length = Int(lengths[end])
+        return vocabulary.rank(bytes + (end - length), count: length)
     }
 }
 
@@ -124,7 +117,7 @@ extension PieceSearch {
         var (end, result) = (count, [Int]())
         while end > 0 {
             let length = Int(lengths[end])
-            result.append(Int(rank(at: end - length, length)))
+            result.append(Int(vocabulary.rank(bytes + (end - length), count: length)))
             end -= length
         }
         return result.reversed()

@@ -27,14 +27,19 @@ struct ScalarClasses: @unchecked Sendable {  // Its pointers lead to constants o
     private static let blockShift: UInt32 = 7
     private static let blockCount = 0x110000 >> 7
 
+    private let asciiClasses: UnsafePointer<UInt8>
     private let index: UnsafePointer<UInt8>
     private let blocks: UnsafePointer<UInt8>
 
     private init() {
         guard let bytes = token_table_scalar_classes().bytes else { preconditionFailure("The table is there.") }
-        index = bytes.assumingMemoryBound(to: UInt8.self)
+        asciiClasses = bytes.assumingMemoryBound(to: UInt8.self)
+        index = asciiClasses + 128
         blocks = index + Self.blockCount
     }
+
+    /// The class of `character`, which is below 128.
+    @inline(__always) func ascii(_ character: UInt8) -> UInt8 { asciiClasses[Int(character)] }
 
     /// The class of `scalar`, which is below 0x110000.
     @inline(__always) subscript(_ scalar: UInt32) -> UInt8 {

@@ -15,7 +15,7 @@ struct ScalarReader {
     /// The class of the character at `offset`, and where the next one begins.
     @inline(__always) func character(_ offset: Int) -> (class: UInt8, end: Int) {
         let first = bytes[offset]
-        if first < 0x80 { return (classes[UInt32(first)], offset &+ 1) }
+        if first < 0x80 { return (classes.ascii(first), offset &+ 1) }
         let (scalar, length) = decode(offset, first)
         return (classes[scalar], offset &+ length)
     }

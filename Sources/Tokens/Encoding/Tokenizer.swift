@@ -62,14 +62,30 @@ extension Tokenizer {
                     return
                 }
             }
-            tokens &+= countRare(base + start, count: length)
+            tokens &+= countRare(base + start, count: length, readable: text.count &- start)
         }
         return tokens
     }
 
-    @inline(never) private func countRare(_ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
-        isToken(bytes, count: count) ? 1 : searched(bytes, count: count)
+    /// The piece is the first `count` of `readable` bytes.
+    @inline(never) private func countRare(_ bytes: UnsafePointer<UInt8>, count: Int, readable: Int) -> Int {
+        if count < PieceScan.shortest { return vocabulary.short.count(bytes, count) }
+        var (node, depth) = (Vocabulary.Node.root, 0)
+        while depth < count, !node.isLeaf, let next = vocabulary.step(node, bytes[depth]) {
+            (node, depth) = (next, depth &+ 1)
+        }
+        if depth == count, node.isToken { return 1 }
+        // Words and what consists of them begin with longer tokens. A long piece is tried in any case.
+        if depth <= Self.depthOfNoWord || count >= Self.longPiece,
+            let tokens = scanned(bytes, count: count, readable: readable)
+        {
+            return tokens
+        }
+        return searched(bytes, count: count)
     }
+
+    private static let depthOfNoWord = 3
+    private static let longPiece = 64
 
     @inline(__always)
     private func forEachPiece(_ text: UnsafeBufferPointer<UInt8>, _ body: (_ start: Int, _ end: Int) -> Void) {
@@ -83,28 +99,25 @@ extension Tokenizer {
         }
     }
 
-    @inline(__always) private func isToken(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
-        node(bytes, count: count)?.isToken ?? false
-    }
-
-    @inline(__always) private func node(_ bytes: UnsafePointer<UInt8>, count: Int) -> Vocabulary.Node? {
-        var node = Vocabulary.Node.root
-        for offset in 0..<count {
-            guard !node.isLeaf, let next = vocabulary.step(node, bytes[offset]) else { return nil }
-            node = next
-        }
-        return node
-    }
-
     private func searched(_ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
         withSearch(bytes, count: count) { $0.run() }
     }
 
     private func ids(_ bytes: UnsafePointer<UInt8>, count: Int) -> [Int] {
-        if let node = node(bytes, count: count), node.isToken { return [Int(vocabulary.rank(node))] }
-        return withSearch(bytes, count: count) { search in
+        withSearch(bytes, count: count) { search in
             _ = search.run()
             return search.ranks()
+        }
+    }
+
+    private func scanned(_ bytes: UnsafePointer<UInt8>, count: Int, readable: Int) -> Int? {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: PieceScan.ring) { lengths in
+            withUnsafeTemporaryAllocation(of: Int.self, capacity: PieceScan.ring) { counts in
+                PieceScan(
+                    vocabulary, bytes, count: count, readable: readable, lengths: lengths.baseAddress!,
+                    counts: counts.baseAddress!
+                ).run()
+            }
         }
     }
 

@@ -28,11 +28,13 @@ struct Vocabulary: @unchecked Sendable {  // Its pointers lead to constants of t
     private let cells: UnsafePointer<UInt32>
     /// The merges.
     let pairs: PairTable
+    /// The tokens of two and three bytes once more.
+    let short: ShortTokens
     /// What most pieces of a text are.
     let frequent: FrequentWords
 
     private init(_ file: token_table) {
-        var table = PackedTable(file.bytes, count: file.count, counts: 5)
+        var table = PackedTable(file.bytes, count: file.count, counts: 6)
         let counts = table.counts
         cells = table.section(UInt32.self, count: counts[0])
         let origins = table.section(TokenOrigin.self, count: counts[1])
@@ -41,8 +43,9 @@ struct Vocabulary: @unchecked Sendable {  // Its pointers lead to constants of t
         precondition(counts[4] == 1 << FrequentWords.bits, "As many buckets as a hash can name.")
         frequent = FrequentWords(table.section(UInt64.self, count: counts[4] * FrequentWords.bucket))
         let bytePairs = table.section(UInt32.self, count: 1 << 16)
+        short = ShortTokens(pairs: bytePairs, triples: table.section(UInt64.self, count: counts[5]))
         pairs = PairTable(
-            origins: origins, bytePairs: bytePairs,
+            origins: origins, short: short,
             hash: PairHash(
                 displacements: displacements, displacementCount: counts[2], slots: slots, slotCount: counts[3]))
     }
@@ -62,6 +65,16 @@ struct Vocabulary: @unchecked Sendable {  // Its pointers lead to constants of t
     @inline(__always) func step(_ node: Node, _ byte: UInt8) -> Node? {
         let cell = cells[node.payload &+ Int(byte)]
         return cell & Self.symbolMask == UInt32(byte) ? Node(cell: cell) : nil
+    }
+
+    /// The rank of the token that the first `count` bytes are.
+    func rank(_ bytes: UnsafePointer<UInt8>, count: Int) -> UInt32 {
+        var node = Node.root
+        for offset in 0..<count {
+            guard let next = step(node, bytes[offset]) else { preconditionFailure("It is a token.") }
+            node = next
+        }
+        return rank(node)
     }
 
     /// The rank of the token that ends at `node`, which is its id.

@@ -20,7 +20,7 @@ class Table:
     def __init__(self, name):
         data = (TABLES / f"{name}.bin").read_bytes()
         magic, version, cells, ranks = struct.unpack_from("<4sIII", data)
-        assert (magic, version) == (b"TPTK", 3)
+        assert (magic, version) == (b"TPTK", 4)
         self.cells = struct.unpack_from(f"<{cells}I", data, 64)
         origins = struct.unpack_from(f"<{ranks * 2}Q", data, (64 + cells * 4 + 63) // 64 * 64)
         self.halves = [(origin & 0x3FFFF, origin >> 18 & 0x3FFFF) for origin in origins[::2]]

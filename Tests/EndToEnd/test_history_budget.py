@@ -5,23 +5,31 @@ import random
 import pytest
 
 from harness import chat
-from harness.answers import json_answer
-from harness.site import answered, fresh, said
+from harness.answers import error_answer, json_answer
+from harness.ports import free_port
+from harness.site import CHAT, SESSIONS, answered, fresh, said
+from harness.upstream import ScriptedUpstream
 from harness.vocabulary import encoding
 
 DATABASES = "both"
 WINDOWS = {"gpt-4o": ("o200k_base", 3_000), "gpt-4": ("cl100k_base", 1_500)}
 MAX_OUTPUT, RESERVED = 700, 300  # of both models in the catalogue, and for requests without a limit in the configuration
+PLUGINS = {"history": {"max_history_messages": 200, "reserved_output": RESERVED}}
 WORDS = "the of tokens antidisestablishmentarianism HTTPServer x=1; 3.14159 naïve Straße москва 日本語テスト हिन्दी العربية 👩‍👩‍👧‍👦 \n\n \t <|endoftext|> aaaaaaaa".split(" ")
 
 
 @pytest.fixture(scope="module")
-def site(open_site, tmp_path_factory):
+def site(open_site, catalogue):
+    return open_site(model_catalogue=catalogue, plugins=PLUGINS)
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    """The file of a catalogue with both models."""
     models = {name: {"encoding": encoding, "context_window": window, "max_output": MAX_OUTPUT} for name, (encoding, window) in WINDOWS.items()}
     path = tmp_path_factory.mktemp("catalogue") / "models.json"
     path.write_text(json.dumps({"version": 1, "groups": [{"source": "this test", "date": "2026-01-01", "models": models}]}))
-    return open_site(
-        model_catalogue=str(path), plugins={"history": {"max_history_messages": 200, "reserved_output": RESERVED}})
+    return str(path)
 
 
 def tokens(model, messages):
@@ -127,3 +135,78 @@ def test_a_conversation_that_fits_is_not_cut(site):
         response = site.chat([said(f"question {number}")], "gpt-4o", [("X-Session-ID", session)])
         assert f"injected={2 * number}; dropped=0" in response.header("x-turnpike-history")
     assert [message["content"] for message in site.stored(session)][:1] == [answered("question 0")["content"]]
+
+
+def count(model, text):
+    """Tokens of a text."""
+    return len(encoding(WINDOWS[model][0]).encode_ordinary(text))
+
+
+def long_talk(site, model, words=4_000):
+    """A session whose history alone is more than the model has room for."""
+    session, source = fresh("session"), random.Random(model)
+    for _ in range(words // 100):
+        assert site.chat([said(" ".join(source.choices(WORDS, k=100)))], model, [("X-Session-ID", session)]).status == 200
+    return session
+
+
+@pytest.mark.parametrize("model", WINDOWS)
+def test_instructions_tools_and_a_schema_take_their_room_from_the_history(site, model):
+    """By dry runs, of which each sees the same session: what is sent beside the messages is missing for them."""
+    session, room, note = long_talk(site, model), WINDOWS[model][1] - RESERVED, "note"
+    while count(model, note) < 0.45 * room:  # more than a cut leaves free
+        note += " " + random.Random(len(note)).choice(WORDS)
+    tool = {"type": "function", "function": {"name": "look_up", "description": note, "parameters": {"type": "object", "properties": {}}}}
+    schema = {"type": "object", "properties": {"x": {"type": "string", "description": note}}}
+    beside = {
+        "nothing": ([], {}),
+        "instructions": ([{"role": "system", "content": note}], {}),
+        "tools": ([], {"tools": [tool]}),
+        "a schema": ([], {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}}),
+    }
+    history = {}
+    for name, (instructions, fields) in beside.items():
+        messages = [*instructions, said("and now?")]
+        shown = site.send("POST", f"{SESSIONS}/{session}/preview", {"model": model, "messages": messages, **fields})
+        assert shown.status == 200, shown.raw
+        sent = shown.json()["request"]["messages"]
+        extra = count(model, note) if fields else 0
+        assert tokens(model, sent) + extra <= room, name
+        history[name] = tokens(model, sent) - tokens(model, messages)
+    assert history["nothing"] > 0.6 * room
+    for name in ("instructions", "tools", "a schema"):
+        assert history[name] < history["nothing"], history
+
+
+def test_instructions_of_the_session_take_their_room_too(site):
+    model, session = "gpt-4", long_talk(site, "gpt-4")
+    note = " ".join(random.Random(2).choices(WORDS, k=150))
+    headers = [("X-Session-ID", session)]
+    assert site.chat([{"role": "system", "content": note}, said("hello")], model, headers).status == 200
+    seen = []
+    site.script(model, lambda request: seen.append(request.json()["messages"]) or json_answer(chat.completion("ok")))
+    assert site.chat([said("and now?")], model, headers).status == 200
+    assert seen[0][0] == {"role": "system", "content": note}
+    assert tokens(model, seen[0]) + RESERVED <= WINDOWS[model][1]
+
+
+def test_a_fallback_with_a_smaller_context_gets_less_of_the_same_history(open_site, catalogue):
+    """The first target, with the larger context, fails; the second must not be sent what was cut for the first."""
+    with ScriptedUpstream(free_port()) as second:
+        second.on(CHAT, json_answer(chat.completion("from the second")))
+        site = open_site(
+            model_catalogue=catalogue, plugins=PLUGINS, providers={"second": {"base_url": second.url}},
+            models={"m": {"targets": [{"provider": "scripted", "weight": 1, "model": "gpt-4o"}, {"provider": "second", "weight": 0, "model": "gpt-4"}]}})
+        session = long_talk(site, "m")
+        large = []
+        site.script("gpt-4o", lambda request: large.append(request.json()["messages"]) or error_answer(503))
+        response = site.chat([said("and now?")], "m", [("X-Session-ID", session)])
+        assert response.status == 200 and response.json()["choices"][0]["message"]["content"] == "from the second"
+        sent = second.requests[-1].json()["messages"]
+        assert WINDOWS["gpt-4"][1] < tokens("gpt-4o", large[0]) <= WINDOWS["gpt-4o"][1] - RESERVED
+        assert tokens("gpt-4", sent) + RESERVED <= WINDOWS["gpt-4"][1]
+        # Whole turns, the newest ones, and nothing else.
+        assert 1 < len(sent) < len(large[0]) and sent == large[0][-len(sent):] and sent[0]["role"] == "user"
+        # The header tells of what the second was sent, and the turn is stored.
+        assert f"injected={len(sent) - 1}" in response.header("x-turnpike-history")
+        assert site.stored(session)[-1]["content"] == "from the second"

@@ -91,6 +91,17 @@ import TurnpikeKit
         #expect(long.status == 200 && long.history?.hasSuffix("reason=context_length_exceeded") == true)
     }
 
+    @Test func aShadowRefusesNothingThatItWouldNotSend() async throws {
+        let chain = try await ChainFixture(["history": [("mode", "shadow")]], bodyLimit: 20_000)
+        _ = try await chain.route(.POST, "/v1/chat/sessions", body: #"{"id":"s"}"#)
+        let long = String(repeating: "x", count: 8_000)
+        for _ in 1...3 { #expect(try await chain.send(.chat("s", [user(long)])).status == 200) }
+        let answer = try await chain.send(.chat("s", [user("q")]))
+        #expect(answer.status == 200 && chain.upstream.last.messages == [user("q")])
+        #expect(answer.fullHistory?.hasPrefix("mode=shadow; ") == true)
+        #expect(try await chain.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":8"#))
+    }
+
     @Test func anAnswerThatWasCutOffIsShownAgainOrLeftOut() async throws {
         for (replays, messages) in [("true", 3), ("false", 2)] {
             let chain = try await chain("m", [("replay_partial", replays)])

@@ -142,9 +142,19 @@ import TurnpikeTesting
     @Test func aPlainAnswerThatIsTooLargeIsAnError() async throws {
         let chain = try await chain(["capture": [("max_answer", "1KB")]])
         chain.upstream.say(String(repeating: "x", count: 2_000))
-        // The scripted body is in memory already; a streamed one is refused while it arrives.
-        let answer = try? await chain.send(ask(""))
-        #expect(try await stored(chain).count == (answer == nil ? 0 : 2))
+        #expect(try await chain.refusal(ask(""))?.code == "answer_too_large")
+        #expect(try await stored(chain).isEmpty)
+    }
+
+    @Test func whatAnAssistantSpokeIsKeptByItsIDAndWords() async throws {
+        let chain = try await chain()
+        let spoken = #"{"id":"audio_1","data":"UklGRg==","expires_at":9,"transcript":"Hello"}"#
+        let message = #"{"role":"assistant","content":null,"audio":\#(spoken)}"#
+        chain.upstream.reply(.json(#"{"choices":[{"index":0,"message":\#(message),"finish_reason":"stop"}]}"#))
+        #expect(try await chain.send(ask("")).body.contains("UklGRg=="))
+        #expect(try await stored(chain).last?.contains(spoken.replacing(#""data":"UklGRg==","#, with: "")) == true)
+        _ = try await chain.send(ask("", "and?"))
+        #expect(!chain.upstream.last.body.contains("UklGRg==") && chain.upstream.last.body.contains("audio_1"))
     }
 
     // MARK: Streams

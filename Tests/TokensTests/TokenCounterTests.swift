@@ -42,6 +42,23 @@ struct TokenCounterTests {
         #expect(string == part)
     }
 
+    @Test func reasoningCountsAndWhatOnlyAProviderKnowsIsAMargin() {
+        func count(_ member: String) -> TokenCount {
+            counter.count(message: ByteBuffer(string: #"{"role": "assistant", "content": "yes"\#(member)}"#))
+        }
+        let plain = count("")
+        let words = "one two three four five six seven eight"
+        for key in ["reasoning_content", "reasoning", "refusal"] {
+            #expect(count(#", "\#(key)": "\#(words)""#) == TokenCount(plain.tokens + 8))
+        }
+        for value in [#"[{"type":"reasoning.text","text":"\#(words)"}]"#, #""\#(words)""#] {
+            let counted = count(#", "reasoning_details": \#(value)"#)
+            #expect(counted.tokens == plain.tokens && counted.margin >= 8)
+        }
+        #expect(count(#", "audio": {"id": "audio_1", "transcript": "\#(words)"}"#).margin == 8)
+        #expect(count(#", "annotations": [{"type": "url_citation"}], "x": null"#) == plain)
+    }
+
     @Test func callsOfToolsCountTheirNamesAndArgumentsWithAMargin() {
         let message = ByteBuffer(
             string: """

@@ -99,7 +99,8 @@ public struct Response: Sendable {
         body = .empty
         switch content {
         case .empty: return .success(ByteBuffer())
-        case .bytes(let bytes): return .success(bytes)
+        case .bytes(let bytes):
+            return bytes.readableBytes > limit ? .failure(.answerTooLarge(limit: limit)) : .success(bytes)
         case .stream(let source):
             let collector = BodyCollector(source, limit: limit, tooLarge: GatewayError.answerTooLarge(limit:)) {
                 count in

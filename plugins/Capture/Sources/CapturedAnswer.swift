@@ -18,7 +18,7 @@ extension CapturedAnswer {
     /// What came as one JSON body: `nil` where it holds no output, or is no chat completion.
     init?(_ completion: ChatCompletion) {
         guard completion.error == nil, let choice = completion.choice() ?? completion.choices.first, choice.hasOutput,
-            let message = choice.object.map(Self.withRole)
+            let message = choice.object.map(Self.stored)
         else { return nil }
         self.init(
             message: message, status: TurnStatus(finishReason: choice.finishReason), usage: completion.usage,
@@ -30,7 +30,7 @@ extension CapturedAnswer {
         let reason = answer.finishReason()
         let isWhole = reason != nil
         guard answer.hasOutput, let bytes = answer.message(partial: !isWhole),
-            let message = (try? JSONObject(scanning: bytes)).map(Self.withRole)
+            let message = (try? JSONObject(scanning: bytes)).map(Self.stored)
         else {
             return nil
         }
@@ -40,9 +40,16 @@ extension CapturedAnswer {
 
     /// What answered is the assistant, whatever the upstream calls it: a stored message with another role would be sent
     /// as somebody else's words in the next request.
-    private static func withRole(_ message: JSONObject) -> ByteBuffer {
-        guard message["role"]?.string != "assistant" else { return message.bytes }
-        return message.edited([.set("role", JSONWriter.string("assistant"))])
+    ///
+    /// Of what it spoke the id, the end and the words are kept, and not the samples: nobody may send them back, and a
+    /// stream's are not kept either.
+    private static func stored(_ message: JSONObject) -> ByteBuffer {
+        var edits: [JSONEdit] = []
+        if message["role"]?.string != "assistant" { edits.append(.set("role", JSONWriter.string("assistant"))) }
+        if let audio = try? message.nonNull("audio")?.object(), audio.contains("data") {
+            edits.append(.set("audio", audio.edited([.remove("data")])))
+        }
+        return edits.isEmpty ? message.bytes : message.edited(edits)
     }
 }
 

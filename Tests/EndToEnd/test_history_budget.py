@@ -155,7 +155,7 @@ def test_instructions_tools_and_a_schema_take_their_room_from_the_history(site, 
     """By dry runs, of which each sees the same session: what is sent beside the messages is missing for them."""
     session, room, note = long_talk(site, model), WINDOWS[model][1] - RESERVED, "note"
     while count(model, note) < 0.45 * room:  # more than a cut leaves free
-        note += " " + random.Random(len(note)).choice(WORDS)
+        note += " " + random.Random(len(note)).choice(["the", "of", "tokens", "antidisestablishmentarianism", "HTTPServer"])
     tool = {"type": "function", "function": {"name": "look_up", "description": note, "parameters": {"type": "object", "properties": {}}}}
     schema = {"type": "object", "properties": {"x": {"type": "string", "description": note}}}
     beside = {

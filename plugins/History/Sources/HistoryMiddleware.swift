@@ -57,7 +57,7 @@ struct HistoryMiddleware: Middleware {
         do {
             return try await planner.plan(
                 chat, in: exchange, context, rules: configuration.rules, maxBytes: bodyLimit)
-        } catch where configuration.mode == .shadow {
+        } catch let error where configuration.mode == .shadow {
             // What it would have been refused for is nothing to a request that is sent without its history.
             exchange.logger.warning(
                 "A shadow history could not be worked out.", metadata: ["error": "\(String(reflecting: error))"])

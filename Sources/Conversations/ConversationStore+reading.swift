@@ -29,10 +29,10 @@ extension ConversationStore {
         guard known.isConfirmed else { return false }
         if let durability, !durability.reads.mayTry() { return true }
         let answer = versions.ask(session.key)
-        addDeadline(answer)
+        addReadDeadline(answer)
         await answer.arrival.wait()
         do { return try take(answer) == session.version } catch let error as DatabaseError where error.isOutage {
-            return error.failure != .overloaded && error.failure != .retryTransaction
+            return error.isAbsence
         }
     }
 
@@ -47,7 +47,7 @@ extension ConversationStore {
             // A turn that was stored from the spool since the row was read is in neither of the two.
             if departures == durability?.spool.departures { return session }
             return try await find(lookup)
-        } catch let error as DatabaseError where error.isOutage {
+        } catch let error as DatabaseError where error.isAbsence {
             guard let known = cache.snapshot(lookup)?.session else { throw error }
             return known
         }
@@ -196,7 +196,7 @@ extension ConversationStore {
         try database.startRead({ [now] in try body(ConversationReader($0, now: now(), counting: held)) }) {
             answer.give($0)
         }
-        addDeadline(answer)
+        addReadDeadline(answer)
     }
 
     private func take<Value: Sendable>(_ answer: FirstAnswer<Value>) throws -> Value {
@@ -204,9 +204,19 @@ extension ConversationStore {
             let value = try answer.take()
             durability?.reads.noteAnswer()
             return value
-        } catch let error as DatabaseError where error.isOutage {
-            if error.isSilence { durability?.reads.noteSilence() }
+        } catch let error as DatabaseError where error.isSilence && error.isAbsence {
+            durability?.reads.noteSilence()
             throw error
+        }
+    }
+
+    /// After the deadline nobody waits any more; what was handed over goes on. Where others were answered meanwhile, the
+    /// database has too much to do, and is not away.
+    private func addReadDeadline<Value: Sendable>(_ answer: FirstAnswer<Value>) {
+        guard let durability else { return }
+        durability.deadlines.add { [reads = durability.reads] in
+            let failure: DatabaseError.Failure = reads.hasAnsweredLately ? .overloaded : .unavailable
+            answer.give(.failure(DatabaseError(failure, "the database did not answer in time")))
         }
     }
 

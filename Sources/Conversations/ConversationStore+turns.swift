@@ -1,5 +1,6 @@
 import Journal
 import Persistence
+import Synchronization
 
 extension ConversationStore {
     // MARK: Room
@@ -31,6 +32,8 @@ extension ConversationStore {
         try turn.validate()
         CrashPoint.beforeLane.pass()
         guard let durability else { return try await commit(turn) }
+        durability.appending.add(1, ordering: .relaxed)
+        defer { durability.appending.subtract(1, ordering: .releasing) }
         let outcome: AppendOutcome
         if durability.spool.holds(turn.key) || !mayCommit(durability) {
             outcome = try await keep(turn, in: room, durability)

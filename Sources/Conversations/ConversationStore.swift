@@ -113,7 +113,10 @@ public final class ConversationStore: Sendable {
 
     private func enqueue(_ draft: SessionDraft, _ answer: FirstAnswer<SessionCreation.Outcome>) throws {
         try creations.enqueue(draft) { answer.give($0) }
-        addDeadline(answer)
+        // It goes on, and may be made later.
+        durability?.deadlines.add {
+            answer.give(.failure(DatabaseError(.unknownAtCommit, "the database did not answer in time")))
+        }
     }
 
     /// Changes what the API may change.
@@ -126,8 +129,7 @@ public final class ConversationStore: Sendable {
         _ key: SessionKey, system: SystemChange = .keep,
         _ change: @escaping @Sendable (inout SessionSettings) throws -> Void
     ) async throws -> Session? {
-        defer { cache.drop(key) }
-        return try await database.write { [now] connection in
+        try await write(changing: .session(key)) { [now] connection in
             let time = now()
             let lock = ConversationSQL.lock([key], connection.dialect)
             let found = try connection.first(lock, SessionRow.session)
@@ -151,15 +153,17 @@ public final class ConversationStore: Sendable {
     /// Moves the beginning of the history that is sent upstream, unless another exchange has moved it meanwhile.
     public func moveContextStart(_ key: SessionKey, from old: Int64, to seq: Int64) async throws {
         guard seq != old else { return }
-        defer { cache.drop(key) }
-        try await database.write { _ = try $0.execute(ConversationSQL.moveContextStart(key, to: seq, from: old)) }
+        try await write(changing: .session(key)) {
+            _ = try $0.execute(ConversationSQL.moveContextStart(key, to: seq, from: old))
+        }
     }
 
     /// Deletes a session: it is gone for chats and lists, its external ids are free, its rows stay until `purge`. What
     /// waits of it in the spool is erased.
     public func delete(_ key: SessionKey) async throws -> DeletionOutcome {
-        defer { cache.drop(key) }
-        let outcome = try await database.write { [now] in try SessionRemoval.delete(key, $0, at: now()) }
+        let outcome = try await write(changing: .session(key)) { [now] in
+            try SessionRemoval.delete(key, $0, at: now())
+        }
         await discard(session: key)
         return outcome
     }
@@ -169,12 +173,10 @@ public final class ConversationStore: Sendable {
     /// It is gone with the first transaction, and its rows go in pieces that hold no lock for long. What a process that
     /// ends in between leaves is removed by the next call, or by ``SessionPurge``.
     public func purge(_ key: SessionKey) async throws -> DeletionOutcome {
-        // Whatever became of a commit whose answer is lost, and of the rows.
-        defer { cache.drop(key) }
-        let outcome = try await database.write { try SessionRemoval.condemn(key, $0) }
+        let outcome = try await write(changing: .session(key)) { try SessionRemoval.condemn(key, $0) }
         await discard(session: key)
         guard outcome == .deleted else { return outcome }
-        while try await database.write({ try SessionRemoval.removePieces(of: [key], $0) }) == .more {}
+        while try await write(changing: .session(key), { try SessionRemoval.removePieces(of: [key], $0) }) == .more {}
         // What came into the spool meanwhile.
         await discard(session: key)
         return outcome

@@ -106,7 +106,8 @@ struct Composition {
             database, migrations: gateway.world.plugins.flatMap(\.plugin.migrations), readiness: readiness,
             logger: logger)
         let services: [any Service] = [
-            DatabaseService(database), SpoolService(store, readiness: readiness, logger: logger), upstream, keeper,
+            DatabaseService(database, logger: logger), SpoolService(store, readiness: readiness, logger: logger),
+            upstream, keeper,
             migrations, watch,
         ]
         let group = ServiceGroup(

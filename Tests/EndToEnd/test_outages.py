@@ -144,7 +144,8 @@ def test_a_server_that_hangs_holds_nobody_up_who_needs_it_not(tmp_path, server):
         settle(site)
         server.pause()
         try:
-            eventually(lambda: ready(site.port).status == 503, timeout=30)
+            waiting = eventually(lambda: ready(site.port), lambda answer: answer.status == 503, timeout=15)
+            assert "does not answer in time" in waiting.json()["reasons"]["database"]
             for _ in range(5):
                 assert site.chat("x", timeout=5).status == 200
                 assert exchange(site.port, "GET", "/healthz", timeout=2).status == 200

@@ -161,6 +161,19 @@ def test_the_operator_lists_exports_and_replays_what_waits(site):
     assert conversation.stored_texts == ["one", "re: one", "two", "re: two"]
 
 
+def test_before_the_first_start_nothing_waits(tmp_path):
+    config = tmp_path / "turnpike.yaml"
+    config.write_text(json.dumps({
+        "database": f"sqlite:{tmp_path / 'turnpike.db'}", "auth": {"hash_key": f"file:{tmp_path / 'hash.key'}"},
+        "providers": {"p": {"base_url": "http://127.0.0.1:9"}}, "models": {"*": {"provider": "p"}},
+        "spool": {"directory": str(tmp_path / "spool")}}))
+    listing = run("spool", "list", "--config", config)
+    assert listing.startswith("0 turns wait") and f"no directory {tmp_path / 'spool'}" in listing
+    assert json.loads(run("spool", "list", "--config", config, "--json"))["turns"] == []
+    assert run("spool", "export", "--config", config) == ""
+    assert not (tmp_path / "spool").exists()
+
+
 def test_the_commands_of_the_reliability_page_work(site):
     site.conversation().say("one")
     page = (Path(__file__).parents[2] / "docs/reliability.md").read_text()

@@ -198,9 +198,17 @@ struct TurnBatch {
         rows.reserveCapacity(changed.count * ConversationSQL.updateSessions.width)
         for key in changed { if let session = sessions[key] { rows += ConversationSQL.values(session) } }
         return [
-            BulkWrite(ConversationSQL.fillModel, rows: models), BulkWrite(ConversationSQL.updateSessions, rows: rows),
+            BulkWrite(ConversationSQL.fillModel, rows: models), BulkWrite(ConversationSQL.setTitle, rows: titles()),
+            BulkWrite(ConversationSQL.updateSessions, rows: rows),
             SessionSums.addition(of: changed.compactMap(change), connection.dialect),
         ]
+    }
+
+    /// Of sessions that have none: the first that comes.
+    private func titles() -> [SQLValue] {
+        planned.flatMap { draft, _ in
+            draft.title.map { [.text($0), .id(draft.key.owner), .id(draft.key.session)] } ?? [SQLValue]()
+        }
     }
 
     private func change(of key: SessionKey) -> (SessionKey, SessionSums)? {

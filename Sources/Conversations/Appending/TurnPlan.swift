@@ -24,6 +24,7 @@ extension Session {
     ) -> TurnPlan {
         let plan = retry.map { overtaken(turn, by: $0) } ?? plan(turn, knowsBase: knowsBase)
         if retry == nil { move(to: turn, plan) }
+        if settings.title.isEmpty, let title = turn.title { settings.title = title }
         nextSeq += Int64(turn.messages.count)
         version += 1
         counters.messages += Int64(turn.messages.count)

@@ -89,8 +89,7 @@ extension ConversationStore {
         branch: Int64, of key: SessionKey, within limits: MessageLimits = MessageLimits()
     ) async throws -> RestoreOutcome {
         try checkIsStored(key)
-        defer { cache.drop(key) }
-        return try await database.write { [now, holds] in
+        return try await write(changing: .session(key)) { [now, holds] in
             try BranchRestoration($0, key, branch: branch, at: now(), within: limits, beside: holds).run()
         }
     }

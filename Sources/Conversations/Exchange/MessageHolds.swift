@@ -96,7 +96,7 @@ extension ConversationStore {
     private func storedMessages(of owner: UniqueID) async throws -> Int64? {
         do {
             return try await readPromptly { try $0.storedMessages(of: owner) }
-        } catch let error as DatabaseError where error.isOutage && durability != nil {
+        } catch let error as DatabaseError where error.isAbsence && durability != nil {
             return nil
         }
     }

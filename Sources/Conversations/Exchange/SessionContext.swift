@@ -21,10 +21,12 @@ package final class SessionContext: Sendable {
     package let chapter: String?
     /// What is stored of the idempotency key.
     let idempotencyDigest: StoredDigest?
+    /// What the session is called with its first turn, if it has no title by then.
+    package let title: String?
 
     package init(
         session: Session, name: String = "", mode: HistoryMode, attempt: Int = 0, idempotencyKey: String? = nil,
-        chapter: String? = nil
+        chapter: String? = nil, title: String? = nil
     ) {
         precondition(mode != .off, "An exchange that leaves its session alone has no context.")
         self.session = session
@@ -33,6 +35,7 @@ package final class SessionContext: Sendable {
         self.attempt = attempt
         self.idempotencyKey = idempotencyKey
         self.chapter = chapter
+        self.title = title
         idempotencyDigest = idempotencyKey.map { StoredDigest(SHA256.hash(data: Array($0.utf8))) }
     }
 

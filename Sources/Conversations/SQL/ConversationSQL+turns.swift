@@ -183,6 +183,9 @@ extension ConversationSQL {
         ]
     }
 
+    static let setTitle = BulkStatement(
+        "UPDATE sessions SET title = ? WHERE user_id = ? AND session_id = ? AND title = ''")
+
     static func setSystem(_ key: SessionKey, _ system: SystemMessages, _ dialect: Dialect) -> SQL {
         """
         INSERT INTO session_systems (user_id, session_id, body) VALUES (\(key.owner), \(key.session), \(system.body)) \

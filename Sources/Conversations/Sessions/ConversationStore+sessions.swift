@@ -12,8 +12,8 @@ extension ConversationStore {
     {
         for turn in turns { try turn.validate() }
         for turn in turns { try checkIsStored(turn.key) }
-        defer { for turn in turns { cache.drop(turn.key) } }
-        return try await database.write { [now, holds] in
+        let bytes = turns.reduce(0) { $0 + $1.byteCount }
+        return try await write(changing: .sessions(turns.map(\.key)), bytes: bytes) { [now, holds] in
             try TurnBatch.append(turns, $0, at: now(), within: (limits, beside: holds))
         }
     }
@@ -29,8 +29,7 @@ extension ConversationStore {
     /// - Parameter maximum: How many sessions its user may have with this one; nil: any number.
     /// - Returns: The session; nil if there is no deleted session with this key.
     public func restore(_ key: SessionKey, maximum: Int? = nil) async throws -> Session? {
-        defer { cache.drop(key) }
-        return try await database.write { [now] connection in
+        try await write(changing: .session(key)) { [now] connection in
             var sums: SessionSums.Changes = []
             guard let session = try SessionRemoval.restore(key, connection, at: now(), &sums) else { return nil }
             // It is counted by now.
@@ -55,7 +54,12 @@ extension ConversationStore {
             try SessionSums.add(sums, connection)
             return progress
         }
-        while try await database.write(step) == .more {}
+        while try await write(step) == .more {}
+    }
+
+    /// The same before lists and sums, which go on with what the database reads while it takes nothing.
+    public func expireIfPossible(_ owner: UniqueID) async throws {
+        do { try await expire(owner) } catch let error as DatabaseError where error.isOutage {}
     }
 
     /// Stores what the user thinks; what it thought of the same before is replaced.
@@ -63,7 +67,7 @@ extension ConversationStore {
     /// - Returns: What is stored now; nil if the session has no such message.
     public func set(_ feedback: Feedback, on key: SessionKey) async throws -> Feedback? {
         try feedback.validate()
-        return try await database.write { connection in
+        return try await write { connection in
             let seq = feedback.seq ?? 0
             if seq != 0, try connection.first(ConversationSQL.message(key, seq: seq), { _ in true }) == nil {
                 return nil
@@ -75,7 +79,7 @@ extension ConversationStore {
 
     /// Takes back what the user thought of a message, or of the session as a whole.
     public func removeFeedback(of key: SessionKey, seq: Int64?) async throws -> DeletionOutcome {
-        try await database.write { connection in
+        try await write { connection in
             let sql = ConversationSQL.removeFeedback(key, seq: seq ?? 0)
             return try connection.execute(sql) > 0 ? .deleted : .notFound
         }
@@ -87,18 +91,16 @@ extension ConversationStore {
     /// First all sessions are condemned, then their rows go, in transactions that hold no lock for long. A call that does
     /// not get to its end leaves the rest to the next one; rows of condemned sessions also go by ``SessionPurge``.
     public func erase(_ owner: UniqueID) async throws -> Erasure {
-        // Whatever became of a commit whose answer is lost, and of the rows.
-        defer { cache.drop(owner: owner) }
         var erased: Set<SessionKey> = []
         for _ in 0..<Self.erasingRounds {
-            while case let keys = try await database.write({ try SessionRemoval.condemnSome(of: owner, $0) }),
-                !keys.isEmpty
+            while case let keys = try await write(
+                changing: .user(owner), { try SessionRemoval.condemnSome(of: owner, $0) }), !keys.isEmpty
             {
                 await discard(sessions: Set(keys))
                 erased.formUnion(keys)
             }
-            while try await database.write({ try SessionRemoval.removeSome(of: owner, $0) }) == .more {}
-            if try await database.write({ try SessionRemoval.forget(owner, $0) }) { break }
+            while try await write(changing: .user(owner), { try SessionRemoval.removeSome(of: owner, $0) }) == .more {}
+            if try await write(changing: .user(owner), { try SessionRemoval.forget(owner, $0) }) { break }
         }
         // Turns that arrived while their session went.
         await discard(sessions: erased)

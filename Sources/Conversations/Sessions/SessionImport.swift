@@ -23,7 +23,8 @@ extension ConversationStore {
     /// - Returns: The session. Of the names that the draft has it got those that no other session of its user has.
     public func create(_ whole: SessionImport, within limits: MessageLimits = MessageLimits()) async throws -> Session {
         try whole.validate()
-        return try await database.write { [now, holds] connection in
+        let bytes = whole.turns.reduce(0) { $0 + $1.byteCount }
+        return try await write(bytes: bytes) { [now, holds] connection in
             let session = try Self.make(whole.draft, connection, at: now())
             if !whole.turns.isEmpty {
                 _ = try TurnBatch.append(whole.turns, connection, at: now(), within: (limits, beside: holds))

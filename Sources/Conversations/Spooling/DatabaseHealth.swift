@@ -44,9 +44,15 @@ final class DatabaseHealth: Sendable {
     func noteSilence() {
         state.withLock { state in
             let now = now()
-            guard state.lastAnswer.map({ now - $0 >= pause }) ?? true else { return }
-            state.silentUntil = now + pause
+            if !hasAnswered(state, by: now) { state.silentUntil = now + pause }
         }
+    }
+
+    /// Whether somebody has heard from it within the pause.
+    var hasAnsweredLately: Bool { state.withLock { hasAnswered($0, by: now()) } }
+
+    private func hasAnswered(_ state: State, by now: ContinuousClock.Instant) -> Bool {
+        state.lastAnswer.map { now - $0 < pause } ?? false
     }
 }
 
@@ -59,6 +65,17 @@ extension DatabaseError {
         switch failure {
         case .unavailable, .overloaded, .unknownAtCommit, .resend, .retryTransaction, .refuse: true
         case .data: false
+        }
+    }
+
+    /// Whether nobody can ask the database, so that what memory knows is the best that there is.
+    ///
+    /// One that has too much to do answers others, who may have changed what memory knows; so does one in which others
+    /// were faster.
+    var isAbsence: Bool {
+        switch failure {
+        case .unavailable, .unknownAtCommit, .resend, .refuse: true
+        case .overloaded, .retryTransaction, .data: false
         }
     }
 

@@ -1,5 +1,6 @@
 package import Journal
 package import Logging
+import Synchronization
 
 /// What makes a store keep its promise while its database does not answer: the spool, the deadlines, and what is known
 /// of the database's health.
@@ -13,6 +14,9 @@ package final class Durability: Sendable {
     /// Of reads: SQLite still reads while somebody holds the write lock.
     let reads = DatabaseHealth(pause: .milliseconds(500))
 
+    /// Hundredths of a second for the way of the last turns into the spool, which begins when their deadline is told.
+    private static let patience = 200
+
     /// Opens the spool. Blocks while it reads what is there: for the start of the process.
     ///
     /// - Parameter disk: for tests.
@@ -23,8 +27,15 @@ package final class Durability: Sendable {
         diskDeadlines = Deadlines(settings.diskDeadline)
     }
 
+    /// Turns that somebody waits for: they are stored or spooled before the spool is closed.
+    let appending = Atomic(0)
+
+    /// Ends the waiting for the database, so that what waits for it goes to the spool, and closes that.
     func close() async {
         await deadlines.close()
+        for _ in 0..<Self.patience where appending.load(ordering: .acquiring) > 0 {
+            try? await Task.sleep(for: .milliseconds(10))
+        }
         await diskDeadlines.close()
         await spool.close()
     }

@@ -27,6 +27,9 @@ package struct SpoolListing: Sendable {
     /// Names of files with bytes that could not be read.
     package let damagedPieces: [String]
 
+    /// That of a directory which no process has made yet.
+    package init() { (turns, setAside, damagedPieces) = ([], [], []) }
+
     /// - Throws: `JournalError` if there is no such directory.
     package init(directory: String, on disk: any JournalFiles = PosixFiles()) throws {
         let contents = try JournalContents(JournalConfiguration(directory: directory, maxBytes: .max), disk)

@@ -8,6 +8,8 @@ import Persistence
 /// wrote; what a newer one wrote is refused, and kept.
 enum TurnCoding {
     static let version: UInt8 = 1
+    /// With a title behind the messages: written only where there is one.
+    static let titledVersion: UInt8 = 2
     /// How many bytes tell a record's key and turn.
     static let prefixSize = 1 + 3 * 16
 
@@ -16,7 +18,7 @@ enum TurnCoding {
     static func encode(_ turn: TurnDraft) -> ByteBuffer {
         var buffer = ByteBuffer()
         buffer.reserveCapacity(turn.byteCount + 128)
-        buffer.writeInteger(version)
+        buffer.writeInteger(turn.title == nil ? version : titledVersion)
         for id in [turn.key.owner, turn.key.session, turn.id] { buffer.writeBytes(id.bytes) }
         buffer.write(turn.baseSeq)
         buffer.writeBytes(turn.requestDigest.bytes)
@@ -32,6 +34,7 @@ enum TurnCoding {
         buffer.write(turn.system)
         buffer.write(Int64(turn.messages.count))
         for message in turn.messages { buffer.write(message) }
+        if let title = turn.title { buffer.write(title) }
         return buffer
     }
 
@@ -121,12 +124,15 @@ private struct TurnDecoder {
 
     mutating func identity() throws(Failure) -> (key: SessionKey, turn: UniqueID) {
         let version = try byte()
-        guard version == TurnCoding.version else { throw Failure(reason: "a turn of format \(version)") }
+        guard version == TurnCoding.version || version == TurnCoding.titledVersion else {
+            throw Failure(reason: "a turn of format \(version)")
+        }
         let owner = try id()
         return (SessionKey(owner: owner, session: try id()), try id())
     }
 
     mutating func turn() throws(Failure) -> TurnDraft {
+        let isTitled = bytes.getInteger(at: bytes.readerIndex) == TurnCoding.titledVersion
         let (key, id) = try identity()
         let base = try number()
         var turn = TurnDraft(id: id, key: key, baseSeq: base, requestDigest: try digest(), messages: [])
@@ -148,6 +154,7 @@ private struct TurnDecoder {
         let count = try number()
         guard count >= 0 else { throw Failure(reason: "a turn of \(count) messages") }
         for _ in 0..<count { turn.messages.append(try message()) }
+        if isTitled { turn.title = try text() }
         guard bytes.readableBytes == 0 else { throw Failure(reason: "a turn with bytes behind its end") }
         return turn
     }

@@ -92,7 +92,7 @@ struct TurnReplay: Sendable {
             // Not even its own turn is newer than what it knows: it is appended, and supersedes nothing.
             if hasDiverged { draft.knownTurn = .after(turn.id) }
             CrashPoint.beforeReplay.pass()
-            let outcome = try await store.turns.write(draft)
+            let outcome = try await commit(draft)
             CrashPoint.afterReplay.pass()
             note(outcome, of: draft)
             durability.writes.noteAnswer()
@@ -102,6 +102,19 @@ struct TurnReplay: Sendable {
         } catch {
             return await fail(turn, error)
         }
+    }
+
+    /// Stores a turn. At the end of the process it is not waited for any longer: it stays in the spool, and whether it was
+    /// stored is found out by the next process.
+    private func commit(_ draft: TurnDraft) async throws -> AppendOutcome {
+        let answer = FirstAnswer<AppendOutcome>()
+        try store.turns.enqueue(draft) { answer.give($0) }
+        await withTaskCancellationHandler {
+            await answer.arrival.wait()
+        } onCancel: {
+            answer.give(.failure(DatabaseError(.unavailable, "the process ends")))
+        }
+        return try answer.take()
     }
 
     private func fail(_ turn: SpoolIndex.Turn, _ error: any Error) async -> End {

@@ -49,6 +49,8 @@ public struct TurnDraft: Sendable {
     public var completionTokens: Int?
     /// The system and developer messages of the request; nil if it had none, then those that are stored stay.
     public var system: SystemMessages?
+    /// What the session is called from then on, if it has no title yet.
+    package var title: String?
 
     public init(
         id: UniqueID = .generate(), key: SessionKey, baseSeq: Int64, requestDigest: StoredDigest,

@@ -37,7 +37,7 @@ extension Database {
     /// Reads: runs `body` on a reader thread.
     ///
     /// Each statement sees what was committed before it began. A read that was cut off is tried again.
-    /// - Throws: `DatabaseError`, or what `body` throws.
+    /// - Throws: `DatabaseError`, or what `body` throws; `CancellationError` as soon as the task is cancelled.
     public func read<Value: Sendable>(
         _ body: @escaping @Sendable (any Connection) throws -> Value
     ) async throws -> Value {
@@ -49,7 +49,8 @@ extension Database {
     /// Writes: runs `body` in one transaction on a writer thread.
     ///
     /// `body` may run several times, when another transaction was in its way, so it changes nothing but the database.
-    /// - Throws: `DatabaseError` (with `unknownAtCommit` the transaction may have happened), or what `body` throws.
+    /// - Throws: `DatabaseError` (with `unknownAtCommit` the transaction may have happened), or what `body` throws;
+    ///   `CancellationError` as soon as the task is cancelled, although the transaction is done all the same.
     @discardableResult
     public func write<Value: Sendable>(
         _ body: @escaping @Sendable (any Connection) throws -> Value
@@ -58,6 +59,28 @@ extension Database {
             try RetryPolicy.standard.attempt(when: { $0.isRetryable && $0.failure != .unknownAtCommit }) {
                 try blockingWrite(body)
             }
+        }
+    }
+
+    /// Writes, for callers that stop waiting for the answer after a while.
+    ///
+    /// - Parameters:
+    ///   - isWanted: asked before each attempt.
+    ///   - completion: told the result once, on the writer's thread: it must not block.
+    /// - Throws: `overloaded` or `unavailable`; `completion` is then not called.
+    package func startWrite<Value: Sendable>(
+        while isWanted: @escaping @Sendable () -> Bool,
+        _ body: @escaping @Sendable (any Connection) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) throws(DatabaseError) {
+        try threads.writers.submit { [self] in
+            completion(
+                Result {
+                    guard isWanted() else { throw DatabaseError(.unavailable, "nobody waits for it any more") }
+                    return try RetryPolicy.standard.attempt(
+                        when: { $0.isRetryable && $0.failure != .unknownAtCommit && isWanted() },
+                        { try blockingWrite(body) })
+                })
         }
     }
 

@@ -1,4 +1,5 @@
 import NIOCore
+import Synchronization
 
 /// An item that waits for its transaction, and who is told the result.
 ///
@@ -6,12 +7,18 @@ import NIOCore
 final class LaneEntry<Item: Sendable, Output: Sendable>: Sendable {
     let item: Item
     let bytes: Int
-    let completion: @Sendable (Result<Output, any Error>) -> Void
+    private let completion: @Sendable (Result<Output, any Error>) -> Void
+    private let isAnswered = Atomic(false)
 
     init(item: Item, bytes: Int, completion: @escaping @Sendable (Result<Output, any Error>) -> Void) {
         self.item = item
         self.bytes = bytes
         self.completion = completion
+    }
+
+    /// Tells the result, unless one was told before: that nobody waits for it any more.
+    func answer(_ result: Result<Output, any Error>) {
+        if !isAnswered.exchange(true, ordering: .acquiringAndReleasing) { completion(result) }
     }
 }
 
@@ -38,6 +45,8 @@ struct LaneQueue<Item: Sendable, Output: Sendable> {
     private let limits: LaneLimits
     private let linger: UInt64
     private var entries = CircularBuffer<Entry>()
+    /// The batch that the shard's thread has at the moment.
+    private var underWay: [Entry] = []
     private var bytes = 0
     private var oldest: UInt64 = 0
     private(set) var isClosed = false
@@ -68,13 +77,22 @@ struct LaneQueue<Item: Sendable, Output: Sendable> {
     }
 
     mutating func next(now: () -> UInt64) -> Next {
+        underWay = []
         if entries.isEmpty { return isClosed ? .finished : .idle }
         if linger > 0, !isClosed, !isFull, now() < oldest + linger { return .gather(until: oldest + linger) }
-        return .batch(take(now: now))
+        underWay = take(now: now)
+        return .batch(underWay)
     }
 
     mutating func close() {
         isClosed = true
+    }
+
+    /// Closes it and gives up everything that was not answered, for whoever is to be told.
+    mutating func abandon() -> [Entry] {
+        isClosed = true
+        defer { (entries, underWay, bytes) = ([], [], 0) }
+        return underWay + entries
     }
 
     private var isFull: Bool { entries.count >= limits.batchItems || bytes >= limits.batchBytes }

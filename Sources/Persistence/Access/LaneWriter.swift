@@ -12,7 +12,7 @@ struct LaneWriter<Item: Sendable, Output: Sendable>: Sendable {
             items.reserveCapacity(batch.count)
             for entry in batch { items.append(entry.item) }
             let outputs = try commit(items)
-            for index in batch.indices { batch[index].completion(.success(outputs[index])) }
+            for index in batch.indices { batch[index].answer(.success(outputs[index])) }
         } catch {
             recover(batch, from: error)
         }
@@ -33,7 +33,7 @@ struct LaneWriter<Item: Sendable, Output: Sendable>: Sendable {
     private func recover(_ batch: [Entry], from error: any Error) {
         let mayBeOfOneItem = (error as? DatabaseError).map { $0.failure == .data || $0.failure == .refuse } ?? true
         guard mayBeOfOneItem, batch.count > 1 else {
-            for entry in batch { entry.completion(.failure(error)) }
+            for entry in batch { entry.answer(.failure(error)) }
             return
         }
         for entry in batch { write([entry]) }

@@ -94,6 +94,18 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
         if let registration { threads.unregister(registration) }
     }
 
+    /// The same, but waits no longer than `limit`. Whoever is not answered by then is told `unavailable`; what a thread has
+    /// in its hands at that moment may be written all the same.
+    package func drain(within limit: Duration) async {
+        let isDone = await Patience.wait(limit) { [shards, ended] in await Self.drain(shards, ended) }
+        if !isDone {
+            for entry in shards.flatMap({ shard in shard.withLock { $0.abandon() } }) {
+                entry.answer(.failure(DatabaseError(.unavailable, "it was not written before the end")))
+            }
+        }
+        if let registration { threads.unregister(registration) }
+    }
+
     private static func drain(_ shards: [Monitor<Queue>], _ ended: Countdown) async {
         close(shards)
         await ended.wait()

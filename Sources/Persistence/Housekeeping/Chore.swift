@@ -27,6 +27,9 @@ public struct Chore: Sendable {
     public let pause: Duration
     let step: Step
 
+    /// How long the end of a chore waits for its lease to be given back.
+    private static let patience: Duration = .seconds(1)
+
     /// For how long one step may keep the lease; a process that dies in it delays the others by so much.
     private static let stepLimit: Duration = .seconds(60)
 
@@ -69,7 +72,8 @@ public struct Chore: Sendable {
             guard (try? await wait(rest)) != nil else { break }
         }
         // Not while the database hangs: the shutdown does not wait for it, and a lease expires by itself.
-        if failures == 0 { try? await lease.release() }
+        guard failures == 0 else { return }
+        await Patience.wait(Self.patience) { try? await lease.release() }
     }
 
     /// - Returns: After how long to look again.

@@ -26,14 +26,19 @@ package final class WorkerThreads: Sendable {
     }
 
     /// Runs `work` on one of the threads.
+    ///
+    /// A task that is cancelled waits no longer, so that a database that hangs does not hold up the end of the process;
+    /// what it has handed over is done all the same.
+    /// - Throws: `CancellationError` then.
     package func run<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            do throws(DatabaseError) {
-                try submit { continuation.resume(with: Result { try work() }) }
-            } catch {
-                continuation.resume(throwing: error)
-            }
+        let answer = FirstAnswer<Value>()
+        try submit { answer.give(Result { try work() }) }
+        await withTaskCancellationHandler {
+            await answer.arrival.wait()
+        } onCancel: {
+            answer.give(.failure(CancellationError()))
         }
+        return try answer.take()
     }
 
     /// Hands a job over and does not wait for it. It must not throw, and tells its result itself.

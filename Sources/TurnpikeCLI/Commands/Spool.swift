@@ -1,5 +1,6 @@
 import ArgumentParser
 import Conversations
+import Glibc
 import Logging
 import NIOCore
 import Persistence
@@ -26,8 +27,12 @@ struct Spool: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting {
-                let listing = try SpoolCommand.listing(try options.load())
+                let configuration = try options.load()
+                let listing = try SpoolCommand.listing(configuration)
                 print(json ? SpoolText.json(listing) : SpoolText.table(listing))
+                if !json, let directory = SpoolCommand.missingDirectory(configuration) {
+                    print("There is no directory \(directory) yet: `turnpike serve` makes it.")
+                }
             }
         }
     }
@@ -83,11 +88,18 @@ struct Spool: AsyncParsableCommand {
 enum SpoolCommand {
     static func listing(_ configuration: GatewayConfiguration) throws -> SpoolListing {
         guard let settings = configuration.spool.settings else { throw CommandFailure("spool.enabled is false") }
+        guard missingDirectory(configuration) == nil else { return SpoolListing() }
         do {
             return try SpoolListing(directory: settings.directory)
         } catch {
             throw CommandFailure("spool.directory: \(error)")
         }
+    }
+
+    /// The spool's directory where no process has made it yet: nothing waits then.
+    static func missingDirectory(_ configuration: GatewayConfiguration) -> String? {
+        guard let directory = configuration.spool.settings?.directory else { return nil }
+        return access(directory, F_OK) != 0 && errno == ENOENT ? directory : nil
     }
 
     static func drain(_ store: ConversationStore, _ logger: Logger) async throws -> Int {

@@ -13,6 +13,7 @@ package final class Gateway: ExchangeHandler {
     private let budget: BufferBudget?
     private let current: Mutex<World>
     private let metrics: RequestMetrics
+    private let failures: FailureReporter
 
     /// `budget` bounds what all exchanges hold together; the servers in front of the gateway share it.
     package init(
@@ -24,6 +25,7 @@ package final class Gateway: ExchangeHandler {
         self.clock = clock
         self.budget = budget
         self.logger = logger
+        failures = FailureReporter(clock, logger)
     }
 
     /// The world that new exchanges begin in.
@@ -51,6 +53,7 @@ package final class Gateway: ExchangeHandler {
         var response: Response
         do {
             response = try await answer(request, in: exchange)
+            failures.noteSuccess()
         } catch {
             response = errorResponse(error, in: exchange)
         }
@@ -79,22 +82,29 @@ package final class Gateway: ExchangeHandler {
     }
 
     private func errorResponse(_ error: any Error, in exchange: Exchange) -> Response {
-        let failure = GatewayError(wrapping: error)
-        // What clients and upstreams do wrong stands in the activity row; an outage of theirs must not flood the log.
-        let isOurs = failure.status.code >= 500 && (failure.source == .gateway || failure.source == .plugin)
-        exchange.logger.log(
-            level: isOurs ? .error : .debug, "An exchange failed.",
-            metadata: ["error": "\(String(reflecting: failure))", "path": "\(exchange.head.path)"])
+        let failure = GatewayError(wrapping: error, of: exchange.head.method)
+        failures.report(failure, in: exchange)
         return ErrorResponder.response(failure, requestID: exchange.requestID)
     }
 }
 
 extension GatewayError {
     /// What any error means to a client. Only errors of our own are shown; of others, just that something failed.
-    init(wrapping error: any Error) {
+    ///
+    /// - Parameter method: of the request, which says whether it may be sent again.
+    init(wrapping error: any Error, of method: HTTPMethod = .GET) {
         switch error {
         case let error as GatewayError: self = error
         case let error as WireError: self = GatewayError(wire: error)
+        case let error as DatabaseError where error.failure == .unknownAtCommit:
+            let advice =
+                method == .POST
+                ? "Look whether it has before you send the request again."
+                : "Send the request again: that does no harm."
+            self = .unavailable(
+                "storage_unconfirmed",
+                "The storage did not confirm the change in time: it may or may not have happened. \(advice)",
+                detail: String(reflecting: error))
         case let error as DatabaseError:
             self = .unavailable(
                 "storage_unavailable", "The storage cannot be reached right now. Try again.",

@@ -17,18 +17,22 @@ package struct MigrationService: Service {
     private let readiness: Readiness
     private let logger: Logger
     private let pause: Duration
+    private let patience: Duration
 
-    /// - Parameter pause: Between two looks at a database that answers, and at most eight times between two attempts to
-    ///   reach one that does not.
+    /// - Parameters:
+    ///   - pause: Between two looks at a database that answers, and at most eight times between two attempts to reach one
+    ///     that does not.
+    ///   - patience: After how long one that says nothing is said not to answer.
     package init(
         _ database: any Database, migrations: [Migration], readiness: Readiness, logger: Logger,
-        pause: Duration = .seconds(1)
+        pause: Duration = .seconds(1), patience: Duration = .seconds(3)
     ) {
         self.database = database
         self.migrator = Migrator(migrations, logger: logger)
         self.readiness = readiness
         self.logger = logger
         self.pause = pause
+        self.patience = patience
         readiness.addReporter { [weak database] in Readiness.Report(Self.part, problems: database?.problems ?? []) }
     }
 
@@ -84,9 +88,23 @@ package struct MigrationService: Service {
         }
     }
 
+    /// What comes of a database that says nothing for long is known only when the connection is given up, and then it says
+    /// that the connection was lost: this says what is the matter, and says it at once.
     private func look(_ query: SQL) async throws {
-        _ = try await database.read { try $0.first(query) { try $0.integer(0) } }
+        let begin = ContinuousClock.now
+        let hint = Task {
+            try await Task.sleep(for: patience)
+            report(Self.silence)
+        }
+        defer { hint.cancel() }
+        do {
+            _ = try await database.read { try $0.first(query) { try $0.integer(0) } }
+        } catch let error as DatabaseError where error.failure != .refuse && ContinuousClock.now - begin >= patience {
+            throw Self.silence
+        }
     }
+
+    private static let silence = DatabaseError(.unavailable, "the server does not answer in time")
 
     /// Once per reason: an outage must not flood the log.
     private func report(_ error: any Error) {
@@ -99,13 +117,24 @@ package struct MigrationService: Service {
 }
 
 /// Closes the database after everything that writes to it has ended.
+///
+/// One that does not answer is left as it is after a few seconds: by then what was promised is in the spool, and nobody
+/// waits for anything else.
 package struct DatabaseService: Service {
     private let database: any Database
+    private let logger: Logger
+    private let patience: Duration
 
-    package init(_ database: any Database) { self.database = database }
+    /// - Parameter patience: for how long what was handed over may take.
+    package init(_ database: any Database, logger: Logger, patience: Duration = .seconds(3)) {
+        self.database = database
+        self.logger = logger
+        self.patience = patience
+    }
 
     package func run() async throws {
         try? await gracefulShutdown()
-        await database.close()
+        let isClosed = await Patience.wait(patience) { [database] in await database.close() }
+        if !isClosed { logger.warning("The database does not answer; the process ends without closing it.") }
     }
 }

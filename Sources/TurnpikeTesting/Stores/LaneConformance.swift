@@ -16,6 +16,7 @@ enum LaneConformance {
             ConformanceCase("a full queue refuses, and keeps what it took", overload),
             ConformanceCase("a lane that lingers gathers its items", linger),
             ConformanceCase("closing writes what was taken", closing),
+            ConformanceCase("what a lane has no time for is told, once", impatience),
             ConformanceCase("a lane that was drained is forgotten by its database", forgotten),
         ]
     }
@@ -243,6 +244,31 @@ enum LaneConformance {
         await database.close()
         try await expectFailure([.unavailable], "a closed lane") { try await lane.write(Item(value: 101)) }
         try await fixture.with { try expectEqual(try await values($0).count, 100, "the rows") }
+    }
+
+    @Sendable private static func impatience(_ fixture: any DatabaseFixture) async throws {
+        try await fixture.with { database in
+            try await createTable(database)
+            let gate = Gate()
+            let lane = Lane("test", on: database) { connection, items in
+                gate.pass()
+                return try apply(connection, items)
+            }
+            let told = Mutex<[Int]>([])
+            for value in 0..<3 {
+                try lane.enqueue(Item(value: value)) { result in
+                    told.withLock { if case .failure = result { $0.append(value) } else { $0.append(-1) } }
+                }
+                await gate.entered()
+            }
+            await lane.drain(within: .milliseconds(50))
+            try expectEqual(told.withLock { $0 }, [0, 1, 2], "who is told that nothing was written")
+            gate.open()
+            await lane.drain()
+            // The thread had the first one in its hands; nobody is told twice.
+            try expectEqual(try await values(database), [0], "the rows")
+            try expectEqual(told.withLock { $0 }, [0, 1, 2], "who is told")
+        }
     }
 
     @Sendable private static func forgotten(_ fixture: any DatabaseFixture) async throws {

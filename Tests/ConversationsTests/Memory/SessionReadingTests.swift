@@ -1,3 +1,4 @@
+import Glibc
 import Persistence
 import Synchronization
 import Testing
@@ -106,6 +107,47 @@ import TurnpikeTesting
             reads.set { if $0 <= 8 { throw DatabaseError(.retryTransaction, "an injected fault") } }
             #expect(try await read(store, session.key).settings.maxHistory == 3)
         }
+    }
+
+    @Test(arguments: [DatabaseError.Failure.overloaded, .retryTransaction])
+    func memoryIsNotTakenForADatabaseThatHasTooMuchToDo(_ failure: DatabaseError.Failure) async throws {
+        try await with { fixture, reads, store, session in
+            _ = try await ConversationStore(database: fixture.database).update(session.key) { $0.maxHistory = 3 }
+            reads.set { _ in throw DatabaseError(failure, "an injected fault") }
+            // The second one comes when a failure was noted already.
+            for _ in 0..<2 {
+                await #expect(throws: DatabaseError.self) { try await read(store, session.key) }
+                await #expect(throws: DatabaseError.self) {
+                    try await store.hold(2, of: session.key, within: MessageLimits(perUser: 10))
+                }
+            }
+            reads.set(nil)
+            #expect(try await read(store, session.key).settings.maxHistory == 3)
+        }
+    }
+
+    @Test func oneSlowReadingAmongOthersIsNoOutage() async throws {
+        let fixture = try await SpoolFixture(deadline: .milliseconds(100))
+        let session = try await ConversationStore(database: fixture.database).create(SessionDraft(owner: .generate()))
+        let reads = ScriptedReads(fixture.database)
+        let durability = try #require(fixture.store.durability)
+        let store = ConversationStore(database: reads, durability: durability, cacheLimit: 1 << 20)
+        let snapshot = SessionSnapshot(session, outlines: [], isComplete: true, bodies: [])
+        store.cache.store(snapshot, readSince: store.cache.time)
+        // Readings of the session hang, while others are answered up to their deadline.
+        let isOver = Atomic(false)
+        reads.set { _ in
+            while !isOver.load(ordering: .relaxed) {
+                durability.reads.noteAnswer()
+                sched_yield()
+            }
+        }
+        let failure = await #expect(throws: DatabaseError.self) {
+            try await store.sessionOfExchange(SessionReference(session.key.session), of: session.key.owner)
+        }
+        #expect(failure?.failure == .overloaded)
+        isOver.store(true, ordering: .relaxed)
+        await fixture.close()
     }
 
     // MARK: Limits

@@ -130,6 +130,8 @@ import TurnpikeTesting
             let other = try await fixture.store.create(SessionDraft(owner: .generate()))
             try await fixture.spool(SpoolFixture.turn("secret", after: session))
             try await fixture.spool(SpoolFixture.turn("kept", after: other))
+            // The outage is over.
+            fixture.store.durability?.writes.noteAnswer()
             #expect(try await fixture.store.delete(session.key) == .deleted)
             #expect(try SpoolListing(directory: fixture.directory).turns.map(\.turn?.key) == [other.key])
             _ = try await fixture.store.erase(other.key.owner)

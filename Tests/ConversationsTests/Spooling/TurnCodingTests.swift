@@ -37,6 +37,7 @@ import Testing
         turn.promptTokens = 10
         turn.completionTokens = 20
         turn.system = SystemMessages(body: ByteBuffer(string: "[]"), digest: try digest(5))
+        turn.title = "a title"
         return turn
     }
 
@@ -61,10 +62,18 @@ import Testing
     /// `trial` are for turns that go straight to the database.
     @Test func everyFieldOfATurnIsKnownHere() throws {
         let turn = try fullTurn()
-        #expect(Mirror(reflecting: turn).children.count == 18)
+        #expect(Mirror(reflecting: turn).children.count == 19)
         #expect(Mirror(reflecting: turn.messages[0]).children.count == 13)
         let unset = Mirror(reflecting: turn).children.filter { text($0.value) == "nil" }.map(\.label)
         #expect(unset == ["baseTurn", "trial"])
+    }
+
+    /// So that the release before reads all but the first turns of some sessions.
+    @Test func onlyATurnWithATitleIsOfTheNewerFormat() throws {
+        var turn = try fullTurn()
+        #expect(TurnCoding.encode(turn).getInteger(at: 0) == TurnCoding.titledVersion)
+        turn.title = nil
+        #expect(TurnCoding.encode(turn).getInteger(at: 0) == TurnCoding.version)
     }
 
     @Test func theBeginningTellsWhoseTurnItIs() throws {
@@ -81,7 +90,7 @@ import Testing
             #expect(throws: TurnCoding.Failure.self) { try TurnCoding.decode(part) }
         }
         var newer = bytes
-        newer.setInteger(TurnCoding.version + 1, at: 0)
+        newer.setInteger(TurnCoding.titledVersion + 1, at: 0)
         #expect(throws: TurnCoding.Failure.self) { try TurnCoding.decode(newer) }
     }
 

@@ -93,6 +93,9 @@ final class ActivityRecorder: Sendable {
         }
     }
 
+    /// How long the database has for the last rows, before they go to the spool: the process ends then.
+    private static let patience: Duration = .seconds(2)
+
     /// Writes what was taken. A row that comes later, from an exchange that outlives its configuration, opens a queue of
     /// its own; closing the database ends that.
     func drain() async {
@@ -101,7 +104,7 @@ final class ActivityRecorder: Sendable {
             defer { lane = nil }
             return lane
         }
-        await taken?.drain()
+        await taken?.drain(within: Self.patience)
         await spool?.flush()
     }
 

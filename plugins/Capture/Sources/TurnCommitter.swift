@@ -92,6 +92,7 @@ struct TurnCommitter: Sendable {
         draft.provider = Self.shortened(provider, to: 128)
         draft.promptTokens = answer.usage?.prompt
         draft.completionTokens = answer.usage?.completion
+        draft.title = exchange[SessionContextKey.self]?.title
         if let chapter = exchange[SessionContextKey.self]?.chapter {
             for index in draft.messages.indices { draft.messages[index].chapter = chapter }
         }

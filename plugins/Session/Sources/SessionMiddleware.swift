@@ -66,7 +66,8 @@ struct SessionMiddleware: Middleware {
         if !isDryRun { session = try await takingTurns(session, exchange) }
         exchange[SessionContextKey.self] = SessionContext(
             session: session, name: selection.printedName, mode: mode, attempt: request.head.attempt,
-            idempotencyKey: request.head.headers.first(name: "idempotency-key"), chapter: selection.chapter)
+            idempotencyKey: request.head.headers.first(name: "idempotency-key"), chapter: selection.chapter,
+            title: lateTitle(session, selection, chat))
         exchange.note { $0.sessionID = session.key.session }
         var response = try await next(request)
         response.headers.replaceOrAdd(name: "x-session-id", value: session.printedID)
@@ -85,12 +86,14 @@ extension SessionMiddleware {
             exchange[MessageHoldKey.self] = hold
             exchange.onFinish { _ in hold.release() }
         }
-        guard session.settings.title.isEmpty, session.nextSeq == 1, let title = title(selection, chat) else {
-            return session
-        }
-        // Made by the API without a title, and this is the first that is said in it.
-        let titled = try await store.update(session.key) { if $0.title.isEmpty { $0.title = title } }
-        return titled ?? session
+        return session
+    }
+
+    /// What a session that the API made without a title is called by the first that is said in it: stored with that turn,
+    /// so that it costs no exchange anything.
+    private func lateTitle(_ session: Session, _ selection: SessionSelection, _ chat: ChatRequest) -> String? {
+        guard session.settings.title.isEmpty, session.nextSeq == 1 else { return nil }
+        return title(selection, chat)
     }
 
     /// A first attempt that ends before it was planned is the outcome of nothing that is stored: a client that sends it
@@ -161,6 +164,9 @@ extension SessionMiddleware {
             return try await store.findOrCreate(draft).session
         } catch let error as ConversationError {
             throw GatewayError(error)
+        } catch let error as DatabaseError where error.failure == .unknownAtCommit {
+            // Whether it was made makes no difference to the request that is sent again: it finds it.
+            throw DatabaseError(.unavailable, error.reason, code: error.code)
         }
     }
 }

@@ -118,14 +118,17 @@ final class ActivitySpool: Sendable {
         )
     }
 
-    /// Opening reads the directory, so it happens on a thread of the database's.
+    /// Opening reads the directory, so it happens on a thread of its own: those of the database may all hang.
     private func opened() async throws -> Journal {
         if let journal = state.withLock({ $0.journal }) { return journal }
         let (settings, logger) = (settings, logger)
-        let journal = try await database.threads.readers.run {
+        let answer = FirstAnswer<Journal>()
+        BlockingThread.start("activity-spool") {
             let configuration = JournalConfiguration(directory: settings.directory, maxBytes: settings.maxBytes)
-            return try Journal(configuration, logger: logger)
+            answer.give(Result { try Journal(configuration, logger: logger) })
         }
+        await answer.arrival.wait()
+        let journal = try answer.take()
         state.withLock { $0.journal = journal }
         return journal
     }

@@ -42,7 +42,7 @@ struct FeedbackRoutes: Sendable {
         [
             Route(.GET, base + "/stats") { _, _, exchange in
                 let owner = try OwnedSessions(store, configuration, exchange).owner
-                try await store.expire(owner)
+                try await store.expireIfPossible(owner)
                 return .json(FeedbackObject.statistics(try await store.read { try $0.statistics(of: owner) }))
             }.described(FeedbackDescriptions.sessionStatistics(suffix)),
             Route(.GET, base + "/feedback/stats") { _, _, exchange in

@@ -11,6 +11,8 @@ struct OwnedSessions: Sendable {
     let owner: UniqueID
     let limits: SessionLimits
     private let searchTime: Duration
+    /// The request's header of that name.
+    private let idempotencyKey: String?
 
     init(_ store: ConversationStore, _ configuration: SessionConfiguration, _ exchange: Exchange) throws {
         guard let principal = exchange[PrincipalKey.self] else {
@@ -20,6 +22,7 @@ struct OwnedSessions: Sendable {
         owner = principal.userID
         limits = configuration.limits(of: principal.userName)
         searchTime = configuration.searchTime
+        idempotencyKey = exchange.head.headers.first(name: "idempotency-key")
     }
 
     /// The session that a client names by any form of its id.
@@ -98,7 +101,7 @@ struct OwnedSessions: Sendable {
     /// A page of the user's sessions. What no index knows is looked for slice by slice, no longer than a search.
     func list(_ query: SessionQuery, _ exchange: Exchange) async throws -> SessionPage {
         let owner = owner
-        try await store.expire(owner)
+        try await store.expireIfPossible(owner)
         guard !query.filter.isIndexed else {
             let page = try await store.read { try $0.sessions(of: owner, query) }
             return SessionPage(elements: page.elements, total: page.total)
@@ -145,16 +148,16 @@ struct OwnedSessions: Sendable {
 // MARK: - Appending
 
 extension OwnedSessions {
-    /// Stores messages that were said elsewhere: all of them, or none.
+    /// Stores messages that were said elsewhere: all of them, or none. With an `Idempotency-Key` they are stored once,
+    /// however often the request is sent.
     ///
     /// - Returns: The messages as they are stored.
     func append(_ messages: [NewMessage], to name: String) async throws -> (session: Session, [StoredMessage]) {
         let session = try await session(name)
-        let turns = Self.turns(messages, of: session)
-        let outcomes = try await blamingClient { try await store.append(all: turns, within: limits.messages) }
+        let outcomes = try await stored(turns(messages, of: session))
         var first = Int64.max
         var last: Int64 = 0
-        for (outcome, turn) in zip(outcomes, turns) {
+        for (outcome, count) in outcomes {
             let seq: Int64
             switch outcome {
             case .stored(let stored): seq = stored.firstSeq
@@ -163,23 +166,40 @@ extension OwnedSessions {
             case .spooled: throw GatewayError.internalError("several turns at once are never spooled")
             }
             first = min(first, seq)
-            last = max(last, seq + Int64(turn.messages.count))
+            last = max(last, seq + Int64(count))
         }
         let seqs = first..<last
         return (session, try await store.read { try $0.messages(of: session.key, in: seqs) })
     }
 
+    /// The outcomes, and how many messages each turn has.
+    private func stored(_ turns: [TurnDraft]) async throws -> [(AppendOutcome, count: Int)] {
+        do {
+            let outcomes = try await blamingClient { try await store.append(all: turns, within: limits.messages) }
+            return zip(outcomes, turns).map { ($0, $1.messages.count) }
+        } catch let error as DatabaseError where error.failure == .unknownAtCommit && idempotencyKey != nil {
+            throw GatewayError.unavailable(
+                "storage_unconfirmed",
+                """
+                The storage did not confirm the messages in time. Send the request again with the same Idempotency-Key: \
+                nothing is stored twice.
+                """, detail: String(reflecting: error))
+        }
+    }
+
     /// One turn for each thing that the user says, so that history can be cut between them.
-    private static func turns(_ messages: [NewMessage], of session: Session) -> [TurnDraft] {
+    private func turns(_ messages: [NewMessage], of session: Session) -> [TurnDraft] {
         var turns: [[NewMessage]] = []
         for message in messages {
             if message.role == .user || turns.isEmpty { turns.append([]) }
             turns[turns.count - 1].append(message)
         }
-        return turns.compactMap { messages in
+        return turns.enumerated().compactMap { index, messages in
             guard let digest = messages.first?.digest else { return nil }
+            let id = idempotencyKey.map { TurnDraft.id(of: messages, at: index, idempotencyKey: $0) }
             var turn = TurnDraft(
-                key: session.key, baseSeq: session.nextSeq, requestDigest: digest, messages: messages)
+                id: id ?? .generate(), key: session.key, baseSeq: session.nextSeq, requestDigest: digest,
+                messages: messages)
             turn.status = .imported
             return turn
         }

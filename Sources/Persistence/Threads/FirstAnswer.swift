@@ -4,10 +4,12 @@ import Synchronization
 ///
 /// Waiting and taking are two steps, so that an async function never holds the value in its own frame: Swift 6.3.1
 /// mixes up the frame's memory where its size is only known at run time.
-final class FirstAnswer<Value: Sendable>: Sendable {
+package final class FirstAnswer<Value: Sendable>: Sendable {
     /// Awaited before `take()`.
-    let arrival = Arrival()
+    package let arrival = Arrival()
     private let answer = Mutex(Content.none)
+
+    package init() {}
 
     /// What was taken is let go of at once: a deadline holds on to the answer for as long as it might have taken.
     private enum Content {
@@ -17,7 +19,7 @@ final class FirstAnswer<Value: Sendable>: Sendable {
     }
 
     /// Gives an answer; only the first one counts.
-    func give(_ given: Result<Value, any Error>) {
+    package func give(_ given: Result<Value, any Error>) {
         let isFirst = answer.withLock { answer in
             guard case .none = answer else { return false }
             answer = .given(given)
@@ -27,12 +29,12 @@ final class FirstAnswer<Value: Sendable>: Sendable {
     }
 
     /// Whether an answer has come.
-    var isGiven: Bool {
+    package var isGiven: Bool {
         answer.withLock { if case .none = $0 { false } else { true } }
     }
 
     /// The answer that came first, once, behind `arrival`.
-    func take() throws -> Value {
+    package func take() throws -> Value {
         let content = answer.withLock { answer in
             defer { answer = .taken }
             return answer
@@ -45,7 +47,7 @@ final class FirstAnswer<Value: Sendable>: Sendable {
 }
 
 /// Something that happens once, and that one task waits for.
-final class Arrival: Sendable {
+package final class Arrival: Sendable {
     private struct State {
         var hasHappened = false
         var waiter: CheckedContinuation<Void, Never>?
@@ -53,7 +55,9 @@ final class Arrival: Sendable {
 
     private let state = Mutex(State())
 
-    func announce() {
+    package init() {}
+
+    package func announce() {
         let waiter = state.withLock { state in
             state.hasHappened = true
             defer { state.waiter = nil }
@@ -63,7 +67,7 @@ final class Arrival: Sendable {
     }
 
     /// Returns when it has happened.
-    func wait() async {
+    package func wait() async {
         await withCheckedContinuation { continuation in
             let hasHappened = state.withLock { state in
                 if !state.hasHappened { state.waiter = continuation }

@@ -1,0 +1,74 @@
+import Persistence
+
+/// The writes of the API: each is answered within the deadline that turns and readings have.
+extension ConversationStore {
+    /// How many bytes give a write another deadline: what is imported takes its time, and nothing is wrong then.
+    private static let bytesPerDeadline = 4 << 20
+
+    /// Writes in one transaction on a database thread, and waits no longer than the deadline if there is one.
+    ///
+    /// While the database does not answer, most callers are refused at once.
+    /// - Parameters:
+    ///   - scope: What memory has of it is forgotten when it is over, also when that is after the deadline.
+    ///   - bytes: About how much is written.
+    ///   - body: It may run several times.
+    /// - Throws: `unknownAtCommit` where the transaction may have happened, or may still happen. Behind every other
+    ///   `DatabaseError` nothing has changed, and nothing will.
+    func write<Value: Sendable>(
+        changing scope: WrittenScope = .none, bytes: Int = 0,
+        _ body: @escaping @Sendable (any Connection) throws -> Value
+    ) async throws -> Value {
+        let answer = FirstAnswer<Value>()
+        try beginWrite(answer, scope, bytes, body)
+        await answer.arrival.wait()
+        return try takeWritten(answer)
+    }
+
+    private func beginWrite<Value: Sendable>(
+        _ answer: FirstAnswer<Value>, _ scope: WrittenScope, _ bytes: Int,
+        _ body: @escaping @Sendable (any Connection) throws -> Value
+    ) throws {
+        if let durability, !durability.writes.mayTry() {
+            throw DatabaseError(.unavailable, "the database took nothing a moment ago")
+        }
+        let attempt = WriteAttempt()
+        try database.startWrite(
+            while: { attempt.isWanted },
+            { connection in
+                try attempt.begin()
+                let value = try body(connection)
+                try attempt.commit()
+                return value
+            },
+            completion: { [cache] result in
+                scope.forget(in: cache)
+                answer.give(result)
+            })
+        addDeadline(answer, attempt, scope, 1 + bytes / Self.bytesPerDeadline)
+    }
+
+    private func takeWritten<Value: Sendable>(_ answer: FirstAnswer<Value>) throws -> Value {
+        do {
+            let value = try answer.take()
+            durability?.writes.noteAnswer()
+            return value
+        } catch let error as DatabaseError where error.isSilence {
+            durability?.writes.noteSilence()
+            throw error
+        }
+    }
+
+    private func addDeadline<Value: Sendable>(
+        _ answer: FirstAnswer<Value>, _ attempt: WriteAttempt, _ scope: WrittenScope, _ deadlines: Int
+    ) {
+        durability?.deadlines.add { [self] in
+            guard !answer.isGiven else { return }
+            guard deadlines == 1 || !attempt.hasBegun else {
+                return addDeadline(answer, attempt, scope, deadlines - 1)
+            }
+            let error = attempt.giveUp()
+            scope.forget(in: cache)
+            answer.give(.failure(error))
+        }
+    }
+}

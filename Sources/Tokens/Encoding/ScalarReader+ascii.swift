@@ -8,20 +8,25 @@ extension ScalarReader {
     /// Where the run of `a` to `z` that begins at `offset` ends.
     @inline(__always) func lowerASCII(from offset: Int) -> Int { asciiLetters(from: offset, lowered: 0) }
 
+    /// Where the run of `A` to `Z` that begins at `offset` ends.
+    @inline(__always) func upperASCII(from offset: Int) -> Int {
+        asciiLetters(from: offset, lowered: 0, flipped: Self.caseBits)
+    }
+
     /// Where the run of `a` to `z` and `A` to `Z` that begins at `offset` ends.
     @inline(__always) func letterASCII(from offset: Int) -> Int { asciiLetters(from: offset, lowered: Self.caseBits) }
 
-    @inline(__always) private func asciiLetters(from start: Int, lowered bits: UInt64) -> Int {
+    @inline(__always) private func asciiLetters(from start: Int, lowered bits: UInt64, flipped: UInt64 = 0) -> Int {
         var offset = start
         while offset &+ 8 <= count {
             let word = UnsafeRawPointer(bytes).loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            let letters = Self.lowerLetters(UInt64(littleEndian: word) | bits)
+            let letters = Self.lowerLetters((UInt64(littleEndian: word) | bits) ^ flipped)
             guard letters == Self.highBits else {
                 return offset &+ (letters ^ Self.highBits).trailingZeroBitCount >> 3
             }
             offset &+= 8
         }
-        while offset < count, Self.lowerLetters(UInt64(bytes[offset]) | bits) & 0x80 != 0 { offset &+= 1 }
+        while offset < count, Self.lowerLetters((UInt64(bytes[offset]) | bits) ^ flipped) & 0x80 != 0 { offset &+= 1 }
         return offset
     }
 

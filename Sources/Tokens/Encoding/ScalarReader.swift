@@ -20,6 +20,9 @@ struct ScalarReader {
         return (classes[scalar], offset &+ length)
     }
 
+    /// The class of an ASCII character.
+    @inline(__always) func ascii(_ character: UInt8) -> UInt8 { classes.ascii(character) }
+
     /// The class of the character at `offset`; `other` at the end, which no rule tells from a character that stops it.
     @inline(__always) func scalarClass(_ offset: Int) -> UInt8 {
         offset < count ? character(offset).class : ScalarClass.other

@@ -21,21 +21,29 @@ struct Splitter {
 // MARK: - The most frequent pieces
 
 extension Splitter {
-    /// cl100k_base: ASCII letters behind at most one space, which no other character than ASCII follows; nil for anything
-    /// else.
+    /// cl100k_base: ASCII letters behind at most one other character, which no other character than ASCII follows; nil for
+    /// anything else.
     @inline(__always) private func plainLetters(_ start: Int) -> Int? {
-        let letters = text.byte(start) == UInt8(ascii: " ") ? start &+ 1 : start
+        let letters = isPlainPrefix(start) && text.bytes[start] != UInt8(ascii: "'") ? start &+ 1 : start
         let end = text.letterASCII(from: letters)
         return end > letters && text.isASCII(end) ? end : nil
     }
 
-    /// o200k_base: the same, with one capital at most and at least one small letter behind it.
+    /// o200k_base: the same, capitals before small letters.
     @inline(__always) private func plainWord(_ start: Int) -> Int? {
-        var small = text.byte(start) == UInt8(ascii: " ") ? start &+ 1 : start
-        if text.byte(small) &- UInt8(ascii: "A") < 26 { small &+= 1 }
+        let letters = isPlainPrefix(start) ? start &+ 1 : start
+        let small = text.byte(letters) &- UInt8(ascii: "A") < 26 ? text.upperASCII(from: letters) : letters
         let end = text.lowerASCII(from: small)
-        guard end > small, text.isASCII(end) else { return nil }
+        guard end > letters, text.isASCII(end) else { return nil }
         return text.byte(end) == UInt8(ascii: "'") ? contraction(end) ?? end : end
+    }
+}
+
+extension Splitter {
+    /// Whether an ASCII character is here that may stand before the letters of a word.
+    @inline(__always) private func isPlainPrefix(_ offset: Int) -> Bool {
+        let byte = text.bytes[offset]
+        return byte == UInt8(ascii: " ") || byte < 0x80 && ClassSet.prefixes.contains(text.ascii(byte))
     }
 }
 

@@ -70,21 +70,25 @@ extension Tokenizer {
     /// The piece is the first `count` of `readable` bytes.
     @inline(never) private func countRare(_ bytes: UnsafePointer<UInt8>, count: Int, readable: Int) -> Int {
         if count < PieceScan.shortest { return vocabulary.short.count(bytes, count) }
-        var (node, depth) = (Vocabulary.Node.root, 0)
-        while depth < count, !node.isLeaf, let next = vocabulary.step(node, bytes[depth]) {
-            (node, depth) = (next, depth &+ 1)
+        // Words, and what consists of them, begin with a longer token. A long piece is tried in any case.
+        let beginning = vocabulary.short.triple(vocabulary.short.pair(bytes[0], bytes[1]), bytes[2], fourth: bytes[3])
+        if beginning.goesOn {
+            if isToken(bytes, count: count) { return 1 }
+            if count < Self.longPiece { return searched(bytes, count: count) }
         }
-        if depth == count, node.isToken { return 1 }
-        // Words and what consists of them begin with longer tokens. A long piece is tried in any case.
-        if depth <= Self.depthOfNoWord || count >= Self.longPiece,
-            let tokens = scanned(bytes, count: count, readable: readable)
-        {
-            return tokens
-        }
-        return searched(bytes, count: count)
+        return scanned(bytes, count: count, readable: readable) ?? searched(bytes, count: count)
     }
 
-    private static let depthOfNoWord = 3
+    @inline(__always) private func isToken(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
+        var node = Vocabulary.Node.root
+        for offset in 0..<count {
+            guard !node.isLeaf, let next = vocabulary.step(node, bytes[offset]) else { return false }
+            node = next
+        }
+        return node.isToken
+    }
+
+    /// Bytes from which on a piece is scanned whatever it begins with.
     private static let longPiece = 64
 
     @inline(__always)

@@ -32,7 +32,12 @@ import TurnpikeTesting
     private func leastCosts(_ database: any Database) async throws -> [RowCounter.Cost]? {
         guard database.dialect == .sqlite else { return nil }
         return try await SQLiteFixture().with { database in
-            try await RowCounter.costs(BusyUser.make(in: database, sessions: 50, deletesSome: false), database)
+            let active = try await RowCounter.costs(BusyUser.make(in: database, sessions: 50, deletes: .none), database)
+            return try await SQLiteFixture().with { database in
+                let user = try await BusyUser.make(in: database, sessions: 50, deletes: .all)
+                let deleted = try await RowCounter.costs(user, database)
+                return zip(active, deleted).map { $0.returned > 0 ? $0 : $1 }
+            }
         }
     }
 
@@ -48,7 +53,7 @@ import TurnpikeTesting
                 return
             }
             let alone = try await SQLiteFixture().with { database in
-                _ = try await BusyUser.make(in: database, sessions: 0, deletesSome: false)
+                _ = try await BusyUser.make(in: database, sessions: 0, deletes: .none)
                 return try await RowCounter.costs(BusyUser(), database)
             }
             // As much as in an empty database: not a row more.
@@ -73,6 +78,9 @@ import TurnpikeTesting
 
 /// A user with 1,000 sessions, a tenth of them of groups and a seventh deleted, and 50,000 messages of 200 bytes.
 private struct BusyUser: Sendable {
+    /// Which sessions are deleted.
+    enum Deletes { case none, everySeventh, all }
+
     static let messages = 50
     let id = UniqueID.generate()
 
@@ -85,7 +93,7 @@ private struct BusyUser: Sendable {
     }
 
     static func make(
-        in database: any Database, sessions: Int = 1_000, deletesSome: Bool = true
+        in database: any Database, sessions: Int = 1_000, deletes: Deletes = .everySeventh
     ) async throws -> BusyUser {
         _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
         let user = BusyUser()
@@ -104,7 +112,7 @@ private struct BusyUser: Sendable {
                 """
                 INSERT INTO sessions (user_id, session_id, title, next_seq, message_count, created_us, updated_us, \
                 last_message_at, is_group, deleted_us) SELECT \(user.id), \(raw: id), 'a session', 51, 50, 1, 1, \
-                1000 * s.seq, CASE WHEN s.seq % 10 = 0 THEN 1 ELSE 0 END, CASE WHEN s.seq % 7 = 0 AND \(deletesSome) THEN 5 END \
+                1000 * s.seq, CASE WHEN s.seq % 10 = 0 THEN 1 ELSE 0 END, CASE WHEN s.seq % 7 = 0 AND \(deletes != .none) OR \(deletes == .all) THEN 5 + s.seq END \
                 FROM \(raw: numbers(sessions)) AS s
                 """)
             try connection.execute(
@@ -132,6 +140,7 @@ private struct BusyUser: Sendable {
         return [
             ConversationSQL.page(of: user.id, page, groups: false),
             ConversationSQL.page(of: user.id, next, groups: true), ConversationSQL.session(user.session(1)),
+            ConversationSQL.deletedPage(of: user.id, page),
             ConversationSQL.messages(user.session(1), messages), ConversationSQL.total(user.session(1), messages),
             ConversationSQL.total(of: user.id, includesGroups: false),
             ConversationSQL.expired(of: user.id, at: Timestamp(microseconds: 1), limit: 1),
@@ -159,6 +168,15 @@ private enum RowCounter {
         let reads: [(String, Read)] = [
             ("a list", { try list(of: user, SessionFilter(includesGroups: false), $0) }),
             ("a list with groups", { try list(of: user, SessionFilter(), $0) }),
+            ("a list of deleted ones", { try deleted(of: user, 50, after: nil, $0).count }),
+            (
+                "its third page by cursor",
+                { reader in
+                    let first = try deleted(of: user, 100, after: nil, reader)
+                    let cursor = first.last.map(SessionCursor.init)
+                    return try first.count + deleted(of: user, 20, after: cursor, reader).count
+                }
+            ),
             ("a session", { try $0.session(session) == nil ? 0 : 1 }),
             ("the last 50 messages", { [last] in try $0.messages(of: session, last).elements.count }),
         ]
@@ -174,6 +192,14 @@ private enum RowCounter {
     private static func list(of user: BusyUser, _ filter: SessionFilter, _ reader: ConversationReader) throws -> Int {
         _ = try reader.connection.first(ConversationSQL.expired(of: user.id, at: reader.now, limit: 1)) { _ in true }
         return try reader.sessions(of: user.id, filter, limit: 50).elements.count
+    }
+
+    private static func deleted(
+        of user: BusyUser, _ limit: Int, after cursor: SessionCursor?, _ reader: ConversationReader
+    ) throws -> [Session] {
+        var query = SessionQuery(limit: limit, after: cursor)
+        query.filter.isDeleted = true
+        return try reader.sessions(of: user.id, query).elements
     }
 
     private static func examined(

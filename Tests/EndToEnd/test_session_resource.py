@@ -114,6 +114,26 @@ def test_a_list_is_newest_activity_first_in_pages_and_by_cursor(site, user):
     assert [entry["id"] for entry in tagged["data"] + rest["data"]] == [ids[0], ids[6], ids[4], ids[2]]
 
 
+def test_a_list_of_deleted_sessions_begins_with_the_last_deleted(site, user):
+    ids = [create(site, user, title=f"Talk {n}", metadata_tags=["even"] if n % 2 == 0 else [], is_group=n == 3)["id"] for n in range(7)]
+    order = [ids[n] for n in (4, 0, 6, 3, 1)]
+    for session in reversed(order):
+        assert site.call("DELETE", f"{SESSIONS}/{session}", user=user).status == 200
+    for limit in (1, 2, 5):
+        found, cursor = [], ""
+        while cursor is not None:
+            page = get(site, user, f"{SESSIONS}?deleted=true&limit={limit}" + (f"&cursor={cursor}" if cursor else ""))
+            found, cursor = found + [entry["id"] for entry in page["data"]], page["next_cursor"]
+            assert page["total"] == 5
+        assert found == order, limit
+    assert [entry["id"] for entry in get(site, user, f"{SESSIONS}?deleted=true&limit=2&offset=3")["data"]] == order[3:]
+    page = get(site, user, f"{SESSIONS}?deleted=true&tag=even&limit=2")
+    rest = get(site, user, f"{SESSIONS}?deleted=true&tag=even&cursor={page['next_cursor']}")
+    assert [entry["id"] for entry in page["data"] + rest["data"]] == [ids[4], ids[0], ids[6]]
+    for query in (f"deleted=true&cursor={get(site, user, SESSIONS + '?limit=1')['next_cursor']}", f"cursor={page['next_cursor']}", "deleted=true&cursor=1_x_0_1_2"):
+        error_of(site.call("GET", f"{SESSIONS}?{query}", user=user), 400, "invalid_cursor")
+
+
 def test_group_sessions_are_listed_only_with_scope_all(site, user):
     own, group = create(site, user), create(site, user, is_group=True, group_name="g")
     assert [entry["id"] for entry in get(site, user, SESSIONS)["data"]] == [own["id"]] and get(site, user, SESSIONS)["total"] == 1

@@ -35,13 +35,25 @@ extension ConversationSQL {
         "SELECT last_message_at, session_id\(sql: listed(of: owner, cursor, groups: groups))\(sql: newestFirst) LIMIT \(limit)"
     }
 
-    /// What is deleted, whatever it is, and can be restored. It is sorted: there is no index for it.
+    /// What is deleted, whatever it is, and can be restored: what was deleted last stands first. Among those of one
+    /// moment the order is that of the index along which it walks.
     static func deletedPage(of owner: UniqueID, _ query: SessionQuery) -> SQL {
         """
         SELECT \(raw: SessionRow.list) FROM sessions WHERE user_id = \(owner) \
-        AND deleted_us > \(SessionRemoval.condemned)\(sql: behind(query.after))\(sql: newestFirst) \
+        AND deleted_us > \(SessionRemoval.condemned)\(sql: behindDeleted(query.after)) \
+        ORDER BY deleted_us DESC, is_group DESC, last_message_at DESC, session_id DESC \
         LIMIT \(query.limit) OFFSET \(query.offset)
         """
+    }
+
+    private static func behindDeleted(_ cursor: SessionCursor?) -> SQL {
+        guard let cursor, let deletion = cursor.deletion else { return "" }
+        let groups = Int64(deletion.isGroup ? 1 : 0)
+        return """
+             AND deleted_us <= \(deletion.at) AND (deleted_us < \(deletion.at) OR is_group < \(groups) \
+            OR (is_group = \(groups) AND (last_message_at < \(cursor.lastMessageAt) \
+            OR (last_message_at = \(cursor.lastMessageAt) AND session_id < \(cursor.session)))))
+            """
     }
 
     private static let newestFirst: SQL = " ORDER BY last_message_at DESC, session_id DESC"

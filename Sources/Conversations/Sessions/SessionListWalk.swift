@@ -98,7 +98,7 @@ extension ConversationReader {
         // What is deleted lies in one list.
         NewestFirst(
             after: place, includesGroups: filter.includesGroups && !filter.isDeleted,
-            batch: filter.isDeleted ? 1_000 : SessionListWalk.batch, place: SessionCursor.init
+            batch: SessionListWalk.batch, place: SessionCursor.init
         ) { groups, cursor, limit in
             let query = SessionQuery(limit: limit, after: cursor)
             let sql =

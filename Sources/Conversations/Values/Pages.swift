@@ -29,16 +29,34 @@ public struct SessionCursor: Sendable, Equatable {
     public var session: UniqueID
     /// How many behind it are passed over: the rest of an offset, where a walk ran out of time before its end.
     public var skipped: Int
+    /// In a list of deleted sessions, whose order begins with these two.
+    public var deletion: Deletion?
 
-    public init(lastMessageAt: Timestamp, session: UniqueID, skipped: Int = 0) {
+    /// What a deleted session is listed by first.
+    public struct Deletion: Sendable, Equatable {
+        public var at: Timestamp
+        public var isGroup: Bool
+
+        public init(at: Timestamp, isGroup: Bool) {
+            self.at = at
+            self.isGroup = isGroup
+        }
+    }
+
+    public init(lastMessageAt: Timestamp, session: UniqueID, skipped: Int = 0, deletion: Deletion? = nil) {
         self.lastMessageAt = lastMessageAt
         self.session = session
         self.skipped = skipped
+        self.deletion = deletion
     }
 
     /// Behind `session`.
     public init(_ session: Session) {
-        self.init(lastMessageAt: session.lastMessageAt, session: session.key.session)
+        self.init(
+            lastMessageAt: session.lastMessageAt, session: session.key.session,
+            deletion: session.deletedAt.map { at in
+                Deletion(at: at, isGroup: session.conversation?.isGroup ?? false)
+            })
     }
 }
 

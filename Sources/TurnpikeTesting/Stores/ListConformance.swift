@@ -6,6 +6,7 @@ enum ListConformance {
     static var cases: [ConformanceCase] {
         [
             ConformanceCase("pages of a list with groups are the list, at any offset and by cursor", pages),
+            ConformanceCase("pages of deleted sessions begin with those that were deleted last", deleted),
             ConformanceCase("a filtered list is what fits of the list, in as many slices as it takes", filters),
             ConformanceCase("a full page of a filtered list is counted no further than it says", counting),
             ConformanceCase("a list by channel or tag takes texts that only look the same for two", exactTexts),
@@ -59,6 +60,36 @@ enum ListConformance {
                     query.after = SessionCursor(last)
                 }
                 try expectEqual(found, all, "\(limit) by cursor")
+            }
+        }
+    }
+
+    @Sendable private static func deleted(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let all = try await fill(samples)
+            for session in all { _ = try await samples.store.delete(session.key) }
+            // Three moments, as an expiry deletes many at one.
+            try await samples.database.write { connection in
+                _ = try connection.execute(
+                    "UPDATE sessions SET deleted_us = 5 + (created_us % 3) WHERE user_id = \(owner)")
+            }
+            var query = SessionQuery(limit: 50)
+            query.filter.isDeleted = true
+            let whole = try await samples.store.read { [query] in try $0.sessions(of: owner, query).elements }
+            try expectEqual(Set(whole.map(\.key)), Set(all.map(\.key)), "what is deleted")
+            let moments = whole.compactMap(\.deletedAt)
+            try expect(Set(moments).count > 1 && moments == moments.sorted(by: >), "the last deleted first")
+            for limit in [1, 7, 40] {
+                query.limit = limit
+                query.after = nil
+                var found: [SessionKey] = []
+                while case let page = try await samples.store.read({ [query] in
+                    try $0.sessions(of: owner, query).elements
+                }), let last = page.last {
+                    found += page.map(\.key)
+                    query.after = SessionCursor(last)
+                }
+                try expectEqual(found, whole.map(\.key), "\(limit) by cursor")
             }
         }
     }

@@ -29,9 +29,10 @@ extension SessionQuery {
         if filter.title == "" { filter.title = nil }
         filter.isDeleted = try head.flag("deleted")
         if filter.isDeleted { filter.includesGroups = true }
-        self.init(
-            filter, limit: page.limit + 1, offset: page.offset,
-            after: try head.queryItem("cursor").map { text throws(GatewayError) in try SessionCursor(text) })
+        let cursor = try head.queryItem("cursor").map { text throws(GatewayError) in try SessionCursor(text) }
+        // A cursor of another list leads nowhere in this one.
+        if let cursor, (cursor.deletion != nil) != filter.isDeleted { throw SessionCursor.invalid }
+        self.init(filter, limit: page.limit + 1, offset: page.offset, after: cursor)
     }
 }
 
@@ -52,18 +53,27 @@ extension SessionPage {
 }
 
 extension SessionCursor {
-    /// `<microseconds>_<id>` or `<microseconds>_<id>_<skipped>`, as `text` writes it.
+    static let invalid = GatewayError.badRequest(
+        "invalid_cursor", "“cursor” is the next_cursor of an earlier answer.", param: "cursor")
+
+    /// `<microseconds>_<id>` or `<microseconds>_<id>_<skipped>`, and behind that, in a list of deleted sessions,
+    /// `_<microseconds>_<0 or 1>`: as `text` writes it.
     init(_ text: String) throws(GatewayError) {
         let parts = text.split(separator: "_", omittingEmptySubsequences: false)
-        guard (2...3).contains(parts.count), let time = Int64(parts[0]), let id = UniqueID(String(parts[1])),
+        guard [2, 3, 5].contains(parts.count), let time = Int64(parts[0]), let id = UniqueID(String(parts[1])),
             let skipped = parts.count == 2 ? 0 : Int32(parts[2]), skipped >= 0
-        else {
-            throw .badRequest("invalid_cursor", "“cursor” is the next_cursor of an earlier answer.", param: "cursor")
-        }
+        else { throw Self.invalid }
         self.init(lastMessageAt: Timestamp(microseconds: time), session: id, skipped: Int(skipped))
+        guard parts.count == 5 else { return }
+        guard let deleted = Int64(parts[3]), parts[4] == "0" || parts[4] == "1" else { throw Self.invalid }
+        deletion = Deletion(at: Timestamp(microseconds: deleted), isGroup: parts[4] == "1")
     }
 
-    var text: String { "\(lastMessageAt.microseconds)_\(session)" + (skipped > 0 ? "_\(skipped)" : "") }
+    var text: String {
+        let place = "\(lastMessageAt.microseconds)_\(session)"
+        guard let deletion else { return place + (skipped > 0 ? "_\(skipped)" : "") }
+        return "\(place)_\(skipped)_\(deletion.at.microseconds)_\(deletion.isGroup ? 1 : 0)"
+    }
 }
 
 extension MessageQuery {

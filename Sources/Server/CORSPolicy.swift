@@ -17,7 +17,8 @@ package struct CORSPolicy: Sendable, Equatable {
 
     /// What a page may read of an answer besides its body.
     private static let exposed =
-        "x-turnpike-request-id, x-turnpike-history, x-session-id, x-request-id, retry-after"
+        "x-turnpike-request-id, x-turnpike-history, x-turnpike-capture, x-session-id, x-total-count, x-next-cursor, "
+        + "x-request-id, retry-after, retry-after-ms"
 
     /// The answer to a preflight, or `nil` for any other request and for origins that are not allowed.
     func preflight(_ head: RequestHead) -> Response? {

@@ -95,14 +95,37 @@ def test_a_client_that_ends_its_half_still_gets_its_answer(site):
             assert "closed before" in str(error)
 
 
-def test_nobody_is_taken_before_there_is_somebody_to_answer(start_process, upstream, tmp_path, monkeypatch):
-    traced, calls = tmp_path / "turnpike", tmp_path / "calls"
-    traced.write_text(f'#!/bin/sh\nexec strace -D -f -e trace=listen -o {calls} {binary()} "$@"\n')
-    traced.chmod(0o755)
-    monkeypatch.setenv("TURNPIKE_BINARY", str(traced))
-    start_process(Gateway, providers={"scripted": {"base_url": upstream.url}})
+@pytest.fixture
+def traced(start_process, upstream, tmp_path, monkeypatch):
+    """A gateway, and the file with its calls that are about sockets."""
+    program, calls, untraced = tmp_path / "turnpike", tmp_path / "calls", binary()
+    program.write_text(f'#!/bin/sh\nexec strace -D -f -e trace=listen,accept4,connect,setsockopt -o {calls} {untraced} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("TURNPIKE_BINARY", str(program))
+    gateway = start_process(Gateway, providers={"scripted": {"base_url": upstream.url}})
+    monkeypatch.setenv("TURNPIKE_BINARY", untraced)
+    return gateway, calls
+
+
+def test_nobody_is_taken_before_there_is_somebody_to_answer(traced):
     # One for clients and one for the operator: asking whether a port is free is not listening on it.
-    assert len(re.findall(r"listen\(", calls.read_text())) == 2
+    assert len(re.findall(r"listen\(", traced[1].read_text())) == 2
+
+
+def test_no_connection_waits_for_more_bytes_before_it_sends(traced, upstream):
+    """TCP_NODELAY on both sides: on loopback nobody would notice by the clock that it is missing."""
+    gateway, calls = traced
+    upstream.on("/v1/models", json_answer(chat.models("m")))
+    headers = [("Authorization", f"Bearer {gateway.create_key('alice')}")]
+    assert exchange(gateway.port, "GET", "/v1/models", headers).status == 200
+
+    def counted(pattern):
+        return len(re.findall(pattern, calls.read_text(), re.M))
+
+    accepted, connected = counted(r"accept4.* = \d+$"), counted(rf"connect\(.*htons\({upstream.port}\)")
+    assert accepted > 1 and connected == 1
+    # The two listeners have it as well.
+    eventually(lambda: counted("TCP_NODELAY") >= 2 + accepted + connected)
 
 
 def test_many_connections_at_once_are_served(site):
@@ -389,13 +412,3 @@ def test_another_origin_is_allowed_nothing(site):
 def test_options_without_an_origin_is_no_preflight(site):
     assert exchange(site.port, "OPTIONS", CHAT, []).status in (401, 404, 405)
     assert site.call("OPTIONS", CHAT).status in (404, 405)
-
-
-def test_small_writes_are_sent_at_once(site):
-    pieces = sse_answer(chat.text_events(["a", "b", "c"]))
-    model = site.script(fresh("model"), pieces)
-    site.chat("x", model, stream=True)
-    began = time.monotonic()
-    for _ in range(20):
-        site.chat("x", model, stream=True)
-    assert time.monotonic() - began < 20 * 0.04, "as slow as if delayed acknowledgements were waited for"

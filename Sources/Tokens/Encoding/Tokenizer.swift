@@ -5,7 +5,7 @@ public import NIOCore
 /// Text that looks like a special token (`<|endoftext|>`) is ordinary text, as it is for the models when it stands in a
 /// message. What is not valid UTF-8 is counted with U+FFFD in its place, as Python's `decode(errors="replace")` and
 /// Swift's `String` write it. The time is linear in the length of the text, whatever it is; beside the text, a piece
-/// that the splitting rules leave whole, such as a megabyte of letters, takes as many bytes for the time of the call.
+/// that the splitting rules leave whole, such as a megabyte of one letter, takes as many bytes for the time of the call.
 public struct Tokenizer: Sendable {
     /// The encoding that it counts in.
     public let encoding: TokenEncoding

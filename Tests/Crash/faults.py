@@ -12,6 +12,10 @@ COMMIT_POINTS = [
 SPOOL_POINTS = ["before-spool-write", "before-spool-sync", "after-spool-sync"]
 REPLAY_POINTS = ["before-replay", "after-replay", "after-acknowledge"]
 
+# Seconds after which Turnpike gives up a connection that says nothing: with a statement_timeout of 1 s (stores.py) its
+# own second, the server's, and one more.
+READ_TIMEOUT = 3
+
 
 def nothing(campaign, chance):
     """An orderly end under load."""
@@ -47,6 +51,13 @@ def stall_commits(campaign, chance):
     """No COMMIT is answered for longer than the deadline."""
     time.sleep(chance.uniform(0.05, 0.3))
     campaign.store.stall(chance.uniform(0.7, 2))
+    time.sleep(0.1)
+
+
+def stall_commits_beyond_the_read_timeout(campaign, chance):
+    """The connection is given up while its COMMIT waits in the server, which commits later."""
+    time.sleep(chance.uniform(0.05, 0.3))
+    campaign.store.stall(READ_TIMEOUT + chance.uniform(0.3, 1.5))
     time.sleep(0.1)
 
 
@@ -128,10 +139,12 @@ def at_point(point):
         campaign.site.stop()
         campaign.site.start(crash_at=f"{point}:{times}")
         if point in COMMIT_POINTS:
-            return campaign.await_crash(3)
-        with in_background(campaign.store.stall, 1.5):
-            campaign.await_crash(1.5)
-        campaign.await_crash(2)
+            campaign.await_crash(3)
+        else:
+            with in_background(campaign.store.stall, 1.5):
+                campaign.await_crash(1.5)
+            campaign.await_crash(2)
+        campaign.note_point(point, is_reached=not campaign.site.runs)
 
     crash.__name__ = f"crash at {point}"
     crash.__doc__ = f"SIGKILL from within, {point}."
@@ -170,7 +183,7 @@ def faults_for(store, has_small_disk):
     if has_small_disk:
         faults.append(fill_the_disk)
     if store.name == "mariadb":
-        faults += [pause_database, cut_connections]
+        faults += [stall_commits_beyond_the_read_timeout, pause_database, cut_connections]
     faults += [kill_turnpike_again_and_again, pause_turnpike, nothing]
     taken = {fault.__name__ for fault in faults}
     points = [at_point(point) for point in COMMIT_POINTS + SPOOL_POINTS + REPLAY_POINTS]

@@ -73,7 +73,7 @@ class MariaDB:
         self._lock = threading.Lock()
         self.query("CREATE DATABASE turnpike")
         self.proxy = Proxy(directory / "db.sock", self._directory / "s.sock")
-        self.url = f"mariadb://root@/turnpike?socket={directory / 'db.sock'}"
+        self.url = f"mariadb://root@/turnpike?socket={directory / 'db.sock'}&statement_timeout=1"
 
     def command(self, word, answer):
         """kill, start, stop, pause, resume."""

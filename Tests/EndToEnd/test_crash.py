@@ -1,4 +1,5 @@
 """A short crash campaign on both back ends; scripts/crash-test --rounds 200 is the long one."""
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ import pytest
 
 from harness.gateway import binary
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts/crash-test"
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts/crash-test"
 
 
 @pytest.mark.timeout(400)
@@ -16,3 +18,10 @@ def test_nothing_that_a_client_saw_is_lost_doubled_or_reordered_by_crashes():
         [sys.executable, SCRIPT, "--rounds", "12", "--turnpike", binary()], capture_output=True, text=True, timeout=380)
     assert done.returncode == 0, done.stderr[-8000:] + done.stdout[-2000:]
     assert done.stdout.splitlines()[-1].endswith("passed: nothing lost, doubled or reordered")
+
+
+def test_the_campaign_knows_every_point_of_the_commit_path():
+    source = (ROOT / "Sources/Persistence/Faults/CrashPoint.swift").read_text()
+    named = set(re.findall(r'case \w+ = "([a-z-]+)"', source))
+    listed = re.findall(r"_POINTS = \[(.*?)\]", (ROOT / "Tests/Crash/faults.py").read_text(), re.S)
+    assert named == {point for points in listed for point in re.findall(r'"([a-z-]+)"', points)}

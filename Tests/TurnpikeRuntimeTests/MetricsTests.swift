@@ -42,6 +42,28 @@ import TurnpikeKit
         #expect(lines.contains("turnpike_requests_in_flight 1"))
     }
 
+    @Test func countsThePluginsThatWerePassedOver() async throws {
+        struct Broken: Middleware {
+            func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+                throw GatewayError.internalError("broken")
+            }
+        }
+        struct Answering: Middleware {
+            func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+                Response(status: .ok)
+            }
+        }
+        let chain = Chain([
+            .init(id: "broken", middleware: Broken(), onFailure: .open), .init(id: "router", middleware: Answering()),
+        ])
+        for _ in 0..<2 {
+            let exchange = exchange(.chatCompletions)
+            _ = try await chain.run(Request(head: exchange.head, body: .empty), in: exchange)
+            exchange.finish(Outcome(ending: .completed, status: 200))
+        }
+        #expect(lines.contains(#"turnpike_plugin_failures_total{plugin="broken"} 2"#))
+    }
+
     @Test func sortsDurationsIntoBucketsThatAddUp() {
         for milliseconds in [0, 1, 3, 200, 500_000] as [UInt64] {
             exchange(.models(id: nil)).finish(

@@ -69,21 +69,26 @@ package final class Chain: Sendable {
             // The plugin may have thrown something of its own because of it: the cause is what counts.
             case .failure(let cause)?: throw cause
             case .success(let response)?:
-                log(error, of: link, in: exchange)
+                exchange.passOver(link.id, because: error)
                 return response
             case nil:
                 // Whoever has left needs no answer, and must not cost an upstream call.
                 if Task.isCancelled || error.isClientLeft { throw GatewayError.clientLeft }
-                log(error, of: link, in: exchange)
+                exchange.passOver(link.id, because: error)
                 return try await Next(self, from: rest, in: exchange)(request)
             }
         }
     }
 
-    private func log(_ error: any Error, of link: Link, in exchange: Exchange) {
-        exchange.logger.warning(
+}
+
+extension Exchange {
+    /// Logs and counts the failure of a plugin that must not hurt.
+    func passOver(_ pluginID: String, because error: any Error) {
+        note { $0.passedOver.append(pluginID) }
+        logger.warning(
             "A plugin failed and was passed over.",
-            metadata: ["plugin": "\(link.id)", "error": "\(String(reflecting: error))"])
+            metadata: ["plugin": "\(pluginID)", "error": "\(String(reflecting: error))"])
     }
 }
 

@@ -59,9 +59,7 @@ private struct TolerantTransformer: ResponseTransformer {
     private mutating func tolerate(_ error: GatewayError) throws(GatewayError) {
         if hasWithheld { throw error }
         failure = error
-        exchange.logger.warning(
-            "A plugin failed and was passed over.",
-            metadata: ["plugin": "\(pluginID)", "error": "\(String(reflecting: error))"])
+        exchange.passOver(pluginID, because: error)
     }
 }
 

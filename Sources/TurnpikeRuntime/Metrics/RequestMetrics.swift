@@ -23,6 +23,8 @@ package final class RequestMetrics: Sendable {
     private let durations = DurationHistogram(endpoints)
     private let firstBytes = DurationHistogram(endpoints)
     private let errors = Mutex<[ErrorKind: Int]>([:])
+    /// Of plugins, by their ids.
+    private let passedOver = Mutex<[String: Int]>([:])
 
     package init() {}
 
@@ -40,6 +42,7 @@ package final class RequestMetrics: Sendable {
         requests.add(at: (endpoint * Self.statuses.count + status) * Self.outcomes.count + ending)
         durations.add(outcome.totalNanoseconds, at: endpoint)
         if let nanoseconds = outcome.firstByteNanoseconds { firstBytes.add(nanoseconds, at: endpoint) }
+        for plugin in exchange.fact({ $0.passedOver }) { passedOver.withLock { $0[plugin, default: 0] += 1 } }
         switch outcome.ending {
         case .refused(let error), .failed(let error): if error.source == .upstream { count(error, in: exchange) }
         case .completed: if outcome.status >= 500 { countStatus(of: exchange) }
@@ -104,6 +107,13 @@ package final class RequestMetrics: Sendable {
         ) { self.firstBytes.samples }
         registry.register("turnpike_upstream_errors_total", .counter, "Errors of providers, by their kind.") {
             self.errorSamples
+        }
+        registry.register(
+            "turnpike_plugin_failures_total", .counter, "Failures of plugins that were passed over (on_failure: open)."
+        ) {
+            self.passedOver.withLock { $0 }.sorted { $0.key < $1.key }.map { plugin, count in
+                MetricRegistry.Sample(Double(count), [("plugin", plugin)])
+            }
         }
     }
 

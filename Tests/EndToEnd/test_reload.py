@@ -79,3 +79,21 @@ def test_requests_during_many_reloads_are_all_answered(site):
         rewrite(site, lambda new: new.update(plugins={"history": {"max_history_messages": 10 + number}}))
         assert all(site.chat("x").status == 200 for _ in range(5))
     assert site.gateway.stop() == 0
+
+
+@pytest.mark.parametrize("key, value", [
+    ("server", {"idle_timeout": "61s"}), ("database", {"url": "sqlite:elsewhere.db"}), ("spool", {"max_size": "65MB"}),
+    ("session_cache", {"max_size": "33MB"}), ("log", {"level": "warning"}),
+])
+def test_what_only_a_restart_changes_is_named(site, key, value):
+    def change(configuration):
+        former = configuration.get(key)
+        configuration[key] = value["url"] if key == "database" else {**(former or {}), **value}
+
+    before = len(site.gateway.log)
+    rewrite(site, change)
+    eventually(lambda: "The configuration was reloaded" in site.gateway.log[before:])
+    named = {line.rpartition("key=")[2] for line in site.gateway.log[before:].splitlines() if "needs a restart" in line}
+    # Where the spool lies follows from the database.
+    assert named == ({"database", "spool"} if key == "database" else {key})
+    assert site.chat("x", "m").status == 200

@@ -28,7 +28,7 @@ struct ShortTokens: @unchecked Sendable {  // Its pointers lead to constants of 
         /// All bits set if the halves of the token are its first two bytes and its last, none if they are its first byte
         /// and its last two.
         @inline(__always) var isPairAndByte: Int32 { Int32(truncatingIfNeeded: word << 4) >> 31 }
-        /// Whether a longer token may begin with them and the fourth byte. Of letters it tells exactly.
+        /// Whether a longer token may begin with them and the fourth byte. It tells letters apart, but not their case.
         @inline(__always) var goesOn: Bool { word >> 32 != 0 }
     }
 

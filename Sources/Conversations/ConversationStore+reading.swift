@@ -28,7 +28,11 @@ extension ConversationStore {
         // A version that was counted on may by now be that of somebody else's change.
         guard known.isConfirmed else { return false }
         if let durability, !durability.reads.mayTry() { return true }
-        let answer = versions.ask(session.key)
+        let (answer, mustBegin) = versions.ask(session.key)
+        if mustBegin {
+            await Task.yield()
+            versions.begin()
+        }
         addReadDeadline(answer)
         await answer.arrival.wait()
         do { return try take(answer) == session.version } catch let error as DatabaseError where error.isOutage {

@@ -66,7 +66,10 @@ extension ConversationStore {
     /// Writes through the lane. A commit that does not answer in time goes on, and may still happen.
     func commit(_ turn: TurnDraft) async throws -> AppendOutcome {
         let answer = FirstAnswer<AppendOutcome>()
-        try enqueue(turn, answer)
+        if let lane = try enqueue(turn, answer) {
+            await Task.yield()
+            lane.wake()
+        }
         await answer.arrival.wait()
         let outcome = try answer.take()
         CrashPoint.afterCommit.pass()
@@ -74,14 +77,17 @@ extension ConversationStore {
         return outcome
     }
 
-    private func enqueue(_ turn: TurnDraft, _ answer: FirstAnswer<AppendOutcome>) throws {
+    private func enqueue(
+        _ turn: TurnDraft, _ answer: FirstAnswer<AppendOutcome>
+    ) throws -> TransactionLane<TurnDraft, AppendOutcome>.Sleeper? {
         var direct = turn
         // It was planned on what the database holds, so that its numbers are enough.
         direct.knownTurn = nil
         direct.baseTurn = turn.knownTurn
         direct.trial = FirstTrial()
-        try turns.enqueue(direct) { answer.give($0) }
+        let sleeper = try turns.place(direct) { answer.give($0) }
         addDeadline(answer)
+        return sleeper
     }
 
     /// Leaves the turn in the spool. A disk that hangs holds nobody up for longer than its deadline.

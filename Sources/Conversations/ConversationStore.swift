@@ -102,6 +102,12 @@ public final class ConversationStore: Sendable {
         if draft.externalID != nil || draft.conversation != nil {
             if let session = try await session(named: draft) { return FoundSession(session, for: draft) }
         }
+        return try await createOrFind(draft)
+    }
+
+    /// The same for a caller who has just looked for it and did not find it.
+    package func createOrFind(_ draft: SessionDraft) async throws -> FoundSession {
+        try draft.validate()
         let answer = FirstAnswer<SessionCreation.Outcome>()
         try enqueue(draft, answer)
         await answer.arrival.wait()

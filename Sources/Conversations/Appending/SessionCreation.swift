@@ -14,9 +14,49 @@ enum SessionCreation {
         _ drafts: [SessionDraft], _ connection: any Connection, at time: Timestamp
     ) throws -> [Outcome] {
         var sums: SessionSums.Changes = []
-        let outcomes = try drafts.map { try findOrCreate($0, connection, at: time, &sums) }
+        var made: [SessionDraft] = []
+        let outcomes = try drafts.map { draft in
+            if draft.maximumSessions == nil, let session = try create(draft, connection, at: time) {
+                made.append(draft)
+                return Outcome.done(.created(session))
+            }
+            // Who has a limit is counted with all before.
+            try count(made, connection)
+            made = []
+            return try findOrCreate(draft, connection, at: time, &sums)
+        }
+        try count(made, connection)
         try SessionSums.add(sums, connection)
         return outcomes
+    }
+
+    /// Makes a session without looking first, because hardly any draft names one that exists.
+    ///
+    /// - Returns: Nil where it exists, or another one has its name.
+    private static func create(
+        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp
+    ) throws -> Session? {
+        let inserted = try connection.execute(ConversationSQL.insert(draft, at: time, connection.dialect))
+        guard inserted == 1 else { return nil }
+        if let system = draft.system {
+            try connection.execute(ConversationSQL.setSystem(draft.key, system, connection.dialect))
+        }
+        return Session(draft, at: time)
+    }
+
+    /// Counts new sessions.
+    private static func count(_ drafts: [SessionDraft], _ connection: any Connection) throws {
+        guard !drafts.isEmpty else { return }
+        var (totals, channels): ([SQLValue], [SQLValue]) = ([], [])
+        for draft in drafts.sorted(by: { $0.key < $1.key }) {
+            let isGroup = draft.conversation?.isGroup ?? false
+            totals += ConversationSQL.addition(1, to: draft.key.owner, isGroup: isGroup)
+            channels += ChannelTotals.addition(1, draft.settings.sourceChannel, of: draft.key.owner)
+        }
+        try connection.execute([
+            BulkWrite(ConversationSQL.addTotals(connection.dialect), rows: totals),
+            BulkWrite(ChannelTotals.addition(connection.dialect), rows: channels),
+        ])
     }
 
     private static func findOrCreate(
@@ -28,14 +68,9 @@ enum SessionCreation {
         if let limit = draft.maximumSessions, try isFull(draft.key.owner, limit, connection, at: time, &sums) {
             return .tooMany(limit: limit)
         }
-        let inserted = try connection.execute(ConversationSQL.insert(draft, at: time, connection.dialect))
-        if inserted == 1 {
-            let isGroup = draft.conversation?.isGroup ?? false
-            try connection.execute(ConversationSQL.count(1, of: draft.key.owner, isGroup: isGroup, connection.dialect))
-            try ChannelTotals.add(1, draft.settings.sourceChannel, of: draft.key.owner, connection)
-            if let system = draft.system {
-                try connection.execute(ConversationSQL.setSystem(draft.key, system, connection.dialect))
-            }
+        if let session = try create(draft, connection, at: time) {
+            try count([draft], connection)
+            return .done(.created(session))
         }
         let made = try connection.first(ConversationSQL.session(draft.key), SessionRow.session)
         guard let session = try made ?? find(draft, connection) else {
@@ -81,6 +116,18 @@ enum SessionCreation {
         return try connection.first(
             ConversationSQL.session(owner: owner, agentID: conversation.agentID, conversation: name),
             SessionRow.session)
+    }
+}
+
+extension Session {
+    /// A session as it has just been made.
+    fileprivate init(_ draft: SessionDraft, at time: Timestamp) {
+        self.init(
+            key: draft.key, externalID: draft.externalID,
+            conversation: draft.conversation.flatMap { $0.isEmpty ? nil : $0 }, settings: draft.settings,
+            systemDigest: draft.system?.digest, nextSeq: 1, contextStartSeq: 0, version: 1, lastTurn: nil,
+            counters: SessionCounters(), createdAt: time, updatedAt: time, lastMessageAt: time,
+            expiresAt: draft.settings.expiry(after: time))
     }
 }
 

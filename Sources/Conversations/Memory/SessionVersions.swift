@@ -17,15 +17,21 @@ final class SessionVersions: Sendable {
     private struct State {
         var waiting: [Question] = []
         var readings = 0
+        /// The thread that is about to call `begin`, if there is one.
+        var beginner: ThreadName?
         /// When the newest reading began, on the monotonic clock.
         var newest: UInt64 = 0
 
-        /// Whether another statement is to be begun for what waits. Counted then.
-        mutating func begin(at now: UInt64, patience: UInt64) -> Bool {
-            guard readings == 0 || (readings < maximumReadings && now - newest > patience) else { return false }
+        /// Whether another statement may begin for what waits.
+        func mayBegin(at now: UInt64, patience: UInt64) -> Bool {
+            // Who asks on another thread does not wait for what an event loop has still to do.
+            guard beginner != .current, !waiting.isEmpty else { return false }
+            return readings == 0 || (readings < maximumReadings && now - newest > patience)
+        }
+
+        mutating func count(at now: UInt64) {
             readings += 1
             newest = now
-            return true
         }
 
         /// What the next statement asks for. Whose time is over has no use for it.
@@ -58,14 +64,30 @@ final class SessionVersions: Sendable {
     }
 
     /// The version of a session; nil if it does not exist or is deleted. An error is the answer's.
-    func ask(_ key: SessionKey) -> Answer {
+    ///
+    /// - Returns: `mustBegin`: nobody asks the database unless the caller calls `begin`, once the others that are about to
+    ///   ask have done so: behind `Task.yield()`, where an event loop has got to all that came together.
+    func ask(_ key: SessionKey) -> (answer: Answer, mustBegin: Bool) {
         let question = Question(key: key, answer: Answer())
-        let mayRead = state.withLock { state in
+        let mustBegin = state.withLock { state in
             state.waiting.append(question)
-            return state.begin(at: monotonicNanoseconds(), patience: patience)
+            guard state.mayBegin(at: monotonicNanoseconds(), patience: patience) else { return false }
+            state.beginner = .current
+            return true
+        }
+        return (question.answer, mustBegin)
+    }
+
+    /// Asks the database for what waits.
+    func begin() {
+        let mayRead = state.withLock { state in
+            state.beginner = nil
+            let now = monotonicNanoseconds()
+            guard state.mayBegin(at: now, patience: patience) else { return false }
+            state.count(at: now)
+            return true
         }
         if mayRead { read() }
-        return question.answer
     }
 
     /// A statement that is under way, and what it asks for: known once its thread has begun with it.
@@ -122,8 +144,7 @@ final class SessionVersions: Sendable {
         let goesOn = state.withLock { state in
             state.readings -= 1
             guard state.waiting.contains(where: { !$0.answer.isGiven }) else { return false }
-            state.readings += 1
-            state.newest = monotonicNanoseconds()
+            state.count(at: monotonicNanoseconds())
             return true
         }
         if goesOn { read() }

@@ -11,6 +11,27 @@ extension ConversationSQL {
             """
     }
 
+    /// The same for many users, with the rows of `addition`.
+    static func addTotals(_ dialect: Dialect) -> BulkStatement {
+        dialect == .sqlite ? addTotalsInSQLite : addTotalsInMariaDB
+    }
+
+    private static let addTotalsInSQLite = makeAddTotals(.sqlite)
+    private static let addTotalsInMariaDB = makeAddTotals(.mariadb)
+
+    private static func makeAddTotals(_ dialect: Dialect) -> BulkStatement {
+        BulkStatement(
+            """
+            INSERT INTO session_totals (user_id, active, active_groups) VALUES (?, ?, ?) \
+            \(dialect.orUpdate("user_id")) active = active + ?, active_groups = active_groups + ?
+            """)
+    }
+
+    static func addition(_ change: Int, to owner: UniqueID, isGroup: Bool) -> [SQLValue] {
+        let (sessions, groups) = (SQLValue.integer(Int64(change)), SQLValue.integer(isGroup ? Int64(change) : 0))
+        return [.id(owner), sessions, groups, sessions, groups]
+    }
+
     /// A session in any state, condemned ones too.
     static func anySession(of owner: UniqueID) -> SQL { "SELECT 1 FROM sessions WHERE user_id = \(owner) LIMIT 1" }
 

@@ -8,11 +8,26 @@ enum ChannelTotals {
     /// - Parameter channel: As the session has it; sessions without one are counted together.
     static func add(_ change: Int, _ channel: String?, of owner: UniqueID, _ connection: any Connection) throws {
         guard change > 0 else { return try subtract(-change, channel ?? "", of: owner, connection) }
-        try connection.execute(
+        try connection.execute(addition(connection.dialect), rows: addition(change, channel, of: owner))
+    }
+
+    /// Adds to the counters of many users' channels, with the rows of the other `addition`.
+    static func addition(_ dialect: Dialect) -> BulkStatement { dialect == .sqlite ? addInSQLite : addInMariaDB }
+
+    private static let addInSQLite = makeAddition(.sqlite)
+    private static let addInMariaDB = makeAddition(.mariadb)
+
+    private static func makeAddition(_ dialect: Dialect) -> BulkStatement {
+        BulkStatement(
             """
-            INSERT INTO channel_totals (user_id, source_channel, active) VALUES (\(owner), \(channel ?? ""), \(change)) \
-            \(raw: connection.dialect.orUpdate("user_id, source_channel")) active = active + \(change)
+            INSERT INTO channel_totals (user_id, source_channel, active) VALUES (?, ?, ?) \
+            \(dialect.orUpdate("user_id, source_channel")) active = active + ?
             """)
+    }
+
+    /// - Parameter channel: As the session has it; sessions without one are counted together.
+    static func addition(_ change: Int, _ channel: String?, of owner: UniqueID) -> [SQLValue] {
+        [.id(owner), .text(channel ?? ""), .integer(Int64(change)), .integer(Int64(change))]
     }
 
     /// A channel without sessions has no row: channels may be renamed without end.

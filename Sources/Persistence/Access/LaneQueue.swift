@@ -50,6 +50,8 @@ struct LaneQueue<Item: Sendable, Output: Sendable> {
     private var bytes = 0
     private var oldest: UInt64 = 0
     private(set) var isClosed = false
+    /// The thread that was told to wake the lane's, until that one has taken a batch.
+    private var waker: ThreadName?
 
     init(_ limits: LaneLimits) {
         self.limits = limits
@@ -69,11 +71,14 @@ struct LaneQueue<Item: Sendable, Output: Sendable> {
         let wasFull = isFull
         entries.append(entry)
         bytes += entry.bytes
-        if entries.count == 1 {
-            if linger > 0 { oldest = now() }
-            return .admitted(wake: true)
+        if entries.count == 1, linger > 0 { oldest = now() }
+        // Who comes on another thread does not wait until the first one gets to it.
+        let isAwaited = linger > 0 || waker == .current
+        guard entries.count == 1 || (isFull && !wasFull) || (waker != nil && !isAwaited) else {
+            return .admitted(wake: false)
         }
-        return .admitted(wake: isFull && !wasFull)
+        waker = .current
+        return .admitted(wake: true)
     }
 
     mutating func next(now: () -> UInt64) -> Next {
@@ -106,6 +111,7 @@ struct LaneQueue<Item: Sendable, Output: Sendable> {
             taken += entry.bytes
         }
         bytes -= taken
+        waker = nil
         // Those left behind start to wait anew; they are few, and the next batch is full or one linger away.
         if linger > 0, !entries.isEmpty { oldest = now() }
         return batch

@@ -73,14 +73,32 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
     public func enqueue(
         _ item: Item, completion: @escaping @Sendable (Result<Output, any Error>) -> Void
     ) throws(DatabaseError) {
+        try place(item, completion: completion)?.wake()
+    }
+
+    /// The same for a caller who may have company: the lane's thread is left alone until the caller wakes it.
+    ///
+    /// - Returns: What has to be woken, once the others that are about to place something have done so: behind
+    ///   `Task.yield()`, where an event loop has got to all that came together. Nil: nobody waits for that.
+    package func place(
+        _ item: Item, completion: @escaping @Sendable (Result<Output, any Error>) -> Void
+    ) throws(DatabaseError) -> Sleeper? {
         let shard = shards[Int(item.shardKey % UInt64(shards.count))]
         let entry = LaneEntry(item: item, bytes: item.byteCount, completion: completion)
         switch shard.withLock({ $0.admit(entry, now: monotonicNanoseconds) }) {
-        case .admitted(wake: true): shard.signal()
-        case .admitted(wake: false): break
+        case .admitted(wake: true): return Sleeper(shard: shard)
+        case .admitted(wake: false): return nil
         case .overloaded: throw DatabaseError(.overloaded, "too much waits to be written")
         case .closed: throw DatabaseError(.unavailable, "the database is closed")
         }
+    }
+
+    /// A thread of the lane that may be waiting for work which is there.
+    package struct Sleeper: Sendable {
+        fileprivate let shard: Monitor<LaneQueue<Item, Output>>
+
+        /// To be called in any case.
+        package func wake() { shard.signal() }
     }
 
     /// How many items wait, for metrics.

@@ -25,8 +25,10 @@ final class ArrayBinds {
     func bind(_ values: ArraySlice<SQLValue>, width: Int, to statement: Statement) throws -> Bool {
         precondition(width == statement.parameterCount, "a bulk statement has one value per place")
         let rows = values.count / width
-        var bytes = 0
-        for value in values { bytes += value.byteCount + 8 }
+        var bytes = 8 * values.count
+        values.withUnsafeBufferPointer { values in
+            for index in values.indices { bytes += values[index].byteCount }
+        }
         reserve(width: width, rows: rows, bytes: bytes)
         guard values.withUnsafeBufferPointer({ fill($0, width: width) }) else { return false }
         for column in 0..<width { describe(column) }

@@ -22,7 +22,7 @@ struct BulkChunks: Sequence, IteratorProtocol {
         var end = start
         var bytes = 0
         while end < values.count, end - start < Self.rowLimit * width {
-            let row = values[end..<end + width].reduce(0) { $0 + $1.byteCount + 12 }
+            let row = rowBytes(at: end)
             guard end == start || (bytes + row <= limit && row <= ValueBinds.pieceSize) else { break }
             end += width
             bytes += row
@@ -30,5 +30,14 @@ struct BulkChunks: Sequence, IteratorProtocol {
         }
         position = end
         return start == end ? nil : values[start..<end]
+    }
+
+    /// What the row that begins there adds to a packet.
+    private func rowBytes(at start: Int) -> Int {
+        var bytes = 12 * width
+        values.withUnsafeBufferPointer { values in
+            for index in start..<start + width { bytes += values[index].byteCount }
+        }
+        return bytes
     }
 }

@@ -12,9 +12,9 @@ import TurnpikeTesting
             let (reads, gate, deadlines) = (ScriptedReads(fixture.database), Gate(), Deadlines(.milliseconds(20)))
             let versions = SessionVersions(reads, deadlines)
             reads.set { if $0 <= 3 { gate.pass() } }
-            let hung = (0..<3).map { _ in versions.ask(session.key) }
+            let hung = (0..<3).map { _ in versions.askAtOnce(session.key) }
             await gate.entered()
-            let next = versions.ask(session.key)
+            let next = versions.askAtOnce(session.key)
             await next.arrival.wait()
             #expect(try next.take() == session.version)
             gate.open()
@@ -23,7 +23,7 @@ import TurnpikeTesting
                 #expect(try answer.take() == session.version)
             }
             // And those that came back late have not made room twice.
-            let last = versions.ask(session.key)
+            let last = versions.askAtOnce(session.key)
             await last.arrival.wait()
             #expect(try last.take() == session.version)
             await deadlines.close()
@@ -36,7 +36,7 @@ import TurnpikeTesting
             let (reads, gate) = (ScriptedReads(fixture.database), Gate())
             let versions = SessionVersions(reads, nil, patience: .max)
             reads.set { if $0 == 1 { gate.pass() } }
-            let answers = (0..<32).map { _ in versions.ask(session.key) }
+            let answers = (0..<32).map { _ in versions.askAtOnce(session.key) }
             gate.open()
             for answer in answers {
                 await answer.arrival.wait()
@@ -52,9 +52,9 @@ import TurnpikeTesting
             let (reads, gate) = (ScriptedReads(fixture.database), Gate())
             let versions = SessionVersions(reads, nil, patience: 0)
             reads.set { if $0 == 1 { gate.pass() } }
-            let hung = versions.ask(session.key)
+            let hung = versions.askAtOnce(session.key)
             await gate.entered()
-            let next = versions.ask(session.key)
+            let next = versions.askAtOnce(session.key)
             await next.arrival.wait()
             #expect(try next.take() == session.version)
             gate.open()
@@ -69,11 +69,11 @@ import TurnpikeTesting
             let (reads, gate) = (ScriptedReads(fixture.database), Gate())
             let versions = SessionVersions(reads, nil, patience: .max)
             reads.set { if $0 <= 3 { gate.pass() } }
-            let hung = (0..<3).map { _ in versions.ask(session.key) }
-            versions.ask(session.key).give(.failure(DatabaseError(.unavailable, "too late")))
+            let hung = (0..<3).map { _ in versions.askAtOnce(session.key) }
+            versions.askAtOnce(session.key).give(.failure(DatabaseError(.unavailable, "too late")))
             gate.open()
             for answer in hung { await answer.arrival.wait() }
-            let last = versions.ask(session.key)
+            let last = versions.askAtOnce(session.key)
             await last.arrival.wait()
             #expect(try last.take() == session.version)
             #expect(reads.count == 2)
@@ -87,13 +87,22 @@ import TurnpikeTesting
             let versions = SessionVersions(reads, nil)
             reads.set { if $0 <= 10 { throw DatabaseError(.unavailable, "an injected fault") } }
             for _ in 0..<10 {
-                let answer = versions.ask(session.key)
+                let answer = versions.askAtOnce(session.key)
                 await answer.arrival.wait()
                 #expect(throws: DatabaseError.self) { try answer.take() }
             }
-            let last = versions.ask(session.key)
+            let last = versions.askAtOnce(session.key)
             await last.arrival.wait()
             #expect(try last.take() == session.version)
         }
+    }
+}
+
+extension SessionVersions {
+    /// Asks, and waits for nobody else who is about to ask.
+    fileprivate func askAtOnce(_ key: SessionKey) -> Answer {
+        let (answer, mustBegin) = ask(key)
+        if mustBegin { begin() }
+        return answer
     }
 }

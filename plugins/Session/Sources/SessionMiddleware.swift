@@ -143,7 +143,11 @@ extension SessionMiddleware {
         let policy = name.isExplicit ? configuration.unknownInBody : configuration.unknownInHeader
         // An id with the server's prefix was made here: it is somebody else's, or deleted.
         guard policy == .create, !name.text.hasPrefix(Session.idPrefix) else { throw GatewayError.sessionNotFound }
-        return try await findOrCreate(draft(selection, chat, of: principal))
+        do {
+            return try await store.createOrFind(draft(selection, chat, of: principal)).session
+        } catch let error as ConversationError {
+            throw GatewayError(error)
+        }
     }
 
     private func draft(_ selection: SessionSelection, _ chat: ChatRequest, of principal: Principal) -> SessionDraft {

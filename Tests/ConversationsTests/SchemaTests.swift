@@ -53,6 +53,34 @@ import TurnpikeTesting
         }
     }
 
+    /// MariaDB commits each statement of a change by itself, so a process that dies leaves half of one. Each attempt breaks
+    /// off three statements later than the one before it, on what that left behind.
+    @Test(arguments: TestedDatabase.allCases)
+    func migrationsThatBreakOffAtAnyStatementAreFinishedByALaterOne(_ tested: TestedDatabase) async throws {
+        try await tested.fixture().with { database in
+            let faulty = FaultyDatabase(database)
+            var failures = 0
+            repeat {
+                faulty.fail(atStep: 3 * failures, with: .refuse)
+                do {
+                    // What is left behind may be the lease itself, which is then waited for.
+                    let lease = MigrationLease(duration: .seconds(3))
+                    let migrator = Migrator(ConversationStore.migrations, logger: Self.logger, lease: lease)
+                    try await migrator.migrate(faulty)
+                } catch is DatabaseError {
+                    failures += 1
+                }
+            } while !faulty.withdraw()
+            #expect(failures > 3)
+            let key = SessionKey(owner: .generate(), session: .generate())
+            try await insertAsReleased(key, turn: .generate(), firstSeq: 1, into: database)
+            let store = ConversationStore(database: database)
+            try await append(to: key, store)
+            #expect(try await store.read { try $0.messages(of: key, in: 0..<Int64.max) }.count == 3)
+            _ = try await store.create(SessionDraft(owner: key.owner))
+        }
+    }
+
     /// Migrations are append-only: a database that has the first one never sees it again.
     @Test func theFirstMigrationIsAsItWasReleased() throws {
         let first = try #require(

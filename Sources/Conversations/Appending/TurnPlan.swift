@@ -23,28 +23,12 @@ extension Session {
         _ turn: TurnDraft, overtakenBy retry: Int64? = nil, knowsBase: Bool = false, at time: Timestamp
     ) -> TurnPlan {
         let plan = retry.map { overtaken(turn, by: $0) } ?? plan(turn, knowsBase: knowsBase)
-        if retry == nil { move(to: turn, plan) }
-        if settings.title.isEmpty, let title = turn.title { settings.title = title }
-        nextSeq += Int64(turn.messages.count)
-        version += 1
-        counters.messages += Int64(turn.messages.count)
-        counters.turns += 1
-        counters.promptTokens += Int64(turn.promptTokens ?? 0)
-        counters.completionTokens += Int64(turn.completionTokens ?? 0)
-        updatedAt = time
-        lastMessageAt = time
-        expiresAt = settings.expiry(after: time)
+        let movesStart = knows(turn)
+        change { values in
+            if retry == nil { values.move(to: turn, plan, movesStart: movesStart) }
+            values.add(turn, at: time)
+        }
         return plan
-    }
-
-    /// What later requests find of the newest turn.
-    private mutating func move(to turn: TurnDraft, _ plan: TurnPlan) {
-        if let start = turn.contextStart, knows(turn) { contextStartSeq = max(contextStartSeq, start) }
-        if let superseded = plan.superseded { contextStartSeq = min(contextStartSeq, superseded.lowerBound) }
-        lastTurn = LastTurn(
-            id: turn.id, firstSeq: plan.firstSeq, baseSeq: turn.baseSeq, requestDigest: turn.requestDigest,
-            idempotencyKey: turn.idempotencyKey)
-        systemDigest = turn.system?.digest ?? systemDigest
     }
 
     /// A turn that is stored as superseded from the beginning: nobody waits for it any more.
@@ -85,5 +69,30 @@ extension Session {
             return nil
         }
         return lastTurn
+    }
+}
+
+extension Session.Values {
+    fileprivate mutating func add(_ turn: TurnDraft, at time: Timestamp) {
+        if settings.title.isEmpty, let title = turn.title { settings.title = title }
+        nextSeq += Int64(turn.messages.count)
+        version += 1
+        counters.messages += Int64(turn.messages.count)
+        counters.turns += 1
+        counters.promptTokens += Int64(turn.promptTokens ?? 0)
+        counters.completionTokens += Int64(turn.completionTokens ?? 0)
+        updatedAt = time
+        lastMessageAt = time
+        expiresAt = settings.expiry(after: time)
+    }
+
+    /// What later requests find of the newest turn.
+    fileprivate mutating func move(to turn: TurnDraft, _ plan: TurnPlan, movesStart: Bool) {
+        if let start = turn.contextStart, movesStart { contextStartSeq = max(contextStartSeq, start) }
+        if let superseded = plan.superseded { contextStartSeq = min(contextStartSeq, superseded.lowerBound) }
+        lastTurn = LastTurn(
+            id: turn.id, firstSeq: plan.firstSeq, baseSeq: turn.baseSeq, requestDigest: turn.requestDigest,
+            idempotencyKey: turn.idempotencyKey)
+        systemDigest = turn.system?.digest ?? systemDigest
     }
 }

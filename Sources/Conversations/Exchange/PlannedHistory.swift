@@ -8,13 +8,19 @@ package import TurnpikeKit
 ///
 /// Everything was read before; fitting reads nothing more, so a fallback sends the same snapshot, cut for its own model.
 package final class PlannedHistory: RequestFitting {
-    /// A plan for one target.
-    package struct Fitted: Sendable {
-        package var plan: HistoryPlan
+    /// A plan for one target. A reference: functions that wait hold a word of it.
+    package final class Fitted: Sendable {
+        package let plan: HistoryPlan
         /// The final messages; `nil` where they are the request's own, byte for byte.
-        package var messages: [ByteBuffer]?
+        package let messages: [ByteBuffer]?
         /// What the target's context leaves for the history, where that was worked out.
-        var budget: ContextBudget?
+        let budget: ContextBudget?
+
+        init(plan: HistoryPlan, messages: [ByteBuffer]? = nil, budget: ContextBudget? = nil) {
+            self.plan = plan
+            self.messages = messages
+            self.budget = budget
+        }
     }
 
     /// The request as it was planned, without what is added to it.

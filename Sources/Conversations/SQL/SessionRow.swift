@@ -46,15 +46,13 @@ enum SessionRow {
     }
 
     static func session(_ row: borrowing Row) throws -> Session {
-        var session = Session(
+        Session(
             key: SessionKey(owner: try row.value(0), session: try row.value(1)), externalID: try row.optional(2),
             conversation: try conversation(row), settings: try settings(row), systemDigest: try row.optional(17),
             nextSeq: try row.value(18), contextStartSeq: try row.value(19), version: try row.value(20),
             lastTurn: try lastTurn(row), counters: try counters(row), createdAt: try row.value(29),
-            updatedAt: try row.value(30), lastMessageAt: try row.value(31))
-        session.expiresAt = try row.optional(36)
-        session.deletedAt = try row.optional(37)
-        return session
+            updatedAt: try row.value(30), lastMessageAt: try row.value(31), expiresAt: try row.optional(36),
+            deletedAt: try row.optional(37))
     }
 
     private static func conversation(_ row: borrowing Row) throws -> AgentConversation? {

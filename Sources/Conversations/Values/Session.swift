@@ -2,34 +2,14 @@ public import NIOCore
 public import Persistence
 
 /// A conversation that the server remembers: the row of `sessions`, without its messages.
-public struct Session: Sendable, Equatable {
+///
+/// One reference, whatever the row holds: a session is handed on at every step of an exchange, and would otherwise lie in
+/// the frame of each function that waits with it. What is changed is copied.
+public struct Session: Sendable {
     /// What the printed form of a server-made id begins with.
     public static let idPrefix = "sess_"
 
-    public let key: SessionKey
-    /// What most steps of an exchange hand on and few look at: behind one reference, which is what a copy costs.
-    private var details: Details
-    /// The digest of the stored system messages; `ConversationReader.system` has their bytes.
-    public var systemDigest: StoredDigest?
-
-    /// The seq that the next message will get: everything below it exists. It is the `baseSeq` of a turn.
-    public var nextSeq: Int64
-    /// Where the history that is sent upstream begins, so that a prefix stays the same over many turns.
-    public var contextStartSeq: Int64
-    /// Grows with every change of the session or its messages: what a cache is validated by.
-    public var version: Int64
-    /// The newest turn.
-    public var lastTurn: LastTurn?
-    public var counters: SessionCounters
-
-    public var createdAt: Timestamp
-    public var updatedAt: Timestamp
-    /// When the newest turn was stored; before the first one, when the session was made. Lists are ordered by it.
-    public var lastMessageAt: Timestamp
-    /// From when on the session is gone, as if it had been deleted; nil: never.
-    public var expiresAt: Timestamp?
-    /// When it was deleted; nil for every session that is not asked for as a deleted one.
-    public var deletedAt: Timestamp?
+    private var row: Row
 
     init(
         key: SessionKey, externalID: String?, conversation: AgentConversation?, settings: SessionSettings,
@@ -37,63 +17,125 @@ public struct Session: Sendable, Equatable {
         counters: SessionCounters, createdAt: Timestamp, updatedAt: Timestamp, lastMessageAt: Timestamp,
         expiresAt: Timestamp? = nil, deletedAt: Timestamp? = nil
     ) {
-        self.key = key
-        details = Details(externalID, conversation, settings)
-        self.systemDigest = systemDigest
-        self.nextSeq = nextSeq
-        self.contextStartSeq = contextStartSeq
-        self.version = version
-        self.lastTurn = lastTurn
-        self.counters = counters
-        self.createdAt = createdAt
-        self.updatedAt = updatedAt
-        self.lastMessageAt = lastMessageAt
-        self.expiresAt = expiresAt
-        self.deletedAt = deletedAt
+        row = Row(
+            Values(
+                key: key, externalID: externalID, conversation: conversation, settings: settings,
+                systemDigest: systemDigest, nextSeq: nextSeq, contextStartSeq: contextStartSeq, version: version,
+                lastTurn: lastTurn, counters: counters, createdAt: createdAt, updatedAt: updatedAt,
+                lastMessageAt: lastMessageAt, expiresAt: expiresAt, deletedAt: deletedAt))
+    }
+
+    /// Changes several values at the price of one.
+    mutating func change(_ change: (inout Values) -> Void) {
+        var values = row.values
+        change(&values)
+        row = Row(values)
     }
 
     /// Whether it is gone at that moment.
     func isExpired(at time: Timestamp) -> Bool { expiresAt.map { $0 <= time } ?? false }
 }
 
-// MARK: - Names and settings
+// MARK: - Values
 
 extension Session {
-    /// Immutable: a change makes another one.
-    fileprivate final class Details: Sendable, Equatable {
-        let externalID: String?
-        let conversation: AgentConversation?
-        let settings: SessionSettings
-
-        init(_ externalID: String?, _ conversation: AgentConversation?, _ settings: SessionSettings) {
-            self.externalID = externalID
-            self.conversation = conversation
-            self.settings = settings
-        }
-
-        static func == (one: Details, other: Details) -> Bool {
-            one === other
-                || one.externalID == other.externalID && one.conversation == other.conversation
-                    && one.settings == other.settings
-        }
+    struct Values: Sendable, Equatable {
+        let key: SessionKey
+        var externalID: String?
+        var conversation: AgentConversation?
+        var settings: SessionSettings
+        var systemDigest: StoredDigest?
+        var nextSeq: Int64
+        var contextStartSeq: Int64
+        var version: Int64
+        var lastTurn: LastTurn?
+        var counters: SessionCounters
+        var createdAt: Timestamp
+        var updatedAt: Timestamp
+        var lastMessageAt: Timestamp
+        var expiresAt: Timestamp?
+        var deletedAt: Timestamp?
     }
 
+    /// Immutable: a change makes another one.
+    private final class Row: Sendable {
+        let values: Values
+        init(_ values: Values) { self.values = values }
+    }
+
+    public var key: SessionKey { row.values.key }
     /// The id that the client chose, in its user's own name space.
     public var externalID: String? {
-        get { details.externalID }
-        set { details = Details(newValue, conversation, settings) }
+        get { row.values.externalID }
+        set { change { $0.externalID = newValue } }
     }
-
     /// The conversation of an agent that it was made for.
     public var conversation: AgentConversation? {
-        get { details.conversation }
-        set { details = Details(externalID, newValue, settings) }
+        get { row.values.conversation }
+        set { change { $0.conversation = newValue } }
     }
-
     /// What may be changed by the API.
     public var settings: SessionSettings {
-        get { details.settings }
-        set { details = Details(externalID, conversation, newValue) }
+        get { row.values.settings }
+        set { change { $0.settings = newValue } }
+    }
+    /// The digest of the stored system messages; `ConversationReader.system` has their bytes.
+    public var systemDigest: StoredDigest? {
+        get { row.values.systemDigest }
+        set { change { $0.systemDigest = newValue } }
+    }
+    /// The seq that the next message will get: everything below it exists. It is the `baseSeq` of a turn.
+    public var nextSeq: Int64 {
+        get { row.values.nextSeq }
+        set { change { $0.nextSeq = newValue } }
+    }
+    /// Where the history that is sent upstream begins, so that a prefix stays the same over many turns.
+    public var contextStartSeq: Int64 {
+        get { row.values.contextStartSeq }
+        set { change { $0.contextStartSeq = newValue } }
+    }
+    /// Grows with every change of the session or its messages: what a cache is validated by.
+    public var version: Int64 {
+        get { row.values.version }
+        set { change { $0.version = newValue } }
+    }
+    /// The newest turn.
+    public var lastTurn: LastTurn? {
+        get { row.values.lastTurn }
+        set { change { $0.lastTurn = newValue } }
+    }
+    public var counters: SessionCounters {
+        get { row.values.counters }
+        set { change { $0.counters = newValue } }
+    }
+    public var createdAt: Timestamp {
+        get { row.values.createdAt }
+        set { change { $0.createdAt = newValue } }
+    }
+    public var updatedAt: Timestamp {
+        get { row.values.updatedAt }
+        set { change { $0.updatedAt = newValue } }
+    }
+    /// When the newest turn was stored; before the first one, when the session was made. Lists are ordered by it.
+    public var lastMessageAt: Timestamp {
+        get { row.values.lastMessageAt }
+        set { change { $0.lastMessageAt = newValue } }
+    }
+    /// From when on the session is gone, as if it had been deleted; nil: never.
+    public var expiresAt: Timestamp? {
+        get { row.values.expiresAt }
+        set { change { $0.expiresAt = newValue } }
+    }
+    /// When it was deleted; nil for every session that is not asked for as a deleted one.
+    public var deletedAt: Timestamp? {
+        get { row.values.deletedAt }
+        set { change { $0.deletedAt = newValue } }
+    }
+}
+
+extension Session: Equatable {
+    public static func == (one: Session, other: Session) -> Bool {
+        one.row === other.row || one.row.values == other.row.values
     }
 }
 

@@ -49,7 +49,7 @@ struct CaptureMiddleware: Middleware {
             response, choices: shape.n, hidesUsage: asksForUsage && UsageAsking.wasAsked(in: exchange), committer)
     }
 
-    private func addUsage(to request: inout Request, in exchange: Exchange) async throws -> Bool {
+    @inline(never) private func addUsage(to request: inout Request, in exchange: Exchange) async throws -> Bool {
         guard UsageAsking.mayBeNeeded(in: exchange) else { return false }
         let chat = try await request.chatRequest(upTo: bodyLimit)
         return try await UsageAsking.add(to: &request, chat, in: exchange)
@@ -66,14 +66,13 @@ struct CaptureMiddleware: Middleware {
         return response
     }
 
-    private func capture(
+    /// Apart: what it takes is not held while the upstream is waited for.
+    @inline(never) private func capture(
         _ response: Response, choices: Int, hidesUsage: Bool, _ committer: TurnCommitter
     ) async throws -> Response {
         var response = response
         if response.isEventStream {
-            response.transform(
-                with: StreamCapture(
-                    committer, limit: configuration.maxAnswer, choices: choices, hidesUsage: hidesUsage))
+            follow(&response, choices: choices, hidesUsage: hidesUsage, committer)
         } else if !response.isIdentity {
             CaptureSkip.contentEncoding.note(on: &response, in: committer.exchange)
         } else if response.isJSON {
@@ -86,6 +85,14 @@ struct CaptureMiddleware: Middleware {
         return response
     }
 
+    /// Apart and without waiting, so that the whole of what follows a stream does not lie in the frame of every exchange.
+    @inline(never) private func follow(
+        _ response: inout Response, choices: Int, hidesUsage: Bool, _ committer: TurnCommitter
+    ) {
+        response.transform(
+            with: StreamCapture(committer, limit: configuration.maxAnswer, choices: choices, hidesUsage: hidesUsage))
+    }
+
     /// Before the upstream is called: an answer that could not be kept is not asked for.
     private func reserve(_ byteCount: Int) throws -> TurnRoom {
         do throws(TurnRoomError) {
@@ -96,7 +103,7 @@ struct CaptureMiddleware: Middleware {
     }
 
     /// The plan of an exchange whose history is switched off: nothing goes in front, but the turn is stored.
-    private func plan(
+    @inline(never) private func plan(
         _ request: Request, in exchange: Exchange, _ context: SessionContext
     ) async throws {
         let chat = try await request.chatRequest(upTo: bodyLimit)

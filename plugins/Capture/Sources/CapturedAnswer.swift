@@ -53,6 +53,31 @@ extension CapturedAnswer {
     }
 }
 
+/// What stands in an answer that came as one JSON body. A reference: who waits while it is stored holds a word of it.
+final class ReadAnswer: Sendable {
+    let usage: Usage?
+    /// `nil` where it holds no output.
+    let answer: CapturedAnswer?
+
+    /// `nil` for what is no JSON. What is no UTF-8 is read as clients show it.
+    convenience init?(_ body: ByteBuffer) {
+        if let completion = try? ChatCompletion(scanning: body) {
+            self.init(completion, isRepaired: false)
+        } else if let repaired = body.repaired, let completion = try? ChatCompletion(scanning: repaired) {
+            self.init(completion, isRepaired: true)
+        } else {
+            return nil
+        }
+    }
+
+    private init(_ completion: ChatCompletion, isRepaired: Bool) {
+        usage = completion.usage
+        var answer = CapturedAnswer(completion)
+        answer?.isRepaired = isRepaired
+        self.answer = answer
+    }
+}
+
 extension ByteBuffer {
     /// The bytes with U+FFFD for what is no UTF-8, as clients decode them; `nil` where all of it is.
     var repaired: ByteBuffer? {

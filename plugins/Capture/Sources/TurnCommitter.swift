@@ -42,18 +42,13 @@ struct TurnCommitter: Sendable {
     /// Stores the answer that is the whole of `body`; says why not, if it is none.
     func commit(_ body: ByteBuffer) async throws -> CaptureSkip? {
         _ = try cover(answer: body.readableBytes, isWhole: true)
-        let read = try await BodyWork.run(on: body.readableBytes) { Self.read(body) }
-        guard let (completion, isRepaired) = read else { return .notACompletion }
-        if let usage = completion.usage { exchange.note { $0.usage = usage } }
-        guard var answer = CapturedAnswer(completion) else { return .noOutput }
-        answer.isRepaired = isRepaired
+        guard let read = try await BodyWork.run(on: body.readableBytes, { ReadAnswer(body) }) else {
+            return .notACompletion
+        }
+        if let usage = read.usage { exchange.note { $0.usage = usage } }
+        guard let answer = read.answer else { return .noOutput }
         try await commit(answer)
         return nil
-    }
-
-    private static func read(_ body: ByteBuffer) -> (ChatCompletion, isRepaired: Bool)? {
-        if let completion = try? ChatCompletion(scanning: body) { return (completion, false) }
-        return body.repaired.flatMap { try? ChatCompletion(scanning: $0) }.map { ($0, true) }
     }
 
     /// Stores `answer`; returns after the commit, or when the turn is safe in the spool.
@@ -70,20 +65,27 @@ struct TurnCommitter: Sendable {
                 try TurnDraft(id: turnID, planned, in: key, answer: answer.message)
             }
             complete(&draft, answer)
-            let outcome = try await store.append(draft, in: room)
-            room.release()
-            // Before the client sees the end: its next request finds them stored, and not held as well.
-            exchange[MessageHoldKey.self]?.release()
-            if outcome == .sessionDeleted { sessionIsGone() }
-            if outcome == .spooled { exchange.logger.debug("The turn was spooled.") }
+            noteEnd(try await store.append(draft, in: room))
         } catch {
-            exchange.note { $0.captureStatus = "not_stored" }
-            exchange.logger.error("A turn could not be stored.", metadata: ["error": "\(String(reflecting: error))"])
-            throw GatewayError.turnNotStored(String(reflecting: error))
+            throw noteFailure(error)
         }
     }
 
-    private func complete(_ draft: inout TurnDraft, _ answer: CapturedAnswer) {
+    @inline(never) private func noteEnd(_ outcome: AppendOutcome) {
+        room.release()
+        // Before the client sees the end: its next request finds them stored, and not held as well.
+        exchange[MessageHoldKey.self]?.release()
+        if outcome == .sessionDeleted { sessionIsGone() }
+        if outcome == .spooled { exchange.logger.debug("The turn was spooled.") }
+    }
+
+    @inline(never) private func noteFailure(_ error: any Error) -> GatewayError {
+        exchange.note { $0.captureStatus = "not_stored" }
+        exchange.logger.error("A turn could not be stored.", metadata: ["error": "\(String(reflecting: error))"])
+        return GatewayError.turnNotStored(String(reflecting: error))
+    }
+
+    @inline(never) private func complete(_ draft: inout TurnDraft, _ answer: CapturedAnswer) {
         let (model, provider) = exchange.fact { ($0.model ?? $0.requestedModel ?? "", $0.provider ?? "") }
         draft.status = answer.status
         let isPartial = answer.status == .cancelled || answer.status == .upstreamError

@@ -15,20 +15,27 @@ struct SessionMiddleware: Middleware {
 
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         guard exchange[EndpointKey.self] == .chatCompletions else { return try await next(request) }
-        let chat =
-            if let known = request.scannedChatRequest { known } else {
-                try await request.chatRequest(upTo: bodyLimit)
-            }
-        if !SessionSelection.isMade(in: chat.object, request.head),
-            let request = try await withoutSession(request, chat)
-        {
-            return try await next(request)
+        if request.scannedChatRequest == nil { try await scan(request) }
+        if let request = try await withoutSession(request) { return try await next(request) }
+        return try await handleSession(request, in: exchange, next: next)
+    }
+
+    /// The request as a chat, which `handle` has scanned: it is not held in the frames of functions that wait.
+    private func chat(_ request: Request) throws -> ChatRequest {
+        guard let chat = request.scannedChatRequest else {
+            throw GatewayError.internalError("a request that was scanned is not known")
         }
-        return try await handleSession(request, chat, in: exchange, next: next)
+        return chat
+    }
+
+    @inline(never) private func scan(_ request: Request) async throws {
+        _ = try await request.chatRequest(upTo: bodyLimit)
     }
 
     /// The request without the fields that are for Turnpike, if it names no session or wants none to be used; else `nil`.
-    @inline(never) private func withoutSession(_ request: Request, _ chat: ChatRequest) async throws -> Request? {
+    @inline(never) private func withoutSession(_ request: Request) async throws -> Request? {
+        let chat = try chat(request)
+        if SessionSelection.isMade(in: chat.object, request.head) { return nil }
         let selection = try SessionSelection(chat.object, request.head)
         guard !selection.namesSession || selection.mode == .off else { return nil }
         var request = request
@@ -36,42 +43,69 @@ struct SessionMiddleware: Middleware {
         return request
     }
 
+    /// What a request asks of its session. A reference: functions that wait hold a word of it.
+    private final class Wish: Sendable {
+        let chat: ChatRequest
+        let selection: SessionSelection
+        let principal: Principal
+
+        init(_ chat: ChatRequest, _ selection: SessionSelection, _ principal: Principal) {
+            self.chat = chat
+            self.selection = selection
+            self.principal = principal
+        }
+    }
+
     /// Apart, so that a stream without a session does not hold the memory for it.
     @inline(never) private func handleSession(
-        _ request: Request, _ chat: ChatRequest, in exchange: Exchange, next: Next
+        _ request: Request, in exchange: Exchange, next: Next
     ) async throws -> Response {
-        let selection = try SessionSelection(chat.object, request.head)
+        let wish = try wish(request, in: exchange)
         var request = request
-        try await request.removeSessionFields(of: chat, removesChapter: true)
-        guard let principal = exchange[PrincipalKey.self] else {
-            throw GatewayError.internalError("session ran before auth")
-        }
+        try await request.removeSessionFields(of: wish.chat, removesChapter: true)
         do {
-            return try await handleSession(request, chat, selection, principal, in: exchange, next: next)
+            guard let context = try await context(wish, request.head, in: exchange) else {
+                return try await next(request)
+            }
+            exchange[SessionContextKey.self] = context
+            exchange.note { $0.sessionID = context.session.key.session }
+            var response = try await next(request)
+            response.headers.replaceOrAdd(name: "x-session-id", value: context.session.printedID)
+            return response
         } catch {
-            await noteRefusal(of: chat, selection, principal, request.head, in: exchange)
+            await noteRefusal(wish, request.head, in: exchange)
             throw error
         }
     }
 
-    private func handleSession(
-        _ request: Request, _ chat: ChatRequest, _ selection: SessionSelection, _ principal: Principal,
-        in exchange: Exchange, next: Next
-    ) async throws -> Response {
+    private func wish(_ request: Request, in exchange: Exchange) throws -> Wish {
+        let chat = try chat(request)
+        let selection = try SessionSelection(chat.object, request.head)
+        guard let principal = exchange[PrincipalKey.self] else {
+            throw GatewayError.internalError("session ran before auth")
+        }
+        return Wish(chat, selection, principal)
+    }
+
+    /// The session that is wished for, which is made if need be; nil where it is to be left alone.
+    ///
+    /// Apart too: what finding it takes is not held while the answer streams.
+    @inline(never) private func context(_ wish: Wish, _ head: RequestHead, in exchange: Exchange) async throws
+        -> SessionContext?
+    {
         let isDryRun = exchange.has(DryRunKey.self)
         var session =
-            try await isDryRun ? existing(selection, principal) : session(selection, chat, of: principal, exchange)
-        let mode = selection.mode ?? session.settings.historyMode.flatMap(HistoryMode.init) ?? configuration.historyMode
-        guard mode != .off else { return try await next(request) }
+            try await isDryRun
+            ? existing(wish.selection, wish.principal)
+            : session(wish.selection, wish.chat, of: wish.principal, exchange)
+        let stored = session.settings.historyMode.flatMap(HistoryMode.init)
+        let mode = wish.selection.mode ?? stored ?? configuration.historyMode
+        guard mode != .off else { return nil }
         if !isDryRun { session = try await takingTurns(session, exchange) }
-        exchange[SessionContextKey.self] = SessionContext(
-            session: session, name: selection.printedName, mode: mode, attempt: request.head.attempt,
-            idempotencyKey: request.head.headers.first(name: "idempotency-key"), chapter: selection.chapter,
-            title: lateTitle(session, selection, chat))
-        exchange.note { $0.sessionID = session.key.session }
-        var response = try await next(request)
-        response.headers.replaceOrAdd(name: "x-session-id", value: session.printedID)
-        return response
+        return SessionContext(
+            session: session, name: wish.selection.printedName, mode: mode, attempt: head.attempt,
+            idempotencyKey: head.headers.first(name: "idempotency-key"), chapter: wish.selection.chapter,
+            title: lateTitle(session, wish.selection, wish.chat))
     }
 }
 
@@ -98,14 +132,11 @@ extension SessionMiddleware {
 
     /// A first attempt that ends before it was planned is the outcome of nothing that is stored: a client that sends it
     /// again repeats no turn, even if the session's newest one answers the same words.
-    private func noteRefusal(
-        of chat: ChatRequest, _ selection: SessionSelection, _ principal: Principal, _ head: RequestHead,
-        in exchange: Exchange
-    ) async {
+    @inline(never) private func noteRefusal(_ wish: Wish, _ head: RequestHead, in exchange: Exchange) async {
         guard !exchange.has(PlannedTurnKey.self), !exchange.has(DryRunKey.self), head.attempt == 0,
             !head.headers.contains(name: "idempotency-key")
         else { return }
-        await store.noteRefusal(of: chat, in: selection.printedName, of: principal.userID)
+        await store.noteRefusal(of: wish.chat, in: wish.selection.printedName, of: wish.principal.userID)
     }
 
     /// The session once this exchange may go on with it, see ``SessionGate``.

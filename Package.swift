@@ -149,7 +149,7 @@ let package = Package(
             ]),
         tests("OpenAIWireTests", ["OpenAIWire", "TurnpikeTesting", nio]),
         tests("TokensTests", ["Tokens", "OpenAIWire", "TurnpikeTesting", nio]),
-        pluginTests("Session", ["Conversations", "OpenAIWire", nio]),
+        pluginTests("Session", ["Conversations", "OpenAIWire", nio, nioHTTP1]),
         tests(
             "SessionChainTests",
             [

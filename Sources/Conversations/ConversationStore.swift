@@ -129,10 +129,13 @@ public final class ConversationStore: Sendable {
     ///
     /// - Parameters:
     ///   - system: What becomes of the stored system messages.
-    ///   - change: Gets the settings as they are; it may run several times.
+    ///   - move: Gets the agent's conversation that the session is; it may run several times, as `change` may.
+    ///   - change: Gets the settings as they are.
     /// - Returns: The session as it is now; nil if it does not exist.
+    /// - Throws: `ConversationError.conversationTaken` if another session of the user is that conversation.
     public func update(
         _ key: SessionKey, system: SystemChange = .keep,
+        conversation move: @escaping @Sendable (inout AgentConversation) throws -> Void = { _ in },
         _ change: @escaping @Sendable (inout SessionSettings) throws -> Void
     ) async throws -> Session? {
         try await write(changing: .session(key)) { [now] connection in
@@ -143,7 +146,13 @@ public final class ConversationStore: Sendable {
             var settings = session.settings
             try change(&settings)
             try settings.validate()
-            try connection.execute(ConversationSQL.update(key, settings, at: time))
+            let moved = try ConversationMove(of: session, move)
+            var sums: SessionSums.Changes = []
+            try moved?.prepare(connection, at: time, &sums)
+            try ConversationMove.blamingName(of: moved, connection) {
+                try connection.execute(ConversationSQL.update(key, settings, moved?.new, at: time))
+            }
+            try moved?.count(connection)
             if settings.sourceChannel.map(ExactText.init) != session.settings.sourceChannel.map(ExactText.init) {
                 try ChannelTotals.add(-1, session.settings.sourceChannel, of: key.owner, connection)
                 try ChannelTotals.add(1, settings.sourceChannel, of: key.owner, connection)
@@ -152,6 +161,7 @@ public final class ConversationStore: Sendable {
             if case .set(let messages) = system {
                 try connection.execute(ConversationSQL.setSystem(key, messages, connection.dialect))
             }
+            try SessionSums.add(sums, connection)
             return try connection.first(ConversationSQL.session(key), SessionRow.session)
         }
     }

@@ -78,10 +78,15 @@ def test_named_sessions(site, users, slash):
     changed = site.send("PUT", place, {"name": "Better", "metadata_tags": ["y"]}, user=user).json()
     assert changed["name"] == "Better" and changed["metadata_tags"] == ["y"] and changed["last_updated_at"] > session["last_updated_at"]
     assert [entry["id"] for entry in get(site, user, base + slash)] == [session["id"]] and get(site, other, base + slash) == []
+    for name in (session["id"], "sess_" + session["id"].replace("-", "")):
+        assert get(site, user, f"{SESSIONS}/{name}")["message_count"] == 2
     error_of(site.send("POST", f"{place}/messages", {"role": "critic", "content": "x"}, user=user), 400)
     error_of(site.send("POST", f"{place}/messages", said("x"), user=other), 404, "session_not_found")
     assert site.call("DELETE", place + slash, user=other).status == 404
     assert site.call("DELETE", place + slash, user=user).status == 204 and site.call("DELETE", place + slash, user=user).status == 404
+    assert get(site, user, f"{SESSIONS}?deleted=true")["total"] == 0, "it is gone for good"
+    error_of(site.send("POST", f"{SESSIONS}/sess_{session['id'].replace('-', '')}/restore", {}, user=user), 404, "session_not_found")
+    assert get(site, user, "/v1/chat/stats")["messages"] == 0
 
 
 def test_history(site, users):

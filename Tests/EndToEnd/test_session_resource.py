@@ -74,6 +74,47 @@ def test_a_change_touches_what_it_names_and_null_clears(site, user, method):
         error_of(site.send(method, target, wrong, user=user), 400)
 
 
+CONVERSATION = {"agent_id": "other", "external_conv_id": "conv-2", "is_group": False, "group_name": "h", "participant_id": "r", "peer_agent_id": "s", "source_channel": "slack"}
+
+
+@pytest.mark.parametrize("base", [SESSIONS, "/chat/sessions", "/api/v1/chat/sessions", "/api/v1/sessions"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_where_a_session_came_from_can_be_changed_in_every_dialect(site, user, method, base):
+    made = create(site, user, **FIELDS)
+    target = f"{base}/{made['id']}"
+    shown = lambda: {key: get(site, user, f"{SESSIONS}/{made['id']}")[key] for key in CONVERSATION}
+    assert site.send(method, target, CONVERSATION, user=user).status == 200 and shown() == CONVERSATION
+    assert get(site, user, SESSIONS)["total"] == 1, "it is no group session any more"
+    found = site.chat("hello", user=user, session={"agent_id": "other", "external_conv_id": "conv-2"})
+    assert found.header("x-session-id") == made["id"]
+    for name, wrong in (("agent_id", 1), ("external_conv_id", ""), ("external_conv_id", "x" * 256), ("is_group", "yes"), ("group_name", []), ("participant_id", {}), ("peer_agent_id", False), ("source_channel", 2)):
+        error_of(site.send(method, target, {"title": "no", name: wrong}, user=user), 400, "invalid_value")
+    assert shown() == CONVERSATION
+    assert site.send(method, target, dict.fromkeys(CONVERSATION), user=user).status == 200
+    assert shown() == {**dict.fromkeys(CONVERSATION), "is_group": False}
+    assert site.send(method, target, {"is_group": True}, user=user).status == 200
+    assert get(site, user, SESSIONS)["total"] == 0 and get(site, user, f"{SESSIONS}?scope=all")["total"] == 1
+    assert get(site, user, "/v1/chat/stats")["group_sessions"] == 1
+
+
+@pytest.mark.parametrize("base", [SESSIONS, "/api/v1/chat/sessions", "/api/v1/sessions"])
+def test_a_change_does_not_take_a_conversation_or_an_id_from_another_session(site, user, base):
+    mine, other = create(site, user, external_conv_id="a", id=fresh("mine")), create(site, user, agent_id="x", external_conv_id="b")
+    target = f"{base}/{mine['id']}"
+    error_of(site.send("PATCH", target, {"agent_id": "x", "external_conv_id": "b", "title": "no"}, user=user), 409, "conversation_exists")
+    assert site.send("PATCH", target, {"external_conv_id": "b"}, user=user).status == 200, "of another agent"
+    error_of(site.send("PATCH", target, {"agent_id": "x"}, user=user), 409, "conversation_exists")
+    for field in ("id", "session_id"):
+        for name in (mine["id"], mine["external_id"]):
+            assert site.send("PATCH", target, {field: name}, user=user).status == 200
+        for name in (other["id"], "another"):
+            error_of(site.send("PATCH", target, {field: name, "title": "no"}, user=user), 400, "session_conflict")
+    shown = get(site, user, f"{SESSIONS}/{mine['id']}")
+    assert (shown["agent_id"], shown["external_conv_id"], shown["title"], shown["external_id"]) == (None, "b", "New Conversation", mine["external_id"])
+    site.call("DELETE", f"{SESSIONS}/{other['id']}", user=user)
+    assert site.send("PATCH", target, {"agent_id": "x"}, user=user).status == 200, "a deleted session's name is free"
+
+
 def test_a_deleted_session_can_be_restored_with_its_name_until_it_is_purged(site, user):
     name = fresh("mine")
     made = create(site, user, id=name)
@@ -177,6 +218,49 @@ def test_an_edit_and_a_message_move_updated_at_and_a_message_the_last_activity(s
     assert get(site, user, f"{SESSIONS}/{made['id']}")["last_message_at"] > made["last_message_at"]
 
 
+def test_every_message_and_every_edit_moves_updated_at(site, user):
+    name = fresh("moving")
+    session = create(site, user, id=name)["id"]
+    target, times = f"{SESSIONS}/{session}", []
+
+    def moved(what, response):
+        assert response.status in (200, 201), (what, response.raw)
+        # This dialect shows microseconds.
+        times.append(get(site, user, f"/api/v1/sessions/{session}")["last_updated_at"])
+        assert len(times) < 2 or times[-1] > times[-2], what
+
+    moved("creation", site.call("GET", target, user=user))
+    for text in ("one", "two"):
+        moved("a chat turn", site.chat(text, user=user, session_id=name))
+    moved("a streamed turn", site.chat("three", user=user, session_id=name, stream=True))
+    moved("a message", site.send("POST", f"{target}/messages", said("x"), user=user))
+    moved("a batch", site.send("POST", f"{target}/messages/batch", {"messages": [said("x"), answered("y")]}, user=user))
+    moved("a message in another dialect", site.send("POST", f"/api/v1/sessions/{session}/messages", said("z"), user=user))
+    for method in ("PUT", "PATCH"):
+        for base in (SESSIONS, "/api/v1/sessions", "/api/v1/chat/sessions"):
+            moved(f"{method} {base}", site.send(method, f"{base}/{session}", {"title": fresh("title"), "name": fresh("title")}, user=user))
+    for fields in ({"system_prompt": "Be brief."}, {"metadata": {"a": 1}}, {"group_name": "g"}, {"agent_id": "a"}, {"ttl": 1000}):
+        moved(fields, site.send("PATCH", target, fields, user=user))
+    assert get(site, user, target)["message_count"] == 10
+
+
+def test_a_batch_is_stored_in_its_order_or_not_at_all(site, user):
+    session = create(site, user)["id"]
+    for base in (SESSIONS, "/chat/sessions"):
+        target = f"{base}/{session}/messages/batch"
+        messages = [said("one"), answered("two"), {"role": "system", "content": "three"}, {"role": "user", "content": [{"type": "text", "text": "four"}]}]
+        before = [entry["id"] for entry in get(site, user, f"{SESSIONS}/{session}/messages?limit=1000")["data"]]
+        stored = site.send("POST", target, {"messages": messages}, user=user)
+        assert stored.status == 201 and stored.json()["object"] == "list"
+        data = stored.json()["data"]
+        assert [entry["message"] for entry in data] == messages and [entry["id"] for entry in data] == list(range(len(before) + 1, len(before) + 5))
+        assert get(site, user, f"{SESSIONS}/{session}/messages?limit=1000")["data"][len(before):] == data
+        for wrong in (said("single"), {}, {"messages": []}, {"messages": said("x")}, {"messages": [said("x"), {"role": "critic", "content": "y"}]}, {"messages": [said("x"), {"role": "user"}]}, {"messages": [said("x")] * 1001}):
+            error_of(site.send("POST", target, wrong, user=user), 400)
+        assert get(site, user, f"{SESSIONS}/{session}")["message_count"] == len(before) + 4
+    error_of(site.send("POST", f"{SESSIONS}/nobody/messages/batch", {"messages": [said("x")]}, user=user), 404, "session_not_found")
+
+
 CITED = {"role": "assistant", "content": "see", "annotations": [{"type": "url_citation", "url_citation": {"url": "https://a"}}, {"type": "other"}]}
 
 
@@ -194,6 +278,44 @@ def test_chapter_and_citations_of_a_chat_are_kept(site, user):
     assert shown[1]["citations"] == CITED["annotations"][:1] and shown[3]["citations"] == ["https://b"]
     assert shown[1]["status"] == "complete" and shown[1]["model"]
     assert [entry["id"] for entry in get(site, user, f"/api/v1/history?session_id={session}&chapter=intro")["messages"]] == [1, 2]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_requests_messages_cite_is_kept_and_not_sent(site, user, stream):
+    model, session = fresh("model"), create(site, user)["id"]
+    cited = [{**said("one"), "citations": ["https://a", {"n": 1.50}]}, {**said("two"), "citations": None}, {**said("three"), "citations": []}, said("say “citations”")]
+    plain = [{key: value for key, value in message.items() if key != "citations"} for message in cited]
+    assert site.chat(cited, model, user=user, session_id=session, stream=stream).status == 200
+    assert site.sent(model)[-1].json()["messages"] == plain
+    shown = get(site, user, f"{SESSIONS}/{session}/messages")["data"]
+    assert [entry["citations"] for entry in shown] == [["https://a", {"n": 1.5}], [], [], [], []]
+    assert [entry["message"] for entry in shown[:4]] == plain
+    # A client that shows them again, or no more, is recognised: nothing is stored twice or sent with them.
+    for again in (cited, plain):
+        whole = [*again, shown[4]["message"], {**said("and"), "citations": ["https://b"]}]
+        assert site.chat(whole, model, user=user, session_id=session, history_mode="replace" if again is plain else "auto").status == 200
+        assert site.sent(model)[-1].json()["messages"] == [*plain, shown[4]["message"], said("and")]
+        entries = get(site, user, f"{SESSIONS}/{session}/messages")["data"]
+        assert [entry["citations"] for entry in entries] == [["https://a", {"n": 1.5}], [], [], [], [], ["https://b"], []]
+    assert site.chat("next", model, user=user, session_id=session).status == 200
+    assert not any("citations" in message for message in site.sent(model)[-1].json()["messages"])
+    error_of(site.chat([{**said("x"), "citations": "https://a"}], model, user=user, session_id=session), 400, "invalid_value")
+    # Without a session a request is not Turnpike's to change.
+    assert site.chat(cited, model, user=user).status == 200 and site.sent(model)[-1].json()["messages"] == cited
+
+
+def test_what_answers_cite_is_kept_with_them(site, user):
+    session = create(site, user)["id"]
+    annotations = [{"type": "url_citation", "url_citation": {"url": "https://c", "title": "é"}}]
+    chunks = [chat.delta({"role": "assistant", "content": "s"}), chat.delta({"content": "t", "annotations": annotations}), chat.delta({"content": "u"})]
+    answers = [json_answer({**chat.completion("x"), "citations": ["https://a"]}), sse_answer(chat.finished(chunks, "stop", usage=False))]
+    for answer, stream in zip(answers, (False, True)):
+        model = site.script(fresh("model"), answer)
+        assert site.chat("hello", model, user=user, session_id=session, stream=stream).status == 200
+    shown = get(site, user, f"{SESSIONS}/{session}/messages")["data"]
+    assert [entry["citations"] for entry in shown] == [[], ["https://a"], [], annotations]
+    history = get(site, user, f"/api/v1/history?session_id={session}")["messages"]
+    assert [entry["citations"] for entry in history] == [[], ["https://a"], [], annotations]
 
 
 def test_64_first_messages_with_one_conversation_make_one_session_with_a_title(site, user):

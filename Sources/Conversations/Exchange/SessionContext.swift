@@ -1,3 +1,4 @@
+package import NIOCore
 import OpenAIWire
 import Persistence
 package import TurnpikeKit
@@ -17,8 +18,7 @@ package final class SessionContext: Sendable {
     package let attempt: Int
     /// The header of that name. A request that comes with the same one as an earlier attempt repeats it.
     package let idempotencyKey: String?
-    /// The part of a longer work that the new messages belong to.
-    package let chapter: String?
+    package let notes: MessageNotes
     /// What is stored of the idempotency key.
     let idempotencyDigest: StoredDigest?
     /// What the session is called with its first turn, if it has no title by then.
@@ -26,7 +26,7 @@ package final class SessionContext: Sendable {
 
     package init(
         session: Session, name: String = "", mode: HistoryMode, attempt: Int = 0, idempotencyKey: String? = nil,
-        chapter: String? = nil, title: String? = nil
+        notes: MessageNotes = MessageNotes(), title: String? = nil
     ) {
         precondition(mode != .off, "An exchange that leaves its session alone has no context.")
         self.session = session
@@ -34,7 +34,7 @@ package final class SessionContext: Sendable {
         self.mode = mode
         self.attempt = attempt
         self.idempotencyKey = idempotencyKey
-        self.chapter = chapter
+        self.notes = notes
         self.title = title
         idempotencyDigest = idempotencyKey.map { StoredDigest(SHA256.hash(data: Array($0.utf8))) }
     }
@@ -49,6 +49,19 @@ package final class SessionContext: Sendable {
         let (key, last) = (idempotencyDigest, session.lastTurn)
         if let key, let last, last.idempotencyKey == key { return .known(base: last.baseSeq) }
         return attempt > 0 && last?.idempotencyKey == key ? .claimed : .none
+    }
+}
+
+/// What a request says of its messages that is kept beside them, and never goes upstream.
+package struct MessageNotes: Sendable {
+    /// The part of a longer work that the new messages belong to.
+    package let chapter: String?
+    /// What they cite, a JSON array each, by how many messages of the request stand behind.
+    package let citations: [Int: ByteBuffer]
+
+    package init(chapter: String? = nil, citations: [Int: ByteBuffer] = [:]) {
+        self.chapter = chapter
+        self.citations = citations
     }
 }
 

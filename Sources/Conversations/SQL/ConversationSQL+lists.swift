@@ -32,6 +32,11 @@ extension ConversationSQL {
         return [.id(owner), sessions, groups, sessions, groups]
     }
 
+    /// A session of the user that becomes a group session (1), or its own chat (-1).
+    static func countGroup(_ change: Int, of owner: UniqueID) -> SQL {
+        "UPDATE session_totals SET active_groups = active_groups + \(change) WHERE user_id = \(owner)"
+    }
+
     /// A session in any state, condemned ones too.
     static func anySession(of owner: UniqueID) -> SQL { "SELECT 1 FROM sessions WHERE user_id = \(owner) LIMIT 1" }
 

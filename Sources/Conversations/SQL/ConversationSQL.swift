@@ -34,15 +34,27 @@ enum ConversationSQL {
             values: SessionRow.values(draft, at: time))
     }
 
-    static func update(_ key: SessionKey, _ settings: SessionSettings, at time: Timestamp) -> SQL {
-        """
+    /// - Parameter conversation: Nil: it stays what it is, and the indexes over it are left alone.
+    static func update(
+        _ key: SessionKey, _ settings: SessionSettings, _ conversation: AgentConversation?, at time: Timestamp
+    ) -> SQL {
+        let names: SQL = conversation.map(names) ?? ""
+        return """
         UPDATE sessions SET title = \(settings.title), source_channel = \(settings.sourceChannel), \
         provider = \(settings.provider), model = \(settings.model), max_history = \(settings.maxHistory), \
         history_mode = \(settings.historyMode), truncation = \(settings.truncation), metadata = \(settings.metadata), \
         metadata_tags = \(settings.tags.stored), rag_document_ids = \(settings.ragDocumentIDs.stored), \
-        ttl_seconds = \(settings.ttlSeconds), expires_us = \(settings.expiry(after: time)), \
+        ttl_seconds = \(settings.ttlSeconds), expires_us = \(settings.expiry(after: time)), \(sql: names)\
         version = version + 1, updated_us = \(time) \
         WHERE user_id = \(key.owner) AND session_id = \(key.session) AND deleted_us IS NULL
+        """
+    }
+
+    private static func names(_ conversation: AgentConversation) -> SQL {
+        """
+        agent_id = \(conversation.agentID), external_conv_id = \(conversation.externalID), \
+        is_group = \(conversation.isGroup), group_name = \(conversation.groupName), \
+        participant_id = \(conversation.participantID), peer_agent_id = \(conversation.peerAgentID),\u{20}
         """
     }
 

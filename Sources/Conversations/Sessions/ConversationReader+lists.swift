@@ -72,8 +72,10 @@ extension ConversationReader {
         var query = query
         query.limit = max(0, query.limit)
         query.offset = max(0, query.offset)
-        var page = Page<StoredMessage>(
-            elements: [], total: try connection.first(ConversationSQL.total(key, query)) { try $0.value(0) } ?? 0)
+        var page = Page<StoredMessage>(elements: [], total: 0)
+        if query.countsTotal {
+            page.total = try connection.first(ConversationSQL.total(key, query)) { try $0.value(0) } ?? 0
+        }
         try read(query, of: key, into: &page)
         return page
     }

@@ -122,6 +122,8 @@ public struct MessageQuery: Sendable, Equatable {
     public var maximumBytes = 8 << 20
     /// Only what comes behind this seq, in the given order.
     public var after: Int64?
+    /// Whether the page says how many there are in all; else its total is 0.
+    public var countsTotal = true
 
     public init(limit: Int = 50, offset: Int = 0) {
         self.limit = limit

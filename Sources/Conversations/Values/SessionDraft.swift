@@ -24,13 +24,18 @@ public struct SessionDraft: Sendable, Equatable {
         try settings.validate()
         try Limit.check(externalID, 255, "the session's id")
         if externalID == "" { throw ConversationError.invalid("the session's id is empty") }
-        guard let conversation else { return }
-        try Limit.check(conversation.agentID, 128, "agent_id")
-        try Limit.check(conversation.externalID, 255, "external_conv_id")
-        try Limit.check(conversation.groupName, 255, "group_name")
-        try Limit.check(conversation.participantID, 255, "participant_id")
-        try Limit.check(conversation.peerAgentID, 128, "peer_agent_id")
-        if conversation.externalID == "" { throw ConversationError.invalid("external_conv_id is empty") }
+        try conversation?.validate()
+    }
+}
+
+extension AgentConversation {
+    func validate() throws {
+        try Limit.check(agentID, 128, "agent_id")
+        try Limit.check(externalID, 255, "external_conv_id")
+        try Limit.check(groupName, 255, "group_name")
+        try Limit.check(participantID, 255, "participant_id")
+        try Limit.check(peerAgentID, 128, "peer_agent_id")
+        if externalID == "" { throw ConversationError.invalid("external_conv_id is empty") }
     }
 }
 

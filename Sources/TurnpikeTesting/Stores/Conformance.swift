@@ -26,7 +26,7 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
         SessionConformance.cases + TurnConformance.cases + HistoryConformance.cases + MediaConformance.cases
             + BranchConformance.cases + ImportConformance.cases + ChoreConformance.conversations
             + LimitConformance.cases
-            + RecountConformance.cases
+            + RecountConformance.cases + MoveConformance.cases
             + RemovalConformance.cases + ListConformance.cases + IsolationConformance.cases + MemoryConformance.cases
     }
 

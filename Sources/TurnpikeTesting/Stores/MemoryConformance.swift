@@ -88,6 +88,7 @@ enum MemoryConformance {
                     ConversationSamples.turn(try await other.current(made), ["question", "answer"]))
             },
             { _ = try await other.store.update(made.key) { $0.maxHistory = 3 } },
+            { _ = try await other.store.update(made.key, conversation: { $0.groupName = "g" }) { _ in } },
             { try await other.store.moveContextStart(made.key, from: 0, to: 1) },
             { _ = try await other.store.delete(made.key) },
             { _ = try await other.store.create(SessionDraft(owner: owner, externalID: name)) },

@@ -94,9 +94,14 @@ struct TurnCommitter: Sendable {
         draft.provider = Self.shortened(provider, to: 128)
         draft.promptTokens = answer.usage?.prompt
         draft.completionTokens = answer.usage?.completion
-        draft.title = exchange[SessionContextKey.self]?.title
-        if let chapter = exchange[SessionContextKey.self]?.chapter {
+        let context = exchange[SessionContextKey.self]
+        draft.title = context?.title
+        if let chapter = context?.notes.chapter {
             for index in draft.messages.indices { draft.messages[index].chapter = chapter }
+        }
+        // Behind the newest of the request's messages stands the answer, here.
+        for (behind, citations) in context?.notes.citations ?? [:] where behind < draft.messages.count - 1 {
+            draft.messages[draft.messages.count - 2 - behind].citations = citations
         }
         if let citations = answer.citations, let last = draft.messages.indices.last {
             draft.messages[last].citations = draft.messages[last].citations ?? citations

@@ -5,11 +5,17 @@ import TurnpikeKit
 extension Request {
     /// Takes what is for Turnpike out of body and query. Where there is nothing of it, nothing changes.
     ///
-    /// - Parameter removesChapter: `chapter` too, which is Turnpike's where a session is named.
-    mutating func removeSessionFields(of chat: ChatRequest, removesChapter: Bool) async throws {
+    /// - Parameters:
+    ///   - namesSession: `chapter` and the citations of messages are Turnpike's too.
+    ///   - messages: The request's, without citations; nil: as they are.
+    mutating func removeSessionFields(
+        of chat: ChatRequest, namesSession: Bool, messages: [ByteBuffer]? = nil
+    ) async throws {
         var found = ChatRequest.extensionFields.filter { chat.object.contains($0) }
-        if removesChapter, chat.object.contains("chapter") { found.append("chapter") }
-        if !found.isEmpty { body = try await body.edited(chat.object, found.map(JSONEdit.remove)) }
+        if namesSession, chat.object.contains("chapter") { found.append("chapter") }
+        var edits = found.map(JSONEdit.remove)
+        if let messages { edits.append(ChatRequest.settingMessages(messages)) }
+        if !edits.isEmpty { body = try await body.edited(chat.object, edits) }
         if let target = head.target.removingQueryItem("session_id") { head.target = target }
     }
 }

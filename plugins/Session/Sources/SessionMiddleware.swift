@@ -39,7 +39,9 @@ struct SessionMiddleware: Middleware {
         let selection = try SessionSelection(chat.object, request.head)
         guard !selection.namesSession || selection.mode == .off else { return nil }
         var request = request
-        try await request.removeSessionFields(of: chat, removesChapter: selection.namesSession)
+        let citations = try selection.namesSession ? RequestCitations(chat) : RequestCitations()
+        try await request.removeSessionFields(
+            of: chat, namesSession: selection.namesSession, messages: citations.messages)
         return request
     }
 
@@ -48,9 +50,14 @@ struct SessionMiddleware: Middleware {
         let chat: ChatRequest
         let selection: SessionSelection
         let principal: Principal
+        /// The messages without their citations; nil where they have none.
+        let messages: [ByteBuffer]?
 
-        init(_ chat: ChatRequest, _ selection: SessionSelection, _ principal: Principal) {
+        init(
+            _ chat: ChatRequest, _ selection: SessionSelection, _ principal: Principal, messages: [ByteBuffer]?
+        ) {
             self.chat = chat
+            self.messages = messages
             self.selection = selection
             self.principal = principal
         }
@@ -62,7 +69,7 @@ struct SessionMiddleware: Middleware {
     ) async throws -> Response {
         let wish = try wish(request, in: exchange)
         var request = request
-        try await request.removeSessionFields(of: wish.chat, removesChapter: true)
+        try await request.removeSessionFields(of: wish.chat, namesSession: true, messages: wish.messages)
         do {
             guard let context = try await context(wish, request.head, in: exchange) else {
                 return try await next(request)
@@ -80,11 +87,13 @@ struct SessionMiddleware: Middleware {
 
     private func wish(_ request: Request, in exchange: Exchange) throws -> Wish {
         let chat = try chat(request)
-        let selection = try SessionSelection(chat.object, request.head)
+        var selection = try SessionSelection(chat.object, request.head)
+        let citations = try RequestCitations(chat)
+        selection.citations = citations.found
         guard let principal = exchange[PrincipalKey.self] else {
             throw GatewayError.internalError("session ran before auth")
         }
-        return Wish(chat, selection, principal)
+        return Wish(chat, selection, principal, messages: citations.messages)
     }
 
     /// The session that is wished for, which is made if need be; nil where it is to be left alone.
@@ -104,7 +113,7 @@ struct SessionMiddleware: Middleware {
         if !isDryRun { session = try await takingTurns(session, exchange) }
         return SessionContext(
             session: session, name: wish.selection.printedName, mode: mode, attempt: head.attempt,
-            idempotencyKey: head.headers.first(name: "idempotency-key"), chapter: wish.selection.chapter,
+            idempotencyKey: head.headers.first(name: "idempotency-key"), notes: wish.selection.notes,
             title: lateTitle(session, wish.selection, wish.chat))
     }
 }
@@ -237,6 +246,10 @@ extension GatewayError {
         case .tooManySessions(let limit):
             self = .limitReached(
                 "session_limit_reached", "You have \(limit) sessions, and may have no more. Delete some of them.")
+        case .conversationTaken:
+            self.init(
+                .client, .conflict, code: "conversation_exists",
+                "Another session of yours has this agent_id and external_conv_id.", param: "external_conv_id")
         case .alreadyExists:
             self.init(.client, .conflict, code: "session_exists", "A session with this id exists already.", param: "id")
         }

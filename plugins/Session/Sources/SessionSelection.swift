@@ -1,4 +1,5 @@
 import Conversations
+import NIOCore
 import NIOHTTP1
 import OpenAIWire
 import Persistence
@@ -28,6 +29,10 @@ struct SessionSelection: Sendable, Equatable {
     var mode: HistoryMode?
     /// The part of a longer work that the new messages belong to.
     var chapter: String?
+    /// What the request's messages cite, see ``RequestCitations``.
+    var citations: [Int: ByteBuffer] = [:]
+
+    var notes: MessageNotes { MessageNotes(chapter: chapter, citations: citations) }
 
     /// The id, or the conversation in the agent's system.
     var printedName: String { name?.text ?? conversation.map { "\($0.agentID)\0\($0.externalID ?? "")" } ?? "" }
@@ -47,19 +52,31 @@ struct SessionSelection: Sendable, Equatable {
         if let text = try Self.string(body, "session_id") {
             names.append(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
         }
+        name = try Self.one(names + Self.names(head))
+        if let object = try Self.object(body, "session") { try read(object) }
+        mode = try Self.mode(body, head)
+        if namesSession { chapter = try Self.chapter(body) }
+    }
+
+    /// The session that query and header name; two that differ are an error.
+    static func name(_ head: RequestHead) throws(GatewayError) -> Name? { try one(names(head)) }
+
+    private static func names(_ head: RequestHead) throws(GatewayError) -> [Name] {
+        var names: [Name] = []
         for text in try head.target.queryValues("session_id") {
             names.append(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
         }
         for text in head.headers["X-Session-ID"] {
             names.append(Name(text: try SessionName.check(text, "X-Session-ID"), isExplicit: false))
         }
+        return names
+    }
+
+    private static func one(_ names: [Name]) throws(GatewayError) -> Name? {
         if let first = names.first, let other = names.first(where: { !$0.isSame(as: first) }) {
-            throw Self.conflict("“\(other.isExplicit ? "session_id" : "X-Session-ID")” names another session.")
+            throw conflict("“\(other.isExplicit ? "session_id" : "X-Session-ID")” names another session.")
         }
-        name = names.first
-        if let object = try Self.object(body, "session") { try read(object) }
-        mode = try Self.mode(body, head)
-        if namesSession { chapter = try Self.chapter(body) }
+        return names.first
     }
 
     private mutating func read(_ object: JSONObject) throws(GatewayError) {

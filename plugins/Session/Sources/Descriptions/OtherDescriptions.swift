@@ -107,18 +107,21 @@ enum DialectDescriptions {
     static func change(_ verb: String, _ suffix: String) -> RouteDescription {
         .giving(
             verb + suffix, "Changes the fields that the body names.", suffix, "The session as it is now.",
-            body: "SessionFields")
+            body: "SessionChanges", more: SessionDescriptions.conversationTaken)
     }
 
     static func delete(_ suffix: String) -> RouteDescription {
         .giving(
-            "delete" + suffix, "Removes a session and its messages for good.", nil, "It is gone.", status: 204)
+            "delete" + suffix, "Removes a session and its messages for good: it cannot be restored.", nil,
+            "It is gone.", status: 204)
     }
 
     static func messages(_ suffix: String, _ name: String) -> RouteDescription {
         .page(
-            (name == "history" ? "history" : "messages") + "Of" + suffix, "The messages of a session, oldest first.",
-            suffix + "Messages", "A page of messages.", more: SessionDescriptions.messageParameters)
+            (name == "history" ? "history" : "messages") + "Of" + suffix,
+            "The messages of a session, oldest first: all of them, or a page; X-Total-Count says how many there are.",
+            suffix + "Messages", "The messages.", more: SessionDescriptions.messageParameters,
+            limit: SessionDescriptions.limit("all that there are, if it is not given"))
     }
 
     static func append(_ suffix: String) -> RouteDescription {
@@ -130,8 +133,19 @@ enum DialectDescriptions {
     static let history = RouteDescription(
         "history", "What was said in a session, or in a chapter of it.",
         parameters: [
-            RouteParameter("session_id", #"{"type":"string","minLength":1}"#, "The session.", isRequired: true),
-            SessionDescriptions.limit, SessionDescriptions.offset,
+            RouteParameter(
+                "session_id", #"{"type":"string","minLength":1}"#,
+                "The session, which must be named here or by the header."),
+            RouteParameter(
+                "X-Session-ID", #"{"type":"string","minLength":1}"#, "The session; the query must not name another.",
+                in: .header),
+            SessionDescriptions.limit("default \(historyLimit)"), SessionDescriptions.offset,
         ] + SessionDescriptions.messageParameters,
-        answers: [RouteAnswer(200, "History", "A page of messages.")])
+        answers: [
+            RouteAnswer(200, "History", "A page of messages."),
+            RouteAnswer(404, "Error", "You have no session with this id."),
+        ])
+
+    /// Most messages of a page of the history that names no limit.
+    static let historyLimit = 100
 }

@@ -7,19 +7,20 @@ extension RouteDescription {
     /// - Parameters:
     ///   - schema: The answer's; nil: it has no body.
     ///   - answer: A sentence about the answer.
+    ///   - more: Errors that only this endpoint has.
     static func giving(
         _ id: String, _ summary: String, _ schema: String?, _ answer: String, status: Int = 200, body: String? = nil,
-        parameters: [RouteParameter] = []
+        parameters: [RouteParameter] = [], more: [RouteAnswer] = []
     ) -> RouteDescription {
         RouteDescription(
-            id, summary, parameters: parameters, body: body, answers: [RouteAnswer(status, schema, answer)])
+            id, summary, parameters: parameters, body: body, answers: [RouteAnswer(status, schema, answer)] + more)
     }
 
     /// A page of a list.
     static func page(
-        _ id: String, _ summary: String, _ schema: String, _ answer: String, more: [RouteParameter] = []
+        _ id: String, _ summary: String, _ schema: String, _ answer: String, more: [RouteParameter] = [],
+        limit: RouteParameter = SessionDescriptions.limit
     ) -> RouteDescription {
-        .giving(
-            id, summary, schema, answer, parameters: [SessionDescriptions.limit, SessionDescriptions.offset] + more)
+        .giving(id, summary, schema, answer, parameters: [limit, SessionDescriptions.offset] + more)
     }
 }

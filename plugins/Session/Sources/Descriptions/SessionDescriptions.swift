@@ -4,8 +4,13 @@ import TurnpikeKit
 enum SessionDescriptions {
     private static let integer = #"{"type":"integer","minimum":0}"#
 
-    static let limit = RouteParameter(
-        "limit", #"{"type":"integer","minimum":1,"maximum":1000}"#, "Most elements of the page (default 50).")
+    static let limit = limit("default 50")
+
+    /// - Parameter fallback: What holds for a request without it.
+    static func limit(_ fallback: String) -> RouteParameter {
+        RouteParameter(
+            "limit", #"{"type":"integer","minimum":1,"maximum":1000}"#, "Most elements of the page (\(fallback)).")
+    }
     static let offset = RouteParameter(
         "offset", #"{"type":"integer","minimum":0,"maximum":2147483647}"#, "How many elements come before the page.")
     static let filters = [
@@ -42,7 +47,8 @@ enum SessionDescriptions {
 
     static func erase(_ suffix: String) -> RouteDescription {
         RouteDescription(
-            "eraseSessions" + suffix, "Removes all your sessions for good, with everything in them.",
+            "eraseSessions" + suffix,
+            "Removes all your sessions for good, with everything in them. Rows of the activity log stay for accounting.",
             parameters: [
                 RouteParameter(
                     "confirm", #"{"type":"string","enum":["erase"]}"#, "Says that it is meant.", isRequired: true)
@@ -59,8 +65,12 @@ enum SessionDescriptions {
     static func change(_ verb: String, _ suffix: String) -> RouteDescription {
         .giving(
             verb + "Session" + suffix, "Changes the fields that the body names; null clears one.", "Session",
-            "The session as it is now.", body: "SessionFields")
+            "The session as it is now.", body: "SessionChanges", more: conversationTaken)
     }
+
+    static let conversationTaken = [
+        RouteAnswer(409, "Error", "Another session is this conversation of the agent.")
+    ]
 
     static func delete(_ suffix: String) -> RouteDescription {
         RouteDescription(

@@ -30,6 +30,12 @@ enum SessionRequestSchemas {
             "session_id":\(text(200)),"external_conv_id":\(text(255))}}
             """),
         RouteSchema(
+            "SessionChanges",
+            """
+            {"description":"What is named is changed, null clears it. A session keeps its ids: an id or session_id that is sent must be its own.",
+            "type":"object","additionalProperties":false,"properties":{\(fields),"external_conv_id":\(text(255))}}
+            """),
+        RouteSchema(
             "Metadata",
             """
             {"description":"The application's own object, up to 1 MB: any names, any JSON. It comes back as it came.",

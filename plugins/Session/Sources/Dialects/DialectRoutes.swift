@@ -81,15 +81,12 @@ struct DialectRoutes: Sendable {
 
     private func messages(_ path: String, _ suffix: String, name: String) -> [Route] {
         let get = Route(.GET, path) { request, place, exchange in
-            let page = try PageRequest(request.head, defaultLimit: 100)
-            var query = try MessageQuery(request.head, page)
-            query.limit = page.limit
+            let limit = try PageRequest.limit(request.head)
+            let query = try MessageQuery(request.head)
             let owned = try owned(exchange)
             let session = try await owned.session(place["id"])
-            let list = try await owned.messages(of: session, query, exchange) { found in
-                JSONArray.joining(found.elements.map { dialect.json(MessageObject($0), of: session.key) })
-            }
-            return Self.list(list.json, total: list.total)
+            let form = MessageListForm.array { dialect.json($0, of: $1) }
+            return try await owned.messages(of: session, query, limit: limit, form, exchange)
         }.described(DialectDescriptions.messages(suffix, name))
         guard name == "messages" else { return [get] }
         let post = Route(.POST, path) { request, place, exchange in

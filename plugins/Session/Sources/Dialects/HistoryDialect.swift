@@ -5,7 +5,8 @@ import OpenAIWire
 import Persistence
 import TurnpikeKit
 
-/// `GET /api/v1/history?session_id&chapter&limit&offset`: what was said in a session, or in a chapter of it.
+/// `GET /api/v1/history?session_id&chapter&limit&offset`: what was said in a session, or in a chapter of it. The session
+/// may be named by `X-Session-ID`, as on chat requests.
 struct HistoryDialect: Sendable {
     let store: ConversationStore
     let configuration: SessionConfiguration
@@ -18,26 +19,20 @@ struct HistoryDialect: Sendable {
     }
 
     private func history(_ head: RequestHead, _ exchange: Exchange) async throws -> Response {
-        let names = try head.target.queryValues("session_id") + head.headers["X-Session-ID"]
-        guard let name = names.first else { throw GatewayError(wire: .missing("session_id")) }
-        let page = try PageRequest(head, defaultLimit: 100)
-        var query = try MessageQuery(head, page)
-        query.limit = page.limit
+        // As the client named it: that is what it compares.
+        guard let name = try SessionSelection.name(head)?.text else { throw GatewayError(wire: .missing("session_id")) }
+        let limit = try PageRequest(head, defaultLimit: DialectDescriptions.historyLimit).limit
+        let query = try MessageQuery(head)
         let owned = try OwnedSessions(store, configuration, exchange)
-        let session = try await owned.session(name, "session_id")
-        let chapter = query.chapter
-        let history = try await owned.messages(of: session, query, exchange) { found in
-            JSONWriter.object { json in
-                // As the client named it: that is what it compares.
-                json.member("session_id", name)
-                json.member("chapter", chapter)
-                json.array("messages") { list in
-                    for message in found.elements { list.element { Self.write(MessageObject(message), &$0) } }
-                }
-                json.member("total", found.total)
-            }
+        let form = MessageListForm.object("messages") { json in
+            json.member("session_id", name)
+            json.member("chapter", query.chapter)
+        } message: { message, _ in
+            JSONWriter.object { Self.write(message, &$0) }
+        } behind: { end, json in
+            json.member("total", end.total)
         }
-        return .json(history.json)
+        return try await owned.messages(of: owned.session(name, "session_id"), query, limit: limit, form, exchange)
     }
 
     private static func write(_ message: MessageObject, _ json: inout JSONWriter) {

@@ -22,6 +22,15 @@ enum Given<Value> {
         case .value(let value): current = value
         }
     }
+
+    /// The same for what always has a value.
+    func apply(to current: inout Value, clearedBy empty: Value) {
+        switch self {
+        case .missing: break
+        case .null: current = empty
+        case .value(let value): current = value
+        }
+    }
 }
 
 /// A JSON body, read field by field; what is of another type is a 400 that names it.

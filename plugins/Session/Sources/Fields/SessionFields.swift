@@ -32,13 +32,33 @@ struct SessionFields: Sendable {
     }
 
     private func conversation() throws -> AgentConversation? {
-        var conversation = AgentConversation(
-            agentID: try fields.text("agent_id").value ?? "", externalID: try fields.text("external_conv_id").value)
-        conversation.isGroup = try fields.bool("is_group").value ?? false
-        conversation.groupName = try fields.text("group_name").value
-        conversation.participantID = try fields.text("participant_id").value
-        conversation.peerAgentID = try fields.text("peer_agent_id").value
+        var conversation = AgentConversation(agentID: "", externalID: nil)
+        try apply(to: &conversation)
         return conversation.isEmpty ? nil : conversation
+    }
+
+    /// Changes what the body names.
+    func apply(to conversation: inout AgentConversation) throws {
+        try fields.text("agent_id").apply(to: &conversation.agentID, clearedBy: "")
+        try fields.text("external_conv_id").apply(to: &conversation.externalID)
+        try fields.bool("is_group").apply(to: &conversation.isGroup, clearedBy: false)
+        try fields.text("group_name").apply(to: &conversation.groupName)
+        try fields.text("participant_id").apply(to: &conversation.participantID)
+        try fields.text("peer_agent_id").apply(to: &conversation.peerAgentID)
+    }
+
+    /// Refuses a change that names another session than its path does: ids stay what they are.
+    func checkID(of session: Session) throws {
+        for param in ["id", "session_id"] {
+            guard let text = try fields.text(param).value else { continue }
+            let isSame =
+                SessionReference(text).id == session.key.session
+                || session.externalID.map { $0.utf8.elementsEqual(text.utf8) } ?? false
+            guard isSame else {
+                throw GatewayError.badRequest(
+                    "session_conflict", "“\(param)” is not the session's own, and cannot be changed.", param: param)
+            }
+        }
     }
 
     /// What the body says about the system messages.
@@ -58,11 +78,7 @@ struct SessionFields: Sendable {
 
     /// Changes what the body names.
     func apply(to settings: inout SessionSettings) throws {
-        switch try fields.text("title", "session_name", "name") {
-        case .missing: break
-        case .null: settings.title = ""
-        case .value(let title): settings.title = title
-        }
+        try fields.text("title", "session_name", "name").apply(to: &settings.title, clearedBy: "")
         try fields.text("source_channel").apply(to: &settings.sourceChannel)
         try fields.text("provider").apply(to: &settings.provider)
         try fields.text("model", "model_name", "llm_model_name").apply(to: &settings.model)
@@ -70,17 +86,9 @@ struct SessionFields: Sendable {
         try word("history_mode", of: HistoryMode.self).apply(to: &settings.historyMode)
         try word("truncation", of: Truncation.self).apply(to: &settings.truncation)
         try fields.object("metadata").apply(to: &settings.metadata)
-        try list(fields.texts("metadata_tags", "tags"), &settings.tags)
-        try list(fields.texts("rag_document_ids"), &settings.ragDocumentIDs)
+        try fields.texts("metadata_tags", "tags").apply(to: &settings.tags, clearedBy: [])
+        try fields.texts("rag_document_ids").apply(to: &settings.ragDocumentIDs, clearedBy: [])
         try fields.int("ttl", "ttl_seconds", in: 1...SessionSettings.maximumTTL).apply(to: &settings.ttlSeconds)
-    }
-
-    private func list(_ given: Given<[String]>, _ current: inout [String]) {
-        switch given {
-        case .missing: break
-        case .null: current = []
-        case .value(let list): current = list
-        }
     }
 
     private func word<Word: RawRepresentable & CaseIterable>(

@@ -69,9 +69,12 @@ struct OwnedSessions: Sendable {
 
     func change(_ name: String, _ fields: SessionFields) async throws -> Session {
         let session = try await session(name)
+        try fields.checkID(of: session)
         let system = try fields.system()
         let changed = try await blamingClient {
-            try await store.update(session.key, system: system) { try fields.apply(to: &$0) }
+            try await store.update(session.key, system: system, conversation: { try fields.apply(to: &$0) }) {
+                try fields.apply(to: &$0)
+            }
         }
         guard let changed else { throw GatewayError.sessionNotFound }
         return changed
@@ -129,19 +132,14 @@ struct OwnedSessions: Sendable {
                 hasMore: page.offset + found.elements.count < found.total))
     }
 
-    /// A page of messages as `show` writes it: counted against what all exchanges may hold together, and written beside
-    /// the event loops where it is long.
+    /// Messages as `form` shows them, all that are asked for: counted against what all exchanges may hold together.
+    ///
+    /// - Parameter limit: Most of them; nil: as many as there are.
     func messages(
-        of session: Session, _ query: MessageQuery, _ exchange: Exchange,
-        as show: @escaping @Sendable (Page<StoredMessage>) throws -> ByteBuffer
-    ) async throws -> (json: ByteBuffer, total: Int) {
-        let held = exchange.reservation()
-        exchange.keepToEnd(held)
-        let page = try await store.read(counting: held) { try $0.messages(of: session.key, query) }
-        // Each message is shown twice, whole and by its content, and copied once more into the list.
-        let shown = 4 * held.bytes
-        try held.take(shown)
-        return (try await BodyWork.run(on: shown) { try show(page) }, page.total)
+        of session: Session, _ query: MessageQuery, limit: Int?, _ form: MessageListForm, _ exchange: Exchange
+    ) async throws -> Response {
+        try await MessageList(store, session, query, limit: limit, form, counting: exchange.reservation())
+            .response(in: exchange)
     }
 }
 

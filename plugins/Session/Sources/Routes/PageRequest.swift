@@ -12,8 +12,13 @@ struct PageRequest: Sendable {
     var offset: Int
 
     init(_ head: RequestHead, defaultLimit: Int = 50) throws(GatewayError) {
-        limit = try head.number("limit", default: defaultLimit, in: 1...Self.maximumLimit)
+        limit = try Self.limit(head) ?? defaultLimit
         offset = try head.number("offset", default: 0, in: 0...Int(Int32.max))
+    }
+
+    /// The limit that a request names.
+    static func limit(_ head: RequestHead) throws(GatewayError) -> Int? {
+        try head.number("limit", in: 1...maximumLimit)
     }
 }
 
@@ -77,9 +82,9 @@ extension SessionCursor {
 }
 
 extension MessageQuery {
-    /// The messages that a request asks for: one more than the page shows.
-    init(_ head: RequestHead, _ page: PageRequest) throws(GatewayError) {
-        self.init(limit: page.limit + 1, offset: page.offset)
+    /// The messages that a request asks for, but for their number.
+    init(_ head: RequestHead) throws(GatewayError) {
+        self.init(offset: try PageRequest(head).offset)
         order = try head.word("order", default: MessageOrderWord.asc) == .asc ? .oldestFirst : .newestFirst
         chapter = head.queryItem("chapter")
         after = try head.number("cursor", in: 0...Int.max).map { Int64($0) }

@@ -127,16 +127,20 @@ struct SessionRoutes: Sendable {
 
     private func messages(_ name: String, _ request: Request, _ exchange: Exchange) async throws -> Response {
         let page = try PageRequest(request.head)
-        let query = try MessageQuery(request.head, page)
+        let query = try MessageQuery(request.head)
         let owned = try owned(exchange)
-        let session = try await owned.session(name)
-        let list = try await owned.messages(of: session, query, exchange) { [object] found in
-            let shown = found.elements.prefix(page.limit)
-            return object.list(
-                shown.map { MessageObject($0).json(of: session.key) }, total: found.total, page,
-                next: shown.last.map { "\($0.seq)" }, hasMore: found.isCut || found.elements.count > page.limit)
+        let form = MessageListForm.object("data") {
+            $0.member("object", "list")
+        } message: {
+            $0.json(of: $1)
+        } behind: { end, json in
+            json.member("total", end.total)
+            json.member("limit", page.limit)
+            json.member("offset", page.offset)
+            json.member("has_more", end.next != nil)
+            json.member("next_cursor", end.next.map { "\($0)" })
         }
-        return .json(list.json)
+        return try await owned.messages(of: owned.session(name), query, limit: page.limit, form, exchange)
     }
 
     private func append(

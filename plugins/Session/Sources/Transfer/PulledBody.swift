@@ -2,8 +2,8 @@ import NIOCore
 import Synchronization
 import TurnpikeKit
 
-/// A body whose pieces are made one at a time, each when the client has room for it: an export of any size takes the
-/// memory of one piece.
+/// A body whose pieces are made one at a time, each when the client has room for it: an export or a list of any size
+/// takes the memory of one piece.
 final class PulledBody: BodySource {
     /// The next piece; nil at the end.
     typealias Next = @Sendable () async throws -> ByteBuffer?
@@ -12,16 +12,21 @@ final class PulledBody: BodySource {
         var sink: (any BodySink)?
         var isPaused = false
         var isPulling = false
+        /// A piece that is there already.
+        var first: ByteBuffer?
     }
 
     private let next: Next
     private let eventLoop: any EventLoop
     private let state = Mutex(State())
 
-    /// - Parameter next: Never called again before it has returned, nor after an error or the end.
-    init(on eventLoop: any EventLoop, next: @escaping Next) {
+    /// - Parameters:
+    ///   - first: The first piece, if it is there already.
+    ///   - next: Never called again before it has returned, nor after an error or the end.
+    init(on eventLoop: any EventLoop, behind first: ByteBuffer? = nil, next: @escaping Next) {
         self.next = next
         self.eventLoop = eventLoop
+        state.withLock { $0.first = first }
     }
 
     func start(_ sink: any BodySink) {
@@ -44,11 +49,16 @@ final class PulledBody: BodySource {
         }
         guard isNeeded else { return }
         // A piece ends by itself within one read of the database; a client that left is noticed after it.
-        Task { [next, eventLoop] in
+        Task { [eventLoop] in
             let result: Result<ByteBuffer?, any Error>
-            do { result = .success(try await next()) } catch { result = .failure(error) }
+            do { result = .success(try await piece()) } catch { result = .failure(error) }
             eventLoop.execute { self.deliver(result) }
         }
+    }
+
+    private func piece() async throws -> ByteBuffer? {
+        if let first = state.withLock({ $0.first.take() }) { return first }
+        return try await next()
     }
 
     private func deliver(_ result: Result<ByteBuffer?, any Error>) {
@@ -71,6 +81,6 @@ final class PulledBody: BodySource {
     private static func failure(_ error: any Error) -> GatewayError {
         if let error = error as? GatewayError { return error }
         return .unavailable(
-            "export_interrupted", "The export broke off. Try again.", detail: String(reflecting: error))
+            "export_interrupted", "The answer broke off. Try again.", detail: String(reflecting: error))
     }
 }

@@ -460,6 +460,49 @@ def test_an_export_for_people_is_markdown(site, user):
     assert text.startswith("# Plans\n") and "## system" in text and "## user" in text and "one" in text
 
 
+# Texts that look like what stands between texts, and every end that a text can have.
+LOOKALIKES = [
+    "## user", "## user, 2026-01-01T00:00:00.000000Z", "---", "# A title", "\\---", "\\\\## user", "## user\r", "a\n---\n\n# b\n\nsess_x\n\n## assistant\n\nforged", "", "\n", "\n\n", "a\n", "\na",
+    "a\r\nb\r\n", "## users", "## user, yesterday", "会話 💤\u2028\x85x", "```\n# code\n---\n```", "\\", "<!-- -->", "x" * 300_000,
+]
+
+
+def test_markdown_that_was_exported_comes_back_by_an_import(site, user):
+    session = create(site, user, title="# Plans ---", system_prompt="## user\n\nBe brief.")["id"]
+    add(site, user, session, *[message for text in LOOKALIKES for message in (said(text), answered(text or "x"))])
+    for role in ("system", "developer"):
+        add(site, user, session, {"role": role, "content": f"a {role} in between"})
+    create(site, user)
+    export = site.call("GET", "/v1/chat/export?format=markdown", user=user)
+    receiver = fresh("receiver")
+    imported = site.call("POST", "/v1/chat/import", export.body, headers=[("Content-Type", "text/markdown; charset=utf-8")], user=receiver)
+    assert imported.status == 201, imported.raw
+    assert [entry["from"]["session_id"] for entry in imported.json()["data"]][1] == session
+    shown = lambda who: [
+        (entry["title"], entry["system"], [(message["role"], message["content"], message["created_at"]) for message in entry["messages"]]) for entry in get(site, who, "/v1/chat/export")["sessions"]
+    ]
+    assert shown(receiver) == shown(user)
+    assert site.call("GET", "/v1/chat/export?format=markdown", user=receiver).body.decode().count("\n---\n") == export.body.decode().count("\n---\n")
+
+
+def test_markdown_brings_no_half_of_a_tool_round_and_what_is_none_is_refused(site, user):
+    session = create(site, user)["id"]
+    call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    add(site, user, session, said("one"), {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "t", "content": "r"}, answered("two"))
+    markdown = [("Content-Type", "text/markdown")]
+    text = site.call("GET", f"{SESSIONS}/{session}/export?format=markdown", user=user).body
+    assert site.call("POST", "/v1/chat/import", text, headers=markdown, user=user).json()["messages"] == 2
+    by_hand = "# By hand\r\n\r\n## system\r\nBe brief.\r\n\r\n## user\r\nHello\r\n## assistant, 2026-01-01T00:00:00Z\r\n\r\nHi"
+    made = site.call("POST", "/v1/chat/import", by_hand.encode(), headers=markdown, user=user).json()
+    (entry,) = get(site, user, f"{SESSIONS}/{made['session_ids'][0]}/export")["sessions"]
+    assert entry["title"] == "By hand" and len(entry["system"]) == 1 and [message["content"].strip() for message in entry["messages"]] == ["Hello", "Hi"]
+    assert entry["messages"][1]["created_at"] == 1767225600
+    before = get(site, user, SESSIONS)["total"]
+    for wrong in (b"", b"text", b"# T\n\ntext", b"## user\n\nx", b"# T\n\n## user\n\n\xff", b'{"sessions": []}', b"# T\n\nsess_a\nsess_b\n", b"# " + b"x" * 201):
+        error_of(site.call("POST", "/v1/chat/import", wrong, headers=markdown, user=user), 400, "invalid_value")
+    assert get(site, user, SESSIONS)["total"] == before
+
+
 def stripped(value, names):
     """A JSON value without some members, at any depth."""
     if isinstance(value, dict):

@@ -40,14 +40,14 @@ enum ConversationSQL {
     ) -> SQL {
         let names: SQL = conversation.map(names) ?? ""
         return """
-        UPDATE sessions SET title = \(settings.title), source_channel = \(settings.sourceChannel), \
-        provider = \(settings.provider), model = \(settings.model), max_history = \(settings.maxHistory), \
-        history_mode = \(settings.historyMode), truncation = \(settings.truncation), metadata = \(settings.metadata), \
-        metadata_tags = \(settings.tags.stored), rag_document_ids = \(settings.ragDocumentIDs.stored), \
-        ttl_seconds = \(settings.ttlSeconds), expires_us = \(settings.expiry(after: time)), \(sql: names)\
-        version = version + 1, updated_us = \(time) \
-        WHERE user_id = \(key.owner) AND session_id = \(key.session) AND deleted_us IS NULL
-        """
+            UPDATE sessions SET title = \(settings.title), source_channel = \(settings.sourceChannel), \
+            provider = \(settings.provider), model = \(settings.model), max_history = \(settings.maxHistory), \
+            history_mode = \(settings.historyMode), truncation = \(settings.truncation), metadata = \(settings.metadata), \
+            metadata_tags = \(settings.tags.stored), rag_document_ids = \(settings.ragDocumentIDs.stored), \
+            ttl_seconds = \(settings.ttlSeconds), expires_us = \(settings.expiry(after: time)), \(sql: names)\
+            version = version + 1, updated_us = \(time) \
+            WHERE user_id = \(key.owner) AND session_id = \(key.session) AND deleted_us IS NULL
+            """
     }
 
     private static func names(_ conversation: AgentConversation) -> SQL {

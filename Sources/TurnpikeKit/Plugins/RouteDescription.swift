@@ -11,6 +11,8 @@ public struct RouteDescription: Sendable {
     public var parameters: [RouteParameter]
     /// The name of the body's schema; nil: there is no body.
     public var body: String?
+    /// The body's content types; one that is not JSON is a text.
+    public var bodyTypes = ["application/json"]
     /// What a caller gets when all goes well. Errors that any endpoint may give are added.
     public var answers: [RouteAnswer]
 

@@ -38,7 +38,7 @@ enum OpenAPIOperation {
         if let body = description.body {
             json.object("requestBody") { request in
                 request.member("required", true)
-                request.object("content") { write(schema: body, ["application/json"], to: &$0) }
+                request.object("content") { write(schema: body, description.bodyTypes, to: &$0) }
             }
         }
         json.object("responses") { write(answers(of: endpoint), to: &$0) }

@@ -25,7 +25,8 @@ enum MoveConformance {
             wanted.groupName = "g"
             wanted.participantID = "p"
             wanted.peerAgentID = "q"
-            let changed = try await samples.store.update(session.key, conversation: { [wanted] in $0 = wanted }) { _ in }
+            let changed = try await samples.store.update(session.key, conversation: { [wanted] in $0 = wanted }) { _ in
+            }
             var expected = session
             expected.conversation = wanted
             expected.version = session.version + 1

@@ -119,7 +119,8 @@ class Site:
     def headers(self, user="alice", headers=(), body=b""):
         """The headers of a request with `user`'s key, and a JSON body if there is one."""
         fields = [self.bearer(user)] if user else []
-        return [*fields, *([("Content-Type", "application/json")] if body else []), *headers]
+        has_type = any(name.lower() == "content-type" for name, _ in headers)
+        return [*fields, *([("Content-Type", "application/json")] if body and not has_type else []), *headers]
 
     def send(self, method, path, value, headers=(), user="alice"):
         """A request with a JSON value as its body."""

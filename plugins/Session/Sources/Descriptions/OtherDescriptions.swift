@@ -77,9 +77,11 @@ enum TransferDescriptions {
     }
 
     static func importAll(_ suffix: String) -> RouteDescription {
-        .giving(
-            "importSessions" + suffix, "Stores what an export holds as new sessions.", "Import", "What was stored.",
-            status: 201, body: "ImportFields")
+        var description = RouteDescription.giving(
+            "importSessions" + suffix, "Stores what an export holds, or what Markdown shows of it, as new sessions.",
+            "Import", "What was stored.", status: 201, body: "ImportFields")
+        description.bodyTypes.append("text/markdown")
+        return description
     }
 }
 

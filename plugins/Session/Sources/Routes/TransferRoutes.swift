@@ -27,13 +27,25 @@ struct TransferRoutes: Sendable {
                     try export(only: nil, request.head, exchange)
                 }.described(TransferDescriptions.exportAll(suffix)),
                 Route(.POST, base + "/import") { request, _, exchange in
-                    let body = try RequestFields(try await request.body.collect(upTo: bodyLimit))
+                    let body = try RequestFields(try await importBody(request, exchange))
                     let reader = ImportReader(owned: try OwnedSessions(store, configuration, exchange))
                     let (sessions, messages) = try await reader.store(body)
                     return .json(Self.json(sessions, messages), status: .created)
                 }.described(TransferDescriptions.importAll(suffix)),
             ]
         }
+    }
+
+    /// The JSON of an import, also of one that came as Markdown.
+    private func importBody(_ request: Request, _ exchange: Exchange) async throws -> ByteBuffer {
+        let body = try await request.body.collect(upTo: bodyLimit)
+        let type = request.head.headers.first(name: "content-type") ?? ""
+        guard type.lowercased().hasPrefix("text/markdown") else { return body }
+        let held = exchange.reservation()
+        exchange.keepToEnd(held)
+        // It is copied to be read, and its texts are once more, and then the JSON.
+        try held.take(3 * body.readableBytes)
+        return try await BodyWork.run(on: body.readableBytes) { try MarkdownReader.json(of: body) }
     }
 
     private func export(only session: Session?, _ head: RequestHead, _ exchange: Exchange) throws -> Response {

@@ -177,7 +177,7 @@ extension ByteBuffer {
     }
 }
 
-/// For people: a heading for each session, another for each message.
+/// For people: a heading for each session, another for each message. ``MarkdownReader`` reads it.
 struct MarkdownExport: ExportForm {
     let contentType = "text/markdown; charset=utf-8"
     let beginning = ByteBuffer()
@@ -186,10 +186,11 @@ struct MarkdownExport: ExportForm {
 
     func beginning(of session: Session, system: ByteBuffer?, _ feedback: Feedback?, isFirst: Bool) -> ByteBuffer {
         let title = object.title(session).split(whereSeparator: \.isNewline).joined(separator: " ")
-        var text = (isFirst ? "" : "\n---\n\n") + "# \(title)\n\n"
+        var text = (isFirst ? "" : "\n\(MarkdownText.separator)\n\n") + "# \(title)\n\n"
         text += "\(session.printedID), \(ISOTime.text(session.createdAt))\n"
         for message in (system.flatMap { try? JSONArray.elements(of: $0) }) ?? [] {
-            text += "\n## system\n\n\(MessageText.of(message.bytes))\n"
+            let role = (try? JSONObject(scanning: message.bytes))?["role"]?.string ?? "system"
+            text += Self.message(role, nil, message.bytes)
         }
         return ByteBuffer(string: text)
     }
@@ -197,8 +198,11 @@ struct MarkdownExport: ExportForm {
     func write(
         _ message: StoredMessage, _ feedback: Feedback?, of session: Session, isFirst: Bool, to piece: inout ByteBuffer
     ) {
-        let shown = MessageObject(message)
-        piece.writeString("\n## \(shown.role), \(ISOTime.text(message.createdAt))\n\n\(MessageText.of(message.body))\n")
+        piece.writeString(Self.message(MessageObject(message).role, message.createdAt, message.body))
+    }
+
+    private static func message(_ role: String, _ time: Timestamp?, _ body: ByteBuffer) -> String {
+        "\n\(MarkdownText.heading(role: role, time))\n\n\(MarkdownText.escaped(MessageText.of(body)))\n"
     }
 
     func writeEnd(of session: Session, to piece: inout ByteBuffer) {}

@@ -59,17 +59,7 @@ final class OpaqueHeadHandler: ChannelInboundHandler {
 extension OpaqueHeadHandler: Sendable {}
 
 extension ByteBuffer {
-    /// Eight bytes at a time: every request's bytes are asked.
-    fileprivate var isASCII: Bool {
-        withUnsafeReadableBytes { bytes in
-            let words = bytes.count & ~7
-            var seen: UInt64 = 0
-            for at in stride(from: 0, to: words, by: 8) {
-                seen |= bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
-            }
-            return seen & 0x8080_8080_8080_8080 == 0 && bytes[words...].allSatisfy { $0 < 128 }
-        }
-    }
+    fileprivate var isASCII: Bool { withUnsafeReadableBytes { OpaqueText.isASCII($0) } }
 
     /// The next line with its end, if it is there.
     fileprivate mutating func readLine() -> ByteBuffer? {

@@ -5,18 +5,18 @@ extension ByteBuffer {
     ///
     /// One write for a whole line: four of them were a quarter of the cost of a head.
     package mutating func writeField(_ name: String, _ value: String) {
-        var name = name
-        var value = value
-        if let bytes = OpaqueText.bytes(of: value) {
-            name.withUTF8 { name in bytes.withUnsafeBytes { writeLine(UnsafeRawBufferPointer(name), $0) } }
-        } else {
-            name.withUTF8 { name in
-                value.withUTF8 { writeLine(UnsafeRawBufferPointer(name), UnsafeRawBufferPointer($0)) }
+        var (name, value) = (name, value)
+        name.withUTF8 { name in
+            value.withUTF8 { value in
+                let (name, value) = (UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(value))
+                guard let bytes = OpaqueText.bytes(of: value) else { return writeLine(name, value) }
+                bytes.withUnsafeBytes { writeLine(name, $0) }
             }
         }
     }
 
     /// A header without a value has no space either.
+    @inline(__always)
     private mutating func writeLine(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         let start = name.count + (value.isEmpty ? 1 : 2)
         let end = start + value.count

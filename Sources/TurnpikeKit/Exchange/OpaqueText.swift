@@ -11,12 +11,9 @@ package enum OpaqueText {
 
     /// The string of a value's bytes.
     package static func string(_ bytes: UnsafeRawBufferPointer) -> String {
+        // Validating is generic code of the standard library, and nearly all there is is ASCII.
+        if isASCII(bytes) { return String(decoding: bytes, as: UTF8.self) }
         if let text = String(validating: bytes, as: UTF8.self), !bytes.contains(lead) { return text }
-        return escaped(bytes)
-    }
-
-    /// A string in which every byte above 127 is a character of its own.
-    private static func escaped(_ bytes: UnsafeRawBufferPointer) -> String {
         var text = String.UnicodeScalarView()
         for byte in bytes { text.append(scalar(byte)) }
         return String(text)
@@ -27,11 +24,11 @@ package enum OpaqueText {
         return scalar
     }
 
-    /// The bytes that a value stands for, where they are others than its UTF-8.
-    package static func bytes(of value: String) -> [UInt8]? {
-        guard mayBeOpaque(value) else { return nil }
+    /// The bytes that the UTF-8 of a value stands for, where they are others.
+    package static func bytes(of value: UnsafeRawBufferPointer) -> [UInt8]? {
+        guard !isASCII(value), value.contains(lead) else { return nil }
         var bytes: [UInt8] = []
-        for scalar in value.unicodeScalars {
+        for scalar in String(decoding: value, as: UTF8.self).unicodeScalars {
             if scalar.value > plane + 127 {
                 bytes.append(UInt8(truncatingIfNeeded: scalar.value))
             } else {
@@ -41,8 +38,12 @@ package enum OpaqueText {
         return bytes
     }
 
-    /// Over the bytes where they lie: nearly every value of every request and answer is asked.
-    private static func mayBeOpaque(_ value: String) -> Bool {
-        value.utf8.withContiguousStorageIfAvailable { $0.contains(lead) } ?? value.utf8.contains(lead)
+    /// Whether no byte is above 127. Eight at a time: all bytes of all heads are asked.
+    @inline(__always) package static func isASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let words = bytes.count & ~7
+        var seen: UInt64 = 0
+        for at in stride(from: 0, to: words, by: 8) { seen |= bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self) }
+        for at in words..<bytes.count { seen |= UInt64(bytes[at]) }
+        return seen & 0x8080_8080_8080_8080 == 0
     }
 }

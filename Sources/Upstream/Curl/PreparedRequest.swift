@@ -99,11 +99,8 @@ struct PreparedRequest: Sendable {
         } else {
             lines.append(UInt8(ascii: ":"))
             lines.append(UInt8(ascii: " "))
-            if let bytes = OpaqueText.bytes(of: value) {
-                lines.append(contentsOf: bytes)
-            } else {
-                lines.append(contentsOf: value.utf8)
-            }
+            var value = value
+            value.withUTF8 { lines.append(contentsOf: OpaqueText.bytes(of: UnsafeRawBufferPointer($0)) ?? Array($0)) }
         }
         lines.append(0)
     }

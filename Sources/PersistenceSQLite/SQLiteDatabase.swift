@@ -121,7 +121,7 @@ public final class SQLiteDatabase: Persistence.Database {
             guard case .open(let pool, _) = state else { return nil }
             return pool
         }
-        // Fails only while a connection is in use, which the ended threads exclude.
+        // Fails only while a connection is in use: by a thread of a lane that was given up, at the end of the process.
         try? pool?.close()
     }
 

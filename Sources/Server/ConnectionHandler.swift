@@ -37,6 +37,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var isExcess = false
     /// Whether what the parser reads next is a head.
     private(set) var isHeadExpected = true
+    /// How many heads the parser has read.
+    private(set) var headCount = 0
     /// Whether the end of the loop's turn will send what was written.
     private var isFlushAwaited = false
     private lazy var peerAddress = context?.remoteAddress?.ipAddress ?? ""
@@ -72,6 +74,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             isHeadExpected = false
+            headCount += 1
             run(machine.received(.head(ArrivedHead(head))))
         case .body(let bytes): run(machine.received(.body(bytes)))
         case .end:

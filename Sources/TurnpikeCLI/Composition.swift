@@ -121,7 +121,8 @@ struct Composition {
     /// Nothing but the gateway keeps the first world, so that it can go when it is replaced.
     private func makeGateway() throws -> Gateway {
         Gateway(
-            world: try builder.build(configuration), clock: .system, logger: logger, budget: budget, metrics: requests)
+            world: try builder.build(configuration), clock: .system, logger: logger, budget: budget, metrics: requests,
+            onFailure: { [store] in store.noteRefusal($0, of: $1) })
     }
 
     private func servers(_ gateway: Gateway, onListening: @escaping @Sendable (String) -> Void) -> [HTTPServer] {

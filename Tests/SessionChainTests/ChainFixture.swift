@@ -74,7 +74,14 @@ final class ChainFixture: Sendable {
         let request = Request(head: exchange.head, body: body(call.body))
         exchange[EndpointKey.self] = call.endpoint
         defer { exchange.finish(Outcome(ending: .completed, status: 200)) }
-        return try await Answer(chain.run(request, in: exchange), in: exchange, call)
+        do {
+            return try await Answer(chain.run(request, in: exchange), in: exchange, call)
+        } catch {
+            // As the gateway does.
+            let failure = error as? GatewayError ?? .unavailable("storage_unavailable", "as it is told to clients")
+            store.noteRefusal(failure, of: exchange)
+            throw error
+        }
     }
 
     /// The error that a request is refused with.
@@ -119,7 +126,7 @@ final class ChainFixture: Sendable {
 
     private func exchange(_ call: Call) -> Exchange {
         let exchange = Exchange(
-            head: RequestHead(method: call.method, target: call.target, headers: call.headers),
+            head: RequestHead(method: call.method, target: call.target, headers: call.framed),
             eventLoop: MultiThreadedEventLoopGroup.singleton.any(), logger: Logger(label: "test"), flags: flags,
             budget: budget)
         exchange[PrincipalKey.self] = call.user ?? alice
@@ -166,6 +173,13 @@ struct Call: Sendable {
         return Call(
             #"{\#(id)"model":"m","messages":[\#(messages.joined(separator: ","))]\#(more.isEmpty ? "" : ",\(more)")}"#,
             user: user)
+    }
+
+    /// The headers as they arrive, with the body's length.
+    var framed: HTTPHeaders {
+        var framed = headers
+        framed.add(name: "Content-Length", value: "\(body.utf8.count)")
+        return framed
     }
 
     func with(_ name: String, _ value: String?) -> Call {

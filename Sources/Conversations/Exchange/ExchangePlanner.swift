@@ -39,14 +39,15 @@ package struct ExchangePlanner: Sendable {
         _ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, rules: HistoryRules?
     ) throws -> Reading {
         let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
-        let attempt = AttemptLog.Key(
-            context.session.key.owner, context.name, turn, idempotencyKey: context.idempotencyKey)
+        let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
         let own = rules?.adapted(to: context.session.settings)
         let targets = exchange[RoutePlanKey.self]?.targets ?? []
         return Reading(
             history: SessionHistory(
                 planner: TurnPlanner(mode: context.mode, maxHistoryMessages: own?.maxMessages ?? 0), turn: turn,
-                repetition: context.repetition(earlier: store.attempts[attempt]), rules: own,
+                repetition: context.repetition(
+                    earlier: store.attempts.base(of: attempt, sentAgain: context.attempt > 0 ? exchange.head : nil)),
+                rules: own,
                 mostTokens: own.map { mostTokens(targets, $0) } ?? 0),
             attempt: attempt, session: context.session)
     }

@@ -10,8 +10,6 @@ import struct Crypto.SHA256
 package final class SessionContext: Sendable {
     /// As it was when the exchange began.
     package let session: Session
-    /// What the request calls it.
-    let name: String
     /// Never `off`: such an exchange has no session.
     package let mode: HistoryMode
     /// How often the client says that it has sent the request before (`x-stainless-retry-count`).
@@ -25,12 +23,11 @@ package final class SessionContext: Sendable {
     package let title: String?
 
     package init(
-        session: Session, name: String = "", mode: HistoryMode, attempt: Int = 0, idempotencyKey: String? = nil,
+        session: Session, mode: HistoryMode, attempt: Int = 0, idempotencyKey: String? = nil,
         notes: MessageNotes = MessageNotes(), title: String? = nil
     ) {
         precondition(mode != .off, "An exchange that leaves its session alone has no context.")
         self.session = session
-        self.name = name
         self.mode = mode
         self.attempt = attempt
         self.idempotencyKey = idempotencyKey

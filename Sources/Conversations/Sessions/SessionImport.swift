@@ -10,7 +10,8 @@ public struct SessionImport: Sendable {
 
     public init(_ draft: SessionDraft) { self.draft = draft }
 
-    func validate() throws {
+    /// Throws `ConversationError.invalid` for what could not be stored, whatever the database says.
+    public func validate() throws {
         try draft.validate()
         for turn in turns { try turn.validate() }
         for feedback in feedback { try feedback.validate() }

@@ -68,7 +68,7 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
 
     /// Hands over an item and does not wait.
     ///
-    /// - Parameter completion: Told the result once, on the lane's thread: it must not block.
+    /// - Parameter completion: Told the result once, on the lane's thread or on the task that ends the lane: it must not block.
     /// - Throws: `overloaded`, or `unavailable` after the database was closed; `completion` is then not called.
     public func enqueue(
         _ item: Item, completion: @escaping @Sendable (Result<Output, any Error>) -> Void

@@ -158,6 +158,8 @@ extension MariaDBConnection {
     }
 
     /// Sends the statements one behind the other and then reads their answers: one wait for all of them.
+    ///
+    /// Behind one that failed the others are run as well, and each may wait for a lock as long as the server lets it.
     private func executeTogether(_ writes: [BulkWrite]) throws -> Together {
         precondition(!isReading, "no other statement may run while the rows of a query are being read")
         if let givenUp { throw givenUp }
@@ -175,8 +177,8 @@ extension MariaDBConnection {
             do {
                 for (write, statement) in prepared { try send(write, statement, &unread) }
             } catch {
-                // The values could not be sent; what was sent is answered all the same.
-                try? readAnswers(&unread)
+                // The values could not be sent; what was sent is answered all the same, and a failure there came first.
+                try readAnswers(&unread)
                 throw error
             }
             try readAnswers(&unread)

@@ -13,13 +13,18 @@ package final class Gateway: ExchangeHandler {
     private let budget: BufferBudget?
     private let current: Mutex<World>
     private let metrics: RequestMetrics
+    private let onFailure: @Sendable (GatewayError, Exchange) -> Void
     private let failures: FailureReporter
 
-    /// `budget` bounds what all exchanges hold together; the servers in front of the gateway share it.
+    /// - Parameters:
+    ///   - budget: bounds what all exchanges hold together; the servers in front of the gateway share it.
+    ///   - onFailure: told each exchange that is answered with an error. It must not block.
     package init(
         world: World, clock: GatewayClock, logger: Logger, budget: BufferBudget? = nil,
-        metrics: RequestMetrics = RequestMetrics()
+        metrics: RequestMetrics = RequestMetrics(),
+        onFailure: @escaping @Sendable (GatewayError, Exchange) -> Void = { _, _ in }
     ) {
+        self.onFailure = onFailure
         self.current = Mutex(world)
         self.metrics = metrics
         self.clock = clock
@@ -84,6 +89,7 @@ package final class Gateway: ExchangeHandler {
     private func errorResponse(_ error: any Error, in exchange: Exchange) -> Response {
         let failure = GatewayError(wrapping: error, of: exchange.head.method)
         failures.report(failure, in: exchange)
+        onFailure(failure, exchange)
         return ErrorResponder.response(failure, requestID: exchange.requestID)
     }
 }

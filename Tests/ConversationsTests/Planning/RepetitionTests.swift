@@ -1,5 +1,7 @@
+import NIOHTTP1
 import Persistence
 import Testing
+import TurnpikeKit
 
 @testable import Conversations
 
@@ -83,21 +85,39 @@ import Testing
 
     @Test func anAttemptIsRememberedUntilOthersPushItOut() throws {
         let log = AttemptLog(capacity: 2)
-        let owner = UniqueID.generate()
-        let keys = try ["a", "b", "c"].map { AttemptLog.Key(owner, "s", try request([.user($0)])) }
+        let session = SessionKey(owner: .generate(), session: .generate())
+        let keys = try ["a", "b", "c"].map { AttemptLog.Key(session, try request([.user($0)])) }
         log.note(keys[0], base: 1)
         log.note(keys[1], base: 2)
         log.note(keys[1], base: 3)
-        #expect(log[keys[0]] == 1 && log[keys[1]] == 3)
+        #expect(log.base(of: keys[0]) == 1 && log.base(of: keys[1]) == 3)
         log.note(keys[2], base: 4)
-        #expect(log[keys[0]] == nil && log[keys[1]] == 3 && log[keys[2]] == 4)
-        let others = [
-            AttemptLog.Key(owner, "s", try request([.user("b")]), idempotencyKey: "k"),
-            AttemptLog.Key(owner, "t", try request([.user("b")])),
-            AttemptLog.Key(.generate(), "s", try request([.user("b")])),
-        ]
-        for other in others { #expect(log[other] == nil) }
-        log.noteRefusal(keys[1])
-        #expect(log[keys[1]] == .max)
+        #expect(log.base(of: keys[0]) == nil && log.base(of: keys[1]) == 3 && log.base(of: keys[2]) == 4)
+        let other = AttemptLog.Key(session, try request([.user("b")]), idempotencyKey: "k")
+        #expect(log.base(of: other) == nil)
+    }
+
+    @Test func aRefusedAttemptIsRecognisedByItsHeadUntilItWasPlannedAgain() throws {
+        let log = AttemptLog()
+        let key = AttemptLog.Key(
+            SessionKey(owner: .generate(), session: .generate()), try request([.user("continue")]))
+        func head(_ fields: [(String, String)], _ target: String = "/v1/chat/completions") -> RequestHead {
+            let same = [("Authorization", "Bearer k"), ("X-Session-ID", "s"), ("Content-Length", "60")]
+            return RequestHead(method: .POST, target: target, headers: HTTPHeaders(fields.isEmpty ? same : fields))
+        }
+        log.note(key, base: 1)
+        #expect(log.base(of: key, sentAgain: head([])) == 1)
+        log.noteRefusal(head([]))
+        #expect(log.base(of: key, sentAgain: head([])) == .max)
+        // Another user's, another session's, a longer one, another place; and what is no repetition.
+        for (index, value) in [(0, "Bearer other"), (1, "t"), (2, "61")] {
+            var fields = [("Authorization", "Bearer k"), ("X-Session-ID", "s"), ("Content-Length", "60")]
+            fields[index].1 = value
+            #expect(log.base(of: key, sentAgain: head(fields)) == 1)
+        }
+        #expect(log.base(of: key, sentAgain: head([], "/chat/completions")) == 1)
+        #expect(log.base(of: key) == 1)
+        log.note(key, base: 3)
+        #expect(log.base(of: key, sentAgain: head([])) == 3)
     }
 }

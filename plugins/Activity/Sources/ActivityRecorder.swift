@@ -93,7 +93,7 @@ final class ActivityRecorder: Sendable {
         }
     }
 
-    /// How long the database has for the last rows, before they go to the spool: the process ends then.
+    /// How long the database has for the last rows of a configuration, before they go to the spool.
     private static let patience: Duration = .seconds(2)
 
     /// Writes what was taken. A row that comes later, from an exchange that outlives its configuration, opens a queue of

@@ -57,11 +57,10 @@ struct HistoryMiddleware: Middleware {
         do {
             return try await planner.plan(
                 chat, in: exchange, context, rules: configuration.rules, maxBytes: bodyLimit)
-        } catch let error where configuration.mode == .shadow {
-            // What it would have been refused for is nothing to a request that is sent without its history.
+        } catch let error where configuration.mode == .shadow && !Task.isCancelled {
             exchange.logger.warning(
                 "A shadow history could not be worked out.", metadata: ["error": "\(String(reflecting: error))"])
-            return try await planner.plan(chat, in: exchange, context, rules: nil, maxBytes: bodyLimit)
+            return try await planInShadow(chat, in: exchange, context)
         } catch let error as DatabaseError {
             switch configuration.onFailure {
             case .refuse:
@@ -73,6 +72,17 @@ struct HistoryMiddleware: Middleware {
                     "A request goes on without its history.", metadata: ["error": "\(String(reflecting: error))"])
                 return try await planner.planBlindly(chat, in: exchange, context)
             }
+        }
+    }
+
+    /// What the whole history would have been refused for is nothing to a request that is sent without it.
+    private func planInShadow(_ chat: ChatRequest, in exchange: Exchange, _ context: SessionContext) async throws
+        -> PlannedHistory
+    {
+        do {
+            return try await planner.plan(chat, in: exchange, context, rules: nil, maxBytes: bodyLimit)
+        } catch is DatabaseError {
+            return try await planner.planBlindly(chat, in: exchange, context)
         }
     }
 }

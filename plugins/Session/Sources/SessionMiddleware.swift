@@ -70,19 +70,12 @@ struct SessionMiddleware: Middleware {
         let wish = try wish(request, in: exchange)
         var request = request
         try await request.removeSessionFields(of: wish.chat, namesSession: true, messages: wish.messages)
-        do {
-            guard let context = try await context(wish, request.head, in: exchange) else {
-                return try await next(request)
-            }
-            exchange[SessionContextKey.self] = context
-            exchange.note { $0.sessionID = context.session.key.session }
-            var response = try await next(request)
-            response.headers.replaceOrAdd(name: "x-session-id", value: context.session.printedID)
-            return response
-        } catch {
-            await noteRefusal(wish, request.head, in: exchange)
-            throw error
-        }
+        guard let context = try await context(wish, request.head, in: exchange) else { return try await next(request) }
+        exchange[SessionContextKey.self] = context
+        exchange.note { $0.sessionID = context.session.key.session }
+        var response = try await next(request)
+        response.headers.replaceOrAdd(name: "x-session-id", value: context.session.printedID)
+        return response
     }
 
     private func wish(_ request: Request, in exchange: Exchange) throws -> Wish {
@@ -112,7 +105,7 @@ struct SessionMiddleware: Middleware {
         guard mode != .off else { return nil }
         if !isDryRun { session = try await takingTurns(session, exchange) }
         return SessionContext(
-            session: session, name: wish.selection.printedName, mode: mode, attempt: head.attempt,
+            session: session, mode: mode, attempt: head.retryCount,
             idempotencyKey: head.headers.first(name: "idempotency-key"), notes: wish.selection.notes,
             title: lateTitle(session, wish.selection, wish.chat))
     }
@@ -137,15 +130,6 @@ extension SessionMiddleware {
     private func lateTitle(_ session: Session, _ selection: SessionSelection, _ chat: ChatRequest) -> String? {
         guard session.settings.title.isEmpty, session.nextSeq == 1 else { return nil }
         return title(selection, chat)
-    }
-
-    /// A first attempt that ends before it was planned is the outcome of nothing that is stored: a client that sends it
-    /// again repeats no turn, even if the session's newest one answers the same words.
-    @inline(never) private func noteRefusal(_ wish: Wish, _ head: RequestHead, in exchange: Exchange) async {
-        guard !exchange.has(PlannedTurnKey.self), !exchange.has(DryRunKey.self), head.attempt == 0,
-            !head.headers.contains(name: "idempotency-key")
-        else { return }
-        await store.noteRefusal(of: wish.chat, in: wish.selection.printedName, of: wish.principal.userID)
     }
 
     /// The session once this exchange may go on with it, see ``SessionGate``.
@@ -185,8 +169,8 @@ extension SessionMiddleware {
         guard policy == .create, !name.text.hasPrefix(Session.idPrefix) else { throw GatewayError.sessionNotFound }
         do {
             return try await store.createOrFind(draft(selection, chat, of: principal)).session
-        } catch let error as ConversationError {
-            throw GatewayError(error)
+        } catch {
+            throw Self.ofMaking(error)
         }
     }
 
@@ -206,19 +190,20 @@ extension SessionMiddleware {
     private func findOrCreate(_ draft: SessionDraft) async throws -> Session {
         do {
             return try await store.findOrCreate(draft).session
-        } catch let error as ConversationError {
-            throw GatewayError(error)
-        } catch let error as DatabaseError where error.failure == .unknownAtCommit {
-            // Whether it was made makes no difference to the request that is sent again: it finds it.
-            throw DatabaseError(.unavailable, error.reason, code: error.code)
+        } catch {
+            throw Self.ofMaking(error)
         }
     }
-}
 
-extension RequestHead {
-    /// How often the client's library says that it has sent the request before.
-    var attempt: Int {
-        max(0, headers.first(name: "x-stainless-retry-count").flatMap { Int($0) } ?? 0)
+    /// What became of making a session, as a chat's client is told it.
+    private static func ofMaking(_ error: any Error) -> any Error {
+        switch error {
+        case let error as ConversationError: return GatewayError(error)
+        // Whether it was made makes no difference to the request that is sent again: it finds it.
+        case let error as DatabaseError where error.failure == .unknownAtCommit:
+            return DatabaseError(.unavailable, error.reason, code: error.code)
+        default: return error
+        }
     }
 }
 

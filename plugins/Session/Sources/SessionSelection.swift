@@ -34,9 +34,6 @@ struct SessionSelection: Sendable, Equatable {
 
     var notes: MessageNotes { MessageNotes(chapter: chapter, citations: citations) }
 
-    /// The id, or the conversation in the agent's system.
-    var printedName: String { name?.text ?? conversation.map { "\($0.agentID)\0\($0.externalID ?? "")" } ?? "" }
-
     var namesSession: Bool { name != nil || conversation != nil }
 
     /// Whether a selection, once it is read, surely names a session that is to be used; false is not certain.

@@ -153,8 +153,8 @@ extension OwnedSessions {
     func append(_ messages: [NewMessage], to name: String) async throws -> (session: Session, [StoredMessage]) {
         let session = try await session(name)
         let outcomes = try await stored(turns(messages, of: session))
-        var first = Int64.max
-        var last: Int64 = 0
+        // Those that were stored before lie where they lay, perhaps superseded meanwhile.
+        var seqs: [Int64] = []
         for (outcome, count) in outcomes {
             let seq: Int64
             switch outcome {
@@ -163,11 +163,9 @@ extension OwnedSessions {
             case .sessionDeleted: throw GatewayError.sessionNotFound
             case .spooled: throw GatewayError.internalError("several turns at once are never spooled")
             }
-            first = min(first, seq)
-            last = max(last, seq + Int64(count))
+            seqs += seq..<seq + Int64(count)
         }
-        let seqs = first..<last
-        return (session, try await store.read { try $0.messages(of: session.key, in: seqs) })
+        return (session, try await store.read { [seqs] in try $0.messages(of: session.key, seqs: seqs) })
     }
 
     /// The outcomes, and how many messages each turn has.

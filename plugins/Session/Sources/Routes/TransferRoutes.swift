@@ -43,8 +43,9 @@ struct TransferRoutes: Sendable {
         guard type.lowercased().hasPrefix("text/markdown") else { return body }
         let held = exchange.reservation()
         exchange.keepToEnd(held)
-        // It is copied to be read, and its texts are once more, and then the JSON.
-        try held.take(3 * body.readableBytes)
+        // It is copied to be read; then its texts as JSON, where a control character takes six bytes, and all of it again.
+        let controls = body.withUnsafeReadableBytes { bytes in bytes.reduce(0) { $0 + ($1 < 0x20 ? 1 : 0) } }
+        try held.take(3 * body.readableBytes + 10 * controls)
         return try await BodyWork.run(on: body.readableBytes) { try MarkdownReader.json(of: body) }
     }
 

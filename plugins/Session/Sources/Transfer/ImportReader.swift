@@ -19,6 +19,7 @@ struct ImportReader {
         // Of sessions with one name the first of the file keeps it.
         var names = TakenNames()
         for index in imports.indices { names.take(from: &imports[index].whole.draft) }
+        try owned.validate(imports.map(\.whole))
         // An export has the newest first: made last, it is the newest again.
         var sessions: [Imported] = []
         for element in imports.reversed() {
@@ -57,6 +58,15 @@ private struct TakenNames {
 }
 
 extension OwnedSessions {
+    /// Refuses what could not be stored: one session that is wrong would leave those before it behind.
+    fileprivate func validate(_ imports: [SessionImport]) throws {
+        do {
+            for whole in imports { try whole.validate() }
+        } catch let error as ConversationError {
+            throw GatewayError(error)
+        }
+    }
+
     /// Refuses an import that would be too much, before any of it is stored.
     fileprivate func check(adding imports: [ImportedSession]) async throws {
         let limit = limits.messages.perSession

@@ -21,6 +21,8 @@ struct MarkdownReader {
     /// The lines of the message so far, each with its end.
     private var text: [UInt8] = []
     private var lines = 0
+    /// Sessions and messages so far.
+    private var elements = 0
 
     /// - Throws: 400 for a text that is no such export.
     static func json(of text: ByteBuffer) throws(GatewayError) -> ByteBuffer {
@@ -50,6 +52,7 @@ struct MarkdownReader {
             place = .outside
         } else if place != .outside, let heading = MarkdownText.Heading(line) {
             endMessage()
+            try countElement()
             place = .message
             self.heading = heading
         } else if place == .message {
@@ -63,12 +66,21 @@ struct MarkdownReader {
 
     private mutating func takeHead(_ line: String, _ number: Int) throws(GatewayError) {
         if place == .outside, line.utf8.starts(with: "# ".utf8) {
+            try countElement()
             sessions.append(ShownSession(title: String(decoding: line.utf8.dropFirst(2), as: UTF8.self)))
             place = .head
         } else if place == .head, line.hasPrefix(Session.idPrefix), sessions[sessions.count - 1].id == nil {
             sessions[sessions.count - 1].id = String(line.prefix { $0 != "," })
         } else {
             throw Self.refusal("Line \(number) belongs to no message.")
+        }
+    }
+
+    /// As many as a list in JSON may have: each takes far more memory than its heading in the text.
+    private mutating func countElement() throws(GatewayError) {
+        elements += 1
+        guard elements <= JSON.maximumElements else {
+            throw Self.refusal("The text has more than \(JSON.maximumElements) sessions and messages.")
         }
     }
 

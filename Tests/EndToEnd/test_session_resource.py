@@ -6,6 +6,7 @@ import pytest
 
 from harness import chat
 from harness.answers import json_answer, sse_answer
+from harness.gateway import run
 from harness.site import SESSIONS, answered, error_of, fresh, said
 from harness.waiting import eventually, together
 
@@ -55,6 +56,8 @@ def test_every_field_comes_back_as_it_was_given(site, user):
     assert made["is_active"] and made["message_count"] == 0 and made["deleted_at"] is None
     assert abs(made["expires_at"] - time.time() - 3600) < 60
     assert get(site, user, f"{SESSIONS}/{made['id']}") == made
+    users = json.loads(run("users", "list", "--config", site.gateway.config_path, "--json"))
+    assert made["owner"] == next(entry["id"] for entry in users if entry["name"] == user)
 
 
 def test_a_session_without_fields_has_the_default_title(site, user):

@@ -24,6 +24,7 @@ enum SessionSchemas {
     static let sessionProperties = """
         "id":{"type":"string","pattern":"^sess_[0-9a-f]{32}$"},
         "session_id":{"type":"string","pattern":"^sess_[0-9a-f]{32}$"},"object":{"const":"chat.session"},
+        "owner":{"type":"string","format":"uuid"},
         "external_id":{"type":["string","null"]},"title":{"type":"string"},"session_name":{"type":"string"},
         "name":{"type":"string"},"provider":{"type":["string","null"]},"model":{"type":["string","null"]},
         "max_history_messages":{"type":["integer","null"]},
@@ -41,7 +42,7 @@ enum SessionSchemas {
         "last_message_at":{"type":"integer"}
         """
     private static let sessionRequired = """
-        "id","session_id","object","external_id","title","session_name","name","provider","model",
+        "id","session_id","object","owner","external_id","title","session_name","name","provider","model",
         "max_history_messages","history_mode","truncation","source_channel","metadata","metadata_tags",
         "rag_document_ids","ttl","agent_id","external_conv_id","is_group","group_name","participant_id",
         "peer_agent_id","message_count","turn_count","prompt_tokens","completion_tokens","is_active","expires_at",

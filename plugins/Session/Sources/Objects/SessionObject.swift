@@ -14,6 +14,7 @@ struct SessionObject: Sendable {
             json.member("id", session.printedID)
             json.member("session_id", session.printedID)
             json.member("object", "chat.session")
+            json.member("owner", "\(session.key.owner)")
             json.member("external_id", session.externalID)
             for name in ["title", "session_name", "name"] { json.member(name, title(session)) }
             write(session.settings, &json)

@@ -40,6 +40,12 @@ extension ConversationStore {
         }
     }
 
+    /// The session that the external ids of a draft name; nothing is made.
+    package func existing(_ draft: SessionDraft) async throws -> Session? {
+        try draft.validate()
+        return try await session(named: draft)
+    }
+
     /// The session that the external ids of a draft name.
     func session(named draft: SessionDraft) async throws -> Session? { try await session(.draft(draft)) }
 

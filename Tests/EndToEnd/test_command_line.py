@@ -19,7 +19,7 @@ providers:
 """
 COMMANDS = [
     [], ["serve"], ["check"], ["demo"], ["version"], ["users"], ["users", "create"], ["users", "list"], ["keys"], ["keys", "create"],
-    ["keys", "list"], ["keys", "revoke"], ["migrate"], ["tokens"], ["tokens", "count"], ["spool"], ["spool", "list"], ["spool", "replay"], ["spool", "export"],
+    ["keys", "list"], ["keys", "update"], ["keys", "revoke"], ["migrate"], ["tokens"], ["tokens", "count"], ["spool"], ["spool", "list"], ["spool", "replay"], ["spool", "export"],
 ]
 
 
@@ -227,6 +227,19 @@ def test_a_rotation_of_the_hash_key_can_be_followed_in_the_list(config):
     assert old == [listed["old"]["expires_at"], "default"] and new == ["never", "second"]
 
 
+def test_the_history_mode_of_a_key_is_listed_and_can_be_changed(config):
+    key = ["--config", config, "--user", "alice", "--name"]
+    run("keys", "create", *key, "plain", "--create-user")
+    run("keys", "create", *key, "titles", "--history-mode", "off")
+    listed = lambda: {row["name"]: row["history_mode"] for row in json.loads(run("keys", "list", "--config", config, "--json"))}
+    assert listed() == {"plain": None, "titles": "off"}
+    assert {line.split()[4] for line in run("keys", "list", "--config", config).splitlines()[1:]} == {"default", "off"}
+    for word, mode in (("append", "append"), ("default", None)):
+        status, out, err = turnpike("keys", "update", *key, "titles", "--history-mode", word)
+        assert (status, out) == (0, "") and word.replace("default", "as configured") in err
+        assert listed() == {"plain": None, "titles": mode}
+
+
 def test_empty_lists_are_empty_arrays(config):
     assert json.loads(run("keys", "list", "--config", config, "--json")) == []
     assert json.loads(run("users", "list", "--config", config, "--json")) == []
@@ -242,7 +255,8 @@ def test_a_user_is_created_once(config):
     ["keys", "create", "--user", "nobody", "--name", "x"], ["keys", "revoke", "--user", "nobody", "--name", "x"],
     ["keys", "list", "--user", "nobody"], ["keys", "revoke", "--user", "alice", "--name", "unheard"],
     ["keys", "create", "--user", "alice", "--name", "x", "--expires-in-days", "0"], ["users", "create", ""],
-    ["keys", "create", "--user", "alice", "--name", ""],
+    ["keys", "create", "--user", "alice", "--name", ""], ["keys", "create", "--user", "alice", "--name", "x", "--history-mode", "sometimes"],
+    ["keys", "update", "--user", "alice", "--name", "unheard", "--history-mode", "off"],
 ])
 def test_what_cannot_be_done_is_one_sentence_on_stderr(config, arguments):
     run("users", "create", "--config", config, "alice")

@@ -1,3 +1,5 @@
+package import TurnpikeKit
+
 /// Decides what of a request is new, what goes in front of it, and what it supersedes. Pure: no clock, no I/O.
 ///
 /// C stands for the request's messages behind its leading instructions, H for the active stored ones.

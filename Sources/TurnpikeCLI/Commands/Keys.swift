@@ -6,8 +6,8 @@ import TurnpikeKit
 /// `turnpike keys …`.
 struct Keys: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Create, list and revoke the keys that clients use.",
-        subcommands: [Create.self, List.self, Revoke.self])
+        abstract: "Create, list, change and revoke the keys that clients use.",
+        subcommands: [Create.self, List.self, Update.self, Revoke.self])
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -15,6 +15,7 @@ struct Keys: AsyncParsableCommand {
             usage: """
                 turnpike keys create [--config <config>] --user <user> --name <name>
                          [--create-user] [--admin] [--expires-in-days <expires-in-days>]
+                         [--history-mode <history-mode>]
                 """,
             discussion: "The key is shown this once: Turnpike keeps only a hash of it.")
 
@@ -32,6 +33,11 @@ struct Keys: AsyncParsableCommand {
         var admin = false
         @Option(help: "Days until the key expires; without it, it does not.")
         var expiresInDays: Int?
+        @Option(
+            help:
+                "What the messages of its requests are, where neither the request nor its session says: auto, append, replace or off. Without it, as configured."
+        )
+        var historyMode: HistoryModeArgument?
 
         func validate() throws {
             if let days = expiresInDays, !(1...36_500).contains(days) {
@@ -45,7 +51,8 @@ struct Keys: AsyncParsableCommand {
                     let owner = try await KeyAdministration.user(named: user, createIfMissing: createUser, in: store)
                     let request = KeyRequest(
                         userID: owner.id, name: name, scopes: admin ? [.chat, .admin] : .chat,
-                        expires: expiresInDays.map { Timestamp.now().advanced(by: .seconds($0 * 86_400)) })
+                        expires: expiresInDays.map { Timestamp.now().advanced(by: .seconds($0 * 86_400)) },
+                        historyMode: historyMode?.mode)
                     print(try await store.createKey(request).secret.reveal())
                 }
             }
@@ -81,6 +88,34 @@ struct Keys: AsyncParsableCommand {
         private func owners(in store: KeyStore) async throws -> [UserInfo] {
             guard let user else { return try await KeyAdministration.allUsers(store) }
             return [try await KeyAdministration.user(named: user, createIfMissing: false, in: store)]
+        }
+    }
+
+    struct Update: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change how a live key has histories treated. Every running process knows within two seconds.",
+            usage: """
+                turnpike keys update [--config <config>] --user <user> --name <name>
+                         --history-mode <history-mode>
+                """)
+
+        @OptionGroup var options: ConfigurationOption
+        @Option(help: "The user the key belongs to.")
+        var user: String
+        @Option(help: "The key's name.")
+        var name: String
+        @Option(help: "auto, append, replace or off; default: as configured.")
+        var historyMode: HistoryModeArgument
+
+        func run() async throws {
+            try await reporting {
+                try await KeyAdministration.open(try options.load()) { store in
+                    let owner = try await KeyAdministration.user(named: user, createIfMissing: false, in: store)
+                    let key = try await store.setHistoryMode(historyMode.mode, ofKeyNamed: name, of: owner.id)
+                    let mode = key.historyMode?.rawValue ?? "as configured"
+                    StandardError.print("\(key.prefix)… (\(key.name)) of \(owner.name): history mode \(mode)")
+                }
+            }
         }
     }
 

@@ -7,11 +7,11 @@ import TurnpikeKit
 /// Keys for people and for programs; never the key itself, which nobody has.
 enum KeyListing {
     static func table(_ keys: [(user: String, key: KeyInfo)]) -> String {
-        var table = Table(["USER", "NAME", "KEY", "SCOPES", "STATE", "CREATED", "EXPIRES", "HASH KEY", "ID"])
+        var table = Table(["USER", "NAME", "KEY", "SCOPES", "HISTORY", "STATE", "CREATED", "EXPIRES", "HASH KEY", "ID"])
         for (user, key) in keys {
             table.add([
-                user, key.name, "\(key.prefix)…", key.scopes.text, key.state, key.created.text,
-                key.expires?.text ?? "never", key.hashKeyID, "\(key.id)",
+                user, key.name, "\(key.prefix)…", key.scopes.text, key.historyMode?.rawValue ?? "default", key.state,
+                key.created.text, key.expires?.text ?? "never", key.hashKeyID, "\(key.id)",
             ])
         }
         return table.text
@@ -27,6 +27,7 @@ enum KeyListing {
                         json.member("name", key.name)
                         json.member("prefix", key.prefix)
                         json.member("scopes", key.scopes.text)
+                        json.member("history_mode", key.historyMode?.rawValue)
                         json.member("state", key.state)
                         json.member("hash_key", key.hashKeyID)
                         json.member("created_at", key.created.text)

@@ -7,13 +7,19 @@ public struct Principal: Sendable, Equatable {
     public var keyID: UniqueID
     public var keyName: String
     public var scopes: Scopes
+    /// What the messages of the key's requests are, where neither the request nor its session says; nil: as configured.
+    public var historyMode: HistoryMode?
 
-    public init(userID: UniqueID, userName: String, keyID: UniqueID, keyName: String, scopes: Scopes) {
+    public init(
+        userID: UniqueID, userName: String, keyID: UniqueID, keyName: String, scopes: Scopes,
+        historyMode: HistoryMode? = nil
+    ) {
         self.userID = userID
         self.userName = userName
         self.keyID = keyID
         self.keyName = keyName
         self.scopes = scopes
+        self.historyMode = historyMode
     }
 }
 

@@ -1,3 +1,4 @@
+import TurnpikeKit
 import TurnpikeTesting
 
 @testable import Conversations

@@ -1,4 +1,5 @@
 import Testing
+import TurnpikeKit
 
 @testable import Conversations
 

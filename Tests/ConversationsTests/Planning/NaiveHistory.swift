@@ -1,5 +1,6 @@
 import NIOCore
 import OpenAIWire
+import TurnpikeKit
 
 @testable import Conversations
 

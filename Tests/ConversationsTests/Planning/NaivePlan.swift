@@ -1,3 +1,5 @@
+import TurnpikeKit
+
 @testable import Conversations
 
 /// The rules of planning a second time, as literally and as slowly as they can be written: the oracle of the

@@ -1,6 +1,7 @@
 import NIOCore
 import OpenAIWire
 import Persistence
+import TurnpikeKit
 
 @testable import Conversations
 

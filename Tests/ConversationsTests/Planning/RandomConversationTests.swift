@@ -1,4 +1,5 @@
 import Testing
+import TurnpikeKit
 import TurnpikeTesting
 
 @testable import Conversations

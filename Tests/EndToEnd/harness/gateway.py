@@ -120,10 +120,10 @@ class Gateway(Process):
         """What an SDK calls its base URL."""
         return f"{self.scheme}://127.0.0.1:{self.port}/v1"
 
-    def create_key(self, user="alice", name="laptop"):
+    def create_key(self, user="alice", name="laptop", *options):
         """A new key of `user`, who is created where missing."""
         arguments = ["keys", "create", "--config", self.config_path, "--user", user, "--name", name, "--create-user"]
-        return run(*arguments).strip()
+        return run(*arguments, *options).strip()
 
     def _configuration(self, providers, models, settings):
         """The configuration, as JSON, which is YAML too."""

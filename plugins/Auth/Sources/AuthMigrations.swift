@@ -5,7 +5,11 @@ package enum AuthMigrations {
     package static let all = [
         Migration("auth", 1, "users, keys, changes") { dialect in
             [users(dialect), keys(dialect), keyIndex, ownerIndex, changes(dialect), firstGeneration(dialect)]
-        }
+        },
+        // The previous release makes keys without one, and reads none.
+        Migration("auth", 2, "history mode of keys") { dialect in
+            [dialect.addColumn("history_mode \(dialect.text(16)) NULL", to: "api_keys")]
+        },
     ]
 
     private static func users(_ dialect: Dialect) -> String {

@@ -33,14 +33,14 @@ struct KeyLookup: Sendable {
 
     private static func row(_ hashes: [ByteBuffer], _ connection: any Connection) throws -> Found? {
         let query: SQL = """
-            SELECT k.key_hash, k.user_id, u.name, k.key_id, k.name, k.scopes, k.expires_us, k.revoked_us \
+            SELECT k.key_hash, k.user_id, u.name, k.key_id, k.name, k.scopes, k.expires_us, k.revoked_us, k.history_mode \
             FROM api_keys k JOIN users u ON u.user_id = k.user_id WHERE k.key_hash IN (\(list: hashes))
             """
         return try connection.first(query) { row in
             let principal = Principal(
                 userID: try row.value(1), userName: try row.value(2), keyID: try row.value(3),
                 keyName: try row.value(4),
-                scopes: Scopes(rawValue: try row.value(5)))
+                scopes: Scopes(rawValue: try row.value(5)), historyMode: try HistoryMode(stored: row, 8))
             let expires: Int64? = try row.optional(6)
             let revoked: Int64? = try row.optional(7)
             return Found(

@@ -9,12 +9,18 @@ package struct KeyRequest: Sendable {
     package var scopes: Scopes
     /// `nil` never.
     package var expires: Timestamp?
+    /// What the messages of its requests are, where neither the request nor its session says; `nil` as configured.
+    package var historyMode: HistoryMode?
 
-    package init(userID: UniqueID, name: String, scopes: Scopes = .chat, expires: Timestamp? = nil) {
+    package init(
+        userID: UniqueID, name: String, scopes: Scopes = .chat, expires: Timestamp? = nil,
+        historyMode: HistoryMode? = nil
+    ) {
         self.userID = userID
         self.name = name
         self.scopes = scopes
         self.expires = expires
+        self.historyMode = historyMode
     }
 }
 
@@ -34,7 +40,7 @@ extension KeyStore {
         return key
     }
 
-    /// Makes a key that takes the place of another: same name and scopes, same expiry unless the old one's is given up
+    /// Makes a key that takes the place of another: same name, scopes and history mode, same expiry unless the old one's is given up
     /// with `expires`. The old one goes on for `grace`, so that every application can be given the new one meanwhile.
     package func replaceKey(_ keyID: UniqueID, of userID: UniqueID, grace: Duration, expires: Timestamp? = nil)
         async throws -> NewKey
@@ -42,7 +48,9 @@ extension KeyStore {
         guard let old = try await findKey(keyID, of: userID) else { throw KeyStoreError.keyNotFound }
         guard old.isLive(at: now) else { throw KeyStoreError.keyNotLive }
         let (key, hash) = try make(
-            KeyRequest(userID: userID, name: old.name, scopes: old.scopes, expires: expires ?? old.expires))
+            KeyRequest(
+                userID: userID, name: old.name, scopes: old.scopes, expires: expires ?? old.expires,
+                historyMode: old.historyMode))
         let end = min(key.info.created.advanced(by: grace), old.expires ?? Timestamp(microseconds: .max))
         try await database.write { connection in
             try Self.lock(userID, connection)
@@ -84,6 +92,31 @@ extension KeyStore {
         try await revoke("name = \(name) AND revoked_us IS NULL", of: userID)
     }
 
+    /// Changes how the user's live key of that name has histories treated, `nil` as configured; one that it has replaced,
+    /// too.
+    @discardableResult
+    package func setHistoryMode(_ mode: HistoryMode?, ofKeyNamed name: String, of userID: UniqueID) async throws
+        -> KeyInfo
+    {
+        let now = now
+        return try await database.write { connection in
+            try Self.lock(userID, connection)
+            let found = try connection.rows(
+                Self.selection(of: userID, "name = \(name) AND revoked_us IS NULL") + " ORDER BY key_id DESC", Self.key)
+            guard var newest = found.first(where: { $0.isLive(at: now) }) else { throw KeyStoreError.keyNotFound }
+            for key in found {
+                try connection.execute(
+                    """
+                    UPDATE api_keys SET history_mode = \(mode?.rawValue) \
+                    WHERE user_id = \(userID) AND key_id = \(key.id)
+                    """)
+            }
+            newest.historyMode = mode
+            try Self.announceChange(connection)
+            return newest
+        }
+    }
+
     private func revoke(_ which: SQL, of userID: UniqueID) async throws -> KeyInfo {
         let now = now
         return try await database.write { connection in
@@ -113,7 +146,7 @@ extension KeyStore {
         let hash = text.withUTF8 { keys.hash(UnsafeRawBufferPointer($0)) }
         let info = KeyInfo(
             id: .generate(), userID: request.userID, name: name, prefix: prefix, scopes: request.scopes,
-            hashKeyID: keys.currentID, created: now, expires: request.expires)
+            historyMode: request.historyMode, hashKeyID: keys.currentID, created: now, expires: request.expires)
         return (NewKey(secret: secret, info: info), .blob(hash))
     }
 }
@@ -148,23 +181,33 @@ extension KeyStore {
 
     private static func selection(of userID: UniqueID, _ condition: SQL) -> SQL {
         """
-        SELECT key_id, user_id, name, prefix, scopes, hash_key_id, created_us, expires_us, revoked_us, replaced_by \
-        FROM api_keys WHERE user_id = \(userID) AND \(sql: condition)
+        SELECT key_id, user_id, name, prefix, scopes, hash_key_id, created_us, expires_us, revoked_us, replaced_by, \
+        history_mode FROM api_keys WHERE user_id = \(userID) AND \(sql: condition)
         """
     }
 
     private static func key(_ row: borrowing Row) throws -> KeyInfo {
         KeyInfo(
             id: try row.value(0), userID: try row.value(1), name: try row.value(2), prefix: try row.value(3),
-            scopes: Scopes(rawValue: try row.value(4)), hashKeyID: try row.value(5), created: try row.value(6),
+            scopes: Scopes(rawValue: try row.value(4)), historyMode: try HistoryMode(stored: row, 10),
+            hashKeyID: try row.value(5), created: try row.value(6),
             expires: try row.optional(7), revoked: try row.optional(8), replacedBy: try row.optional(9))
     }
 
     private static func insertion(_ key: KeyInfo, hash: SQLValue) -> SQL {
         """
-        INSERT INTO api_keys (key_hash, hash_key_id, key_id, user_id, name, prefix, scopes, created_us, expires_us) \
-        VALUES (\(hash), \(key.hashKeyID), \(key.id), \(key.userID), \(key.name), \(key.prefix), \
-        \(key.scopes.rawValue), \(key.created), \(key.expires))
+        INSERT INTO api_keys (key_hash, hash_key_id, key_id, user_id, name, prefix, scopes, created_us, expires_us, \
+        history_mode) VALUES (\(hash), \(key.hashKeyID), \(key.id), \(key.userID), \(key.name), \(key.prefix), \
+        \(key.scopes.rawValue), \(key.created), \(key.expires), \
+        \(key.historyMode?.rawValue))
         """
+    }
+}
+
+extension HistoryMode {
+    /// As it is stored; nil where none is, or one that a later release knows.
+    init?(stored row: borrowing Row, _ column: Int) throws {
+        guard let name: String = try row.optional(column), let mode = HistoryMode(rawValue: name) else { return nil }
+        self = mode
     }
 }

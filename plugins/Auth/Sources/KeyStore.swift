@@ -39,6 +39,8 @@ package struct KeyInfo: Sendable, Equatable {
     /// The key's first characters, to recognise it by.
     package let prefix: String
     package let scopes: Scopes
+    /// nil: as configured.
+    package var historyMode: HistoryMode?
     /// Which hash key it is stored with: that one must stay configured.
     package let hashKeyID: String
     package let created: Timestamp

@@ -103,6 +103,36 @@ import TurnpikeTesting
     }
 
     @Test(arguments: TestedDatabase.allCases)
+    func aKeyKeepsItsHistoryModeUntilItIsChanged(_ tested: TestedDatabase) async throws {
+        let bench = try await AuthBench(on: tested)
+        let (user, plain) = try await bench.user("alice")
+        let made = try await bench.store.createKey(KeyRequest(userID: user.id, name: "titles", historyMode: .off))
+        #expect(try await bench.authenticate(plain.secret)?.historyMode == nil)
+        #expect(try await bench.authenticate(made.secret)?.historyMode == .off)
+        let new = try await bench.store.replaceKey(made.info.id, of: user.id, grace: .seconds(60))
+        #expect(try await bench.authenticate(new.secret)?.historyMode == .off)
+        // What is remembered of verified keys is forgotten with the next poll; the key that was replaced changes too.
+        let changed = try await bench.store.setHistoryMode(.append, ofKeyNamed: "titles", of: user.id)
+        #expect(changed.id == new.info.id && changed.historyMode == .append)
+        try await bench.poll()
+        #expect(try await bench.authenticate(made.secret)?.historyMode == .append)
+        #expect(try await bench.authenticate(new.secret)?.historyMode == .append)
+        try await bench.store.setHistoryMode(nil, ofKeyNamed: "titles", of: user.id)
+        #expect(try await bench.store.listKeys(of: user.id).map(\.historyMode) == [nil, nil, nil])
+        await #expect(throws: KeyStoreError.keyNotFound) {
+            try await bench.store.setHistoryMode(.off, ofKeyNamed: "unheard", of: user.id)
+        }
+    }
+
+    @Test func aHistoryModeThatALaterReleaseKnowsIsNone() async throws {
+        let bench = try await AuthBench()
+        let (user, key) = try await bench.user("alice")
+        try await bench.file.write { try $0.execute("UPDATE api_keys SET history_mode = 'hearsay'") }
+        #expect(try await bench.authenticate(key.secret)?.historyMode == nil)
+        #expect(try await bench.store.listKeys(of: user.id).map(\.historyMode) == [nil])
+    }
+
+    @Test(arguments: TestedDatabase.allCases)
     func refusesKeysForAUserThatIsNotThere(_ tested: TestedDatabase) async throws {
         let bench = try await AuthBench(on: tested)
         await #expect(throws: KeyStoreError.userNotFound) {

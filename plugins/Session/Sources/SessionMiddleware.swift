@@ -96,13 +96,20 @@ struct SessionMiddleware: Middleware {
         -> SessionContext?
     {
         let isDryRun = exchange.has(DryRunKey.self)
-        var session =
-            try await isDryRun
-            ? existing(wish.selection, wish.principal)
-            : session(wish.selection, wish.chat, of: wish.principal, exchange)
+        let usual = wish.principal.historyMode ?? configuration.historyMode
+        let found: Session?
+        if isDryRun {
+            found = try await existing(wish.selection, wish.principal)
+        } else if wish.selection.mode == nil, usual == .off {
+            found = try await known(wish.selection, of: wish.principal)
+        } else {
+            found = try await self.found(wish.selection, wish.chat, of: wish.principal)
+        }
+        guard var session = found else { return nil }
         let stored = session.settings.historyMode.flatMap(HistoryMode.init)
-        let mode = wish.selection.mode ?? stored ?? configuration.historyMode
+        let mode = wish.selection.mode ?? stored ?? usual
         guard mode != .off else { return nil }
+        if !isDryRun { try await hold(session, wish.principal, exchange) }
         if !isDryRun { session = try await takingTurns(session, exchange) }
         return SessionContext(
             session: session, mode: mode, attempt: head.retryCount,
@@ -114,15 +121,11 @@ struct SessionMiddleware: Middleware {
 // MARK: - Finding and making
 
 extension SessionMiddleware {
-    private func session(
-        _ selection: SessionSelection, _ chat: ChatRequest, of principal: Principal, _ exchange: Exchange
-    ) async throws -> Session {
-        let session = try await found(selection, chat, of: principal)
-        if let hold = try await configuration.limits(of: principal.userName).hold(session, store) {
-            exchange[MessageHoldKey.self] = hold
-            exchange.onFinish { _ in hold.release() }
-        }
-        return session
+    /// Counts the turn that is to come where the user's messages are limited.
+    private func hold(_ session: Session, _ principal: Principal, _ exchange: Exchange) async throws {
+        guard let hold = try await configuration.limits(of: principal.userName).hold(session, store) else { return }
+        exchange[MessageHoldKey.self] = hold
+        exchange.onFinish { _ in hold.release() }
     }
 
     /// What a session that the API made without a title is called by the first that is said in it: stored with that turn,
@@ -151,6 +154,16 @@ extension SessionMiddleware {
             let session = try await store.sessionOfExchange(name.reference, of: principal.userID)
         else { throw GatewayError.sessionNotFound }
         try selection.check(session)
+        return session
+    }
+
+    /// The session where all are left alone that do not say otherwise themselves: none is made, and none is missed.
+    private func known(_ selection: SessionSelection, of principal: Principal) async throws -> Session? {
+        guard let name = selection.name else {
+            return try await store.existing(selection.draft(owner: principal.userID))
+        }
+        let session = try await store.sessionOfExchange(name.reference, of: principal.userID)
+        if let session { try selection.check(session) }
         return session
     }
 

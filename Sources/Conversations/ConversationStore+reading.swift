@@ -33,8 +33,9 @@ extension ConversationStore {
             await Task.yield()
             versions.begin()
         }
-        addReadDeadline(answer)
+        let deadline = addReadDeadline(answer)
         await answer.arrival.wait()
+        deadline?.cancel()
         do { return try take(answer) == session.version } catch let error as DatabaseError where error.isOutage {
             return error.isAbsence
         }
@@ -191,22 +192,23 @@ extension ConversationStore {
         _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
         let answer = FirstAnswer<Value>()
-        try beginRead(answer, held, body)
+        let deadline = try beginRead(answer, held, body)
         await answer.arrival.wait()
+        deadline?.cancel()
         return try take(answer)
     }
 
     private func beginRead<Value: Sendable>(
         _ answer: FirstAnswer<Value>, _ held: BufferReservation?,
         _ body: @escaping @Sendable (ConversationReader) throws -> Value
-    ) throws {
+    ) throws -> Deadline? {
         if let durability, !durability.reads.mayTry() {
             throw DatabaseError(.unavailable, "the database did not answer a moment ago")
         }
         try database.startRead({ [now] in try body(ConversationReader($0, now: now(), counting: held)) }) {
             answer.give($0)
         }
-        addReadDeadline(answer)
+        return addReadDeadline(answer)
     }
 
     private func take<Value: Sendable>(_ answer: FirstAnswer<Value>) throws -> Value {
@@ -222,16 +224,16 @@ extension ConversationStore {
 
     /// After the deadline nobody waits any more; what was handed over goes on. Where others were answered meanwhile, the
     /// database has too much to do, and is not away.
-    private func addReadDeadline<Value: Sendable>(_ answer: FirstAnswer<Value>) {
-        guard let durability else { return }
-        durability.deadlines.add { [reads = durability.reads] in
+    private func addReadDeadline<Value: Sendable>(_ answer: FirstAnswer<Value>) -> Deadline? {
+        guard let durability else { return nil }
+        return durability.deadlines.add { [reads = durability.reads] in
             let failure: DatabaseError.Failure = reads.hasAnsweredLately ? .overloaded : .unavailable
             answer.give(.failure(DatabaseError(failure, "the database did not answer in time")))
         }
     }
 
     /// After the deadline nobody waits any more; what was handed over goes on.
-    func addDeadline<Value: Sendable>(_ answer: FirstAnswer<Value>) {
+    func addDeadline<Value: Sendable>(_ answer: FirstAnswer<Value>) -> Deadline? {
         durability?.deadlines.add {
             answer.give(.failure(DatabaseError(.unavailable, "the database did not answer in time")))
         }

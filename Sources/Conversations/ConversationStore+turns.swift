@@ -66,11 +66,14 @@ extension ConversationStore {
     /// Writes through the lane. A commit that does not answer in time goes on, and may still happen.
     func commit(_ turn: TurnDraft) async throws -> AppendOutcome {
         let answer = FirstAnswer<AppendOutcome>()
-        if let lane = try enqueue(turn, answer) {
+        let lane = try enqueue(turn, answer)
+        let deadline = addDeadline(answer)
+        if let lane {
             await Task.yield()
             lane.wake()
         }
         await answer.arrival.wait()
+        deadline?.cancel()
         let outcome = try answer.take()
         CrashPoint.afterCommit.pass()
         note(outcome, of: turn)
@@ -85,9 +88,7 @@ extension ConversationStore {
         direct.knownTurn = nil
         direct.baseTurn = turn.knownTurn
         direct.trial = FirstTrial()
-        let sleeper = try turns.place(direct) { answer.give($0) }
-        addDeadline(answer)
-        return sleeper
+        return try turns.place(direct) { answer.give($0) }
     }
 
     /// Leaves the turn in the spool. A disk that hangs holds nobody up for longer than its deadline.

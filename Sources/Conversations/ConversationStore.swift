@@ -109,18 +109,19 @@ public final class ConversationStore: Sendable {
     package func createOrFind(_ draft: SessionDraft) async throws -> FoundSession {
         try draft.validate()
         let answer = FirstAnswer<SessionCreation.Outcome>()
-        try enqueue(draft, answer)
+        let deadline = try enqueue(draft, answer)
         await answer.arrival.wait()
+        deadline?.cancel()
         switch try answer.take() {
         case .done(let session): return session
         case .tooMany(let limit): throw ConversationError.tooManySessions(limit: limit)
         }
     }
 
-    private func enqueue(_ draft: SessionDraft, _ answer: FirstAnswer<SessionCreation.Outcome>) throws {
+    private func enqueue(_ draft: SessionDraft, _ answer: FirstAnswer<SessionCreation.Outcome>) throws -> Deadline? {
         try creations.enqueue(draft) { answer.give($0) }
         // It goes on, and may be made later.
-        durability?.deadlines.add {
+        return durability?.deadlines.add {
             answer.give(.failure(DatabaseError(.unknownAtCommit, "the database did not answer in time")))
         }
     }

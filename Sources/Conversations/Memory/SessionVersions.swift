@@ -121,11 +121,15 @@ final class SessionVersions: Sendable {
     /// Reads what waits, and goes on until nothing does. Counted in `readings` already.
     private func read() {
         let reading = Reading()
+        let deadline = deadlines?.add { [self] in end(reading) }
         do throws(DatabaseError) {
-            try database.startRead({ [self] in try versions($0, reading) }) { [self] in answer(reading, $0) }
-            deadlines?.add { [self] in end(reading) }
+            try database.startRead({ [self] in try versions($0, reading) }) { [self] result in
+                answer(reading, result)
+                deadline?.cancel()
+            }
         } catch {
             answer(reading, .failure(error))
+            deadline?.cancel()
         }
     }
 

@@ -7,8 +7,15 @@ import Persistence
 /// a hundred times per duration at most, for all whose time is over by then: a wake-up for each of them cost as much as a
 /// twentieth of an exchange. So a caller is told up to a hundredth of the duration too late.
 final class Deadlines: Sendable {
+    typealias Action = @Sendable () -> Void
+
     fileprivate struct State {
-        var waiting: Deque<(time: UInt64, action: @Sendable () -> Void)> = []
+        /// In the order of their times; of those that were cancelled the action is gone.
+        var waiting: Deque<(time: UInt64, action: Action?)> = []
+        /// The number of the first that waits: they are counted as they come.
+        var first: UInt64 = 0
+        /// Whether the thread wakes by itself for what waits.
+        var isTimed = false
         var isClosed = false
     }
 
@@ -27,12 +34,24 @@ final class Deadlines: Sendable {
     }
 
     /// Runs `action` when the time is over. It is quick, and does nothing where its answer came before.
-    func add(_ action: @escaping @Sendable () -> Void) {
-        let isFirst = monitor.withLock { state in
+    @discardableResult
+    func add(_ action: @escaping Action) -> Deadline {
+        let (number, mustWake) = monitor.withLock { state in
             state.waiting.append((monotonicNanoseconds() + nanoseconds, action))
-            return state.waiting.count == 1
+            return (state.first + UInt64(state.waiting.count) - 1, !state.isTimed)
         }
-        if isFirst { monitor.signal() }
+        if mustWake { monitor.signal() }
+        return Deadline(deadlines: self, number: number)
+    }
+
+    fileprivate func cancel(_ number: UInt64) {
+        // Let go of behind the lock, and while it is still in the processor's cache: on this thread, not two seconds later.
+        var action: Action?
+        monitor.withLock { state in
+            guard number >= state.first else { return }
+            swap(&action, &state.waiting[Int(number - state.first)].action)
+            while let first = state.waiting.first, first.action == nil { state.removeFirst() }
+        }
     }
 
     /// Ends the thread; what still waits is told at once.
@@ -43,22 +62,40 @@ final class Deadlines: Sendable {
     }
 
     /// All that are due, once there are any; nil when it is over.
-    private static func next(_ monitor: Monitor<State>, delay: UInt64) -> [@Sendable () -> Void]? {
+    private static func next(_ monitor: Monitor<State>, delay: UInt64) -> [Action]? {
         monitor.wait { state in
-            guard let first = state.waiting.first else { return state.isClosed ? .found(nil) : .wait }
+            guard let first = state.waiting.first else {
+                state.isTimed = false
+                return state.isClosed ? .found(nil) : .wait
+            }
             let now = monotonicNanoseconds()
+            state.isTimed = true
             guard state.isClosed || first.time <= now else { return .waitUntil(first.time + delay) }
             return .found(state.takeDue(at: now))
         }
     }
 }
 
+/// One of the times of `Deadlines`, for a caller whose answer may come before it.
+struct Deadline: Sendable {
+    fileprivate let deadlines: Deadlines
+    fileprivate let number: UInt64
+
+    /// Its action is let go of, and runs no more unless it does already.
+    func cancel() { deadlines.cancel(number) }
+}
+
 extension Deadlines.State {
-    fileprivate mutating func takeDue(at now: UInt64) -> [@Sendable () -> Void] {
-        var due: [@Sendable () -> Void] = []
-        while let first = waiting.first, isClosed || first.time <= now {
-            due.append(first.action)
-            waiting.removeFirst()
+    fileprivate mutating func removeFirst() {
+        waiting.removeFirst()
+        first += 1
+    }
+
+    fileprivate mutating func takeDue(at now: UInt64) -> [Deadlines.Action] {
+        var due: [Deadlines.Action] = []
+        while let next = waiting.first, isClosed || next.time <= now {
+            if let action = next.action { due.append(action) }
+            removeFirst()
         }
         return due
     }

@@ -96,10 +96,13 @@ let package = Package(
         .target(name: "CMariaDB", linkerSettings: [.linkedLibrary("mariadb")]),
         module("PersistenceMariaDB", ["Persistence", "CMariaDB", nio, logging]),
 
-        // For tests of ours and of plugin authors: conformance suites, fault injection.
+        // For tests of ours and of plugin authors: a gateway around a plugin, conformance suites, fault injection.
         module(
             "TurnpikeTesting",
-            ["Persistence", "PersistenceSQLite", "PersistenceMariaDB", "Journal", "Conversations", nio, logging]),
+            [
+                "TurnpikeKit", "TurnpikeRuntime", "Server", "Persistence", "PersistenceSQLite", "PersistenceMariaDB",
+                "Journal", "Conversations", nio, nioPosix, nioHTTP1, logging, lifecycle,
+            ]),
         module("EchoProvider", ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, logging]),
 
         // Features.
@@ -191,7 +194,10 @@ let package = Package(
         tests("UpstreamTests", ["Upstream", "TurnpikeKit", nio, nioHTTP1, nioPosix, nioSSL, logging]),
         tests(
             "TurnpikeKitTests",
-            ["TurnpikeKit", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, nioEmbedded, logging]),
+            [
+                "TurnpikeKit", "TurnpikeTesting", "OpenAIWire", "Persistence", nio, nioHTTP1, nioPosix, nioEmbedded,
+                logging,
+            ]),
         tests(
             "EchoProviderTests",
             ["EchoProvider", "TurnpikeKit", "OpenAIWire", nio, nioHTTP1, nioPosix, nioEmbedded, logging]),

@@ -9,34 +9,40 @@ import Testing
     /// Lives as long as somebody holds on to it.
     private final class Held: Sendable {}
 
+    private final class Told: Sendable {
+        private let numbers = Mutex<[Int]>([])
+
+        var all: [Int] { numbers.withLock { $0 } }
+
+        func note(_ number: Int) { numbers.withLock { $0.append(number) } }
+    }
+
     @Test func allAreToldInTheOrderInWhichTheyCame() async {
         let deadlines = Deadlines(.milliseconds(10))
-        let (told, last) = (Mutex<[Int]>([]), Arrival())
-        for number in 0..<3 { deadlines.add { told.withLock { $0.append(number) } } }
+        let (told, last) = (Told(), Arrival())
+        for number in 0..<3 { deadlines.add { told.note(number) } }
         deadlines.add { last.announce() }
         await last.wait()
-        #expect(told.withLock { $0 } == [0, 1, 2])
+        #expect(told.all == [0, 1, 2])
         await deadlines.close()
     }
 
     @Test func whatWasCancelledIsLetGoOfAndNotTold() async {
         let deadlines = Deadlines(.seconds(3_600))
-        let told = Mutex<[Int]>([])
+        let told = Told()
         weak var held: Held?
-        let tickets = (0..<3).map { number in
+        let waiting = (0..<3).map { number in
             let object = Held()
             if number == 1 { held = object }
-            return deadlines.add {
-                withExtendedLifetime(object) { told.withLock { $0.append(number) } }
-            }
+            return deadlines.add { withExtendedLifetime(object) { told.note(number) } }
         }
         #expect(held != nil)
-        tickets[1].cancel()
+        waiting[1].cancel()
         #expect(held == nil)
-        tickets[0].cancel()
-        tickets[0].cancel()
+        waiting[0].cancel()
+        waiting[0].cancel()
         await deadlines.close()
-        #expect(told.withLock { $0 } == [2])
+        #expect(told.all == [2])
     }
 
     @Test func oneThatComesBehindCancelledOnesIsTold() async {

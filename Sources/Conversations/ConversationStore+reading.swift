@@ -102,11 +102,15 @@ extension ConversationStore {
     private func readFromMemory(
         _ session: Session, _ held: BufferReservation, _ body: (any HistoryReading) throws -> Void
     ) throws -> Bool {
-        let isSpooled = durability?.spool.holds(session.key) ?? false
-        let known = isSpooled ? cache.snapshot(session.key) : cache.snapshot(of: session)
-        guard let known else { return false }
+        guard let known = memory(of: session) else { return false }
         do { try body(CountedSnapshot(known, held)) } catch is SessionSnapshot.Incomplete { return false }
         return true
+    }
+
+    /// What memory holds of a session as an exchange has read it.
+    func memory(of session: Session) -> SessionSnapshot? {
+        let isSpooled = durability?.spool.holds(session.key) ?? false
+        return isSpooled ? cache.snapshot(session.key) : cache.snapshot(of: session)
     }
 
     // MARK: With the spool

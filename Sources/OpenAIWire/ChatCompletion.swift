@@ -18,12 +18,6 @@ public struct ChatCompletion: Sendable {
         public let hasOutput: Bool
     }
 
-    /// The id that the upstream gave the completion.
-    public let id: String?
-    /// The model that answered, as the upstream names it.
-    public let model: String?
-    /// The configuration that the upstream says it ran with.
-    public let systemFingerprint: String?
     /// The tokens that the upstream reports.
     public let usage: Usage?
     /// The sources that some providers name beside their answers: a JSON array.
@@ -32,22 +26,27 @@ public struct ChatCompletion: Sendable {
     public let choices: [Choice]
     /// The error, where the body is one: some upstreams send errors with status 200.
     public let error: ErrorEnvelope?
+    private let bytes: ByteBuffer
+
+    /// The id that the upstream gave the completion.
+    public var id: String? { string("id") }
+    /// The model that answered, as the upstream names it.
+    public var model: String? { string("model") }
+    /// The configuration that the upstream says it ran with.
+    public var systemFingerprint: String? { string("system_fingerprint") }
+
+    /// What few ask for is looked up when it is asked for.
+    private func string(_ key: String) -> String? { (try? JSONObject(scanning: bytes))?[key]?.string }
 
     /// Reads the body that is the whole of `bytes`, validated completely, since its messages will be stored.
     public init(scanning bytes: ByteBuffer) throws(WireError) {
         try JSON.validate(bytes)
-        let object = try JSONObject(scanning: bytes)
-        id = object["id"]?.string
-        model = object["model"]?.string
-        systemFingerprint = object["system_fingerprint"]?.string
-        usage = object["usage"].flatMap(Usage.init)
-        citations = object["citations"].flatMap { $0.kind == .array ? $0.bytes : nil }
-        error = object.nonNull("error") == nil ? nil : ErrorEnvelope(parsing: bytes)
-        var choices: [Choice] = []
-        for (position, element) in (try object["choices"]?.array() ?? []).enumerated() {
-            if let choice = try element.object() { choices.append(try Choice(choice, position)) }
-        }
-        self.choices = choices
+        let body = try Body(bytes)
+        self.bytes = bytes
+        usage = body.usage.flatMap(Usage.init)
+        citations = body.citations.flatMap { $0.kind == .array ? $0.bytes : nil }
+        error = body.isError ? ErrorEnvelope(parsing: bytes) : nil
+        choices = try body.choices.map { (value) throws(WireError) in try Choice.all(value) } ?? []
     }
 
     /// The answer with that index.
@@ -56,14 +55,65 @@ public struct ChatCompletion: Sendable {
     }
 }
 
+/// The members of a completion that are looked at, found in one pass, the last one of repeated keys.
+private struct Body {
+    var usage: JSONValue?
+    var citations: JSONValue?
+    var choices: JSONValue?
+    var isError = false
+
+    init(_ bytes: ByteBuffer) throws(WireError) {
+        try bytes.withUnsafeReadableBytes { (text) throws(WireError) in
+            var count = 0
+            try JSONScanner.forEachMember(of: text) { (scanner, key, range, kind) in
+                count += 1
+                func value() -> JSONValue { JSONValue(kind: kind, bytes: bytes.span(range)) }
+                if scanner.key(key, is: "choices") {
+                    choices = value()
+                } else if scanner.key(key, is: "usage") {
+                    usage = value()
+                } else if scanner.key(key, is: "error") {
+                    isError = kind != .null
+                } else if scanner.key(key, is: "citations") {
+                    citations = value()
+                }
+            }
+            guard count <= JSON.maximumElements else {
+                throw .tooLarge("members in an object", limit: JSON.maximumElements)
+            }
+        }
+    }
+}
+
 extension ChatCompletion.Choice {
-    fileprivate init(_ object: JSONObject, _ position: Int) throws(WireError) {
-        index = object["index"]?.int ?? position
-        let reason = object["finish_reason"]?.string
+    /// The objects among the elements of `choices`.
+    fileprivate static func all(_ choices: JSONValue) throws(WireError) -> [ChatCompletion.Choice] {
+        var found: [ChatCompletion.Choice] = []
+        for (position, element) in (try choices.array() ?? []).enumerated() where element.kind == .object {
+            found.append(try ChatCompletion.Choice(element.bytes, position))
+        }
+        return found
+    }
+
+    /// - Parameter bytes: an object.
+    private init(_ bytes: ByteBuffer, _ position: Int) throws(WireError) {
+        var (index, reason, message): (Int?, String?, JSONValue?)
+        try bytes.withUnsafeReadableBytes { (text) throws(WireError) in
+            try JSONScanner.forEachMember(of: text) { (scanner, key, range, kind) in
+                func value() -> JSONValue { JSONValue(kind: kind, bytes: bytes.span(range)) }
+                if scanner.key(key, is: "index") {
+                    index = value().int
+                } else if scanner.key(key, is: "finish_reason") {
+                    reason = value().string
+                } else if scanner.key(key, is: "message") {
+                    message = value()
+                }
+            }
+        }
+        self.index = index ?? position
         finishReason = reason?.isEmpty == true ? nil : reason
-        let message = try object["message"]?.object()
-        self.object = message
-        hasOutput = message.map(Self.hasOutput) ?? false
+        object = try message.flatMap { (value) throws(WireError) in try value.object() }
+        hasOutput = object.map(Self.hasOutput) ?? false
     }
 
     private static func hasOutput(_ message: JSONObject) -> Bool {

@@ -33,6 +33,22 @@ extension JSONScanner {
         return key
     }
 
+    /// Calls `body` with each member of the object that is the whole of `text`, in order.
+    static func forEachMember(
+        of text: UnsafeRawBufferPointer,
+        _ body: (JSONScanner, _ key: Range<Int>, _ value: Range<Int>, JSONValue.Kind) -> Void
+    ) throws(WireError) {
+        var scanner = JSONScanner(text)
+        var isFirst = true
+        try scanner.enterObject()
+        while let key = try scanner.nextKey(&isFirst) {
+            let start = scanner.position
+            let kind = try scanner.skipValue()
+            body(scanner, key, start..<scanner.position, kind)
+        }
+        try scanner.expectEnd()
+    }
+
     /// Moves to the next element; false behind the closing bracket. The caller moves over the element.
     mutating func nextElement(_ isFirst: inout Bool) throws(WireError) -> Bool {
         skipWhitespace()

@@ -9,7 +9,7 @@ struct UsageScanner {
 
     /// Reads the object that is the whole of `text`. Of a key that stands twice the last one counts.
     init(_ text: UnsafeRawBufferPointer) throws(WireError) {
-        try Self.forEachMember(of: text) { (scanner, key, value, kind) in
+        try JSONScanner.forEachMember(of: text) { (scanner, key, value, kind) in
             func count() -> Int { kind == .number ? Self.number(scanner.bytes, value) ?? 0 : 0 }
             func detail(_ name: StaticString) -> Int {
                 kind == .object ? Self.count(name, in: scanner.bytes.slice(value)) : 0
@@ -32,7 +32,7 @@ struct UsageScanner {
     private static func count(_ name: StaticString, in text: UnsafeRawBufferPointer) -> Int {
         var found = 0
         do throws(WireError) {
-            try forEachMember(of: text) { (scanner, key, value, kind) in
+            try JSONScanner.forEachMember(of: text) { (scanner, key, value, kind) in
                 guard scanner.key(key, is: name) else { return }
                 found = kind == .number ? number(scanner.bytes, value) ?? 0 : 0
             }
@@ -40,21 +40,6 @@ struct UsageScanner {
             return 0
         }
         return found
-    }
-
-    private static func forEachMember(
-        of text: UnsafeRawBufferPointer,
-        _ body: (JSONScanner, _ key: Range<Int>, _ value: Range<Int>, JSONValue.Kind) -> Void
-    ) throws(WireError) {
-        var scanner = JSONScanner(text)
-        var isFirst = true
-        try scanner.enterObject()
-        while let key = try scanner.nextKey(&isFirst) {
-            let start = scanner.position
-            let kind = try scanner.skipValue()
-            body(scanner, key, start..<scanner.position, kind)
-        }
-        try scanner.expectEnd()
     }
 
     /// A number without a fraction that fits. Up to eighteen digits, as all counts have, are read as they lie there.

@@ -6,13 +6,16 @@ import OpenAIWire
 /// A call of tools without its results is refused by every upstream, and would be in each further request: calls that
 /// nobody answered are taken out of the message, and the message with them if nothing else is said in it.
 enum ReplayedMessages {
-    /// The bodies, each `nil` where the message is left out.
+    /// The bodies, each `nil` where the message is left out; nil where all are as they are stored.
     ///
     /// - Parameter next: the client's messages, which may answer the last call.
     static func bodies(
-        _ stored: [StoredMessage], before next: [IncomingTurn.Message], replaysPartial: Bool
-    ) -> [ByteBuffer?] {
-        stored.indices.map { index in
+        _ stored: StoredRun, before next: [IncomingTurn.Message], replaysPartial: Bool
+    ) -> [ByteBuffer?]? {
+        // Memory has looked: most histories need no second look at each message.
+        let isPlain = stored.indices.allSatisfy { stored[$0].callsTools == false && !stored[$0].isPartial }
+        if isPlain { return nil }
+        return stored.indices.map { index in
             if stored[index].isPartial, !replaysPartial { return nil }
             guard stored[index].callsTools ?? callsTools(stored[index]) else { return stored[index].body }
             return body(stored[index].body, answered: answered(behind: index, stored, next))
@@ -25,7 +28,7 @@ enum ReplayedMessages {
     }
 
     /// The ids of the calls that the messages right behind `index` answer.
-    private static func answered(behind index: Int, _ stored: [StoredMessage], _ next: [IncomingTurn.Message])
+    private static func answered(behind index: Int, _ stored: StoredRun, _ next: [IncomingTurn.Message])
         -> Set<String>
     {
         let behind = stored[(index + 1)...].prefix { $0.outline.role == .tool }

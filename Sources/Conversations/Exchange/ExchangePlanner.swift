@@ -28,28 +28,53 @@ package struct ExchangePlanner: Sendable {
         _ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, rules: HistoryRules?, maxBytes: Int
     ) async throws -> PlannedHistory {
         let reading = try await BodyWork.run(on: request.bytes.readableBytes) {
-            try self.reading(request, in: exchange, context, rules: rules)
+            let (history, attempt) = try self.history(request, in: exchange, context, rules: rules)
+            return Reading(history: history, attempt: attempt, session: context.session)
         }
-        let held = exchange.reservation(limit: .init(bytes: maxBytes, error: .historyTooLarge(limit: maxBytes)))
+        let held = Self.reservation(in: exchange, maxBytes)
         try await store.readHistory(of: context.session, counting: held) { try reading.read($0) }
-        return try planned(request, reading, reading.found(), held, in: exchange)
+        return try planned(request, reading.history, reading.attempt, reading.found(), held, in: exchange)
     }
 
-    private func reading(
+    /// The same without waiting; nil where the request is large or memory does not hold what is needed.
+    ///
+    /// Most exchanges of a session need nothing else, and what functions that wait cost, with the memory of their tasks,
+    /// was as much as the planning.
+    package func planAtOnce(
+        _ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, rules: HistoryRules?, maxBytes: Int
+    ) throws -> PlannedHistory? {
+        guard BodyWork.isSmall(request.bytes.readableBytes), let known = store.memory(of: context.session) else {
+            return nil
+        }
+        let (history, attempt) = try history(request, in: exchange, context, rules: rules)
+        let held = Self.reservation(in: exchange, maxBytes)
+        let found: SessionHistory.Found
+        do {
+            found = try history.read(CountedSnapshot(known, held), startingWith: context.session)
+        } catch is SessionSnapshot.Incomplete {
+            return nil
+        }
+        return try planned(request, history, attempt, found, held, in: exchange)
+    }
+
+    private static func reservation(in exchange: Exchange, _ maxBytes: Int) -> BufferReservation {
+        exchange.reservation(limit: .init(bytes: maxBytes, error: .historyTooLarge(limit: maxBytes)))
+    }
+
+    private func history(
         _ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, rules: HistoryRules?
-    ) throws -> Reading {
+    ) throws -> (SessionHistory, AttemptLog.Key) {
         let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
         let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
         let own = rules?.adapted(to: context.session.settings)
         let targets = exchange[RoutePlanKey.self]?.targets ?? []
-        return Reading(
-            history: SessionHistory(
-                planner: TurnPlanner(mode: context.mode, maxHistoryMessages: own?.maxMessages ?? 0), turn: turn,
-                repetition: context.repetition(
-                    earlier: store.attempts.base(of: attempt, sentAgain: context.attempt > 0 ? exchange.head : nil)),
-                rules: own,
-                mostTokens: own.map { mostTokens(targets, $0) } ?? 0),
-            attempt: attempt, session: context.session)
+        let history = SessionHistory(
+            planner: TurnPlanner(mode: context.mode, maxHistoryMessages: own?.maxMessages ?? 0), turn: turn,
+            repetition: context.repetition(
+                earlier: store.attempts.base(of: attempt, sentAgain: context.attempt > 0 ? exchange.head : nil)),
+            rules: own,
+            mostTokens: own.map { mostTokens(targets, $0) } ?? 0)
+        return (history, attempt)
     }
 
     /// Tokens that no target of the exchange has room for.
@@ -59,15 +84,16 @@ package struct ExchangePlanner: Sendable {
     }
 
     private func planned(
-        _ request: ChatRequest, _ reading: Reading, _ found: SessionHistory.Found, _ held: BufferReservation,
-        in exchange: Exchange
+        _ request: ChatRequest, _ history: SessionHistory, _ attempt: AttemptLog.Key, _ found: SessionHistory.Found,
+        _ held: BufferReservation, in exchange: Exchange
     ) throws -> PlannedHistory {
-        let snapshot = found.snapshot
-        if !exchange.has(DryRunKey.self) { store.attempts.note(reading.attempt, base: snapshot.plan.baseSeq) }
-        try Self.check(snapshot.plan, limit: exchange[TurnLimitKey.self])
+        if !exchange.has(DryRunKey.self) { store.attempts.note(attempt, base: found.snapshot.plan.baseSeq) }
+        try Self.check(found.snapshot.plan, limit: exchange[TurnLimitKey.self])
+        // Where a fallback may need it again, it is kept beyond the memory that it was counted for.
+        let isKept = exchange[RoutePlanKey.self]?.targets.count ?? 0 > 1
         return PlannedHistory(
-            request, reading.history.turn, snapshot, in: reading.session.key,
-            rules: reading.history.rules ?? HistoryRules(), models: models, held: held)
+            request, history.turn, isKept ? found.snapshot.copied : found.snapshot, in: attempt.session,
+            rules: history.rules ?? HistoryRules(), models: models, held: held)
     }
 
     /// The plan where the session's history cannot be read: what follows the last answer in the request is new.

@@ -10,10 +10,10 @@ package protocol HistoryReading {
     func session(_ key: SessionKey) throws -> Session?
 
     /// The newest active messages, oldest first: whole turns, as many as `limit` messages allow. The newest turn is
-    /// given whole even if it is longer.
+    /// given whole even if it is longer. A part of what is in memory is not copied.
     ///
     /// - Parameter start: Nothing before this seq is given.
-    func newest(_ limit: Int, of key: SessionKey, from start: Int64) throws -> [StoredMessage]
+    func newestRun(_ limit: Int, of key: SessionKey, from start: Int64) throws -> ArraySlice<StoredMessage>
 
     /// The active messages of a range without their bodies.
     func outlines(of key: SessionKey, in seqs: Range<Int64>, order: MessageOrder) throws -> [MessageOutline]
@@ -29,8 +29,8 @@ extension HistoryReading {
     /// For what counts nothing.
     package func startOver() {}
 
-    package func newest(_ limit: Int, of key: SessionKey) throws -> [StoredMessage] {
-        try newest(limit, of: key, from: 0)
+    package func newestRun(_ limit: Int, of key: SessionKey) throws -> ArraySlice<StoredMessage> {
+        try newestRun(limit, of: key, from: 0)
     }
 
     package func outlines(of key: SessionKey, in seqs: Range<Int64>) throws -> [MessageOutline] {
@@ -38,4 +38,8 @@ extension HistoryReading {
     }
 }
 
-extension ConversationReader: HistoryReading {}
+extension ConversationReader: HistoryReading {
+    package func newestRun(_ limit: Int, of key: SessionKey, from start: Int64) throws -> ArraySlice<StoredMessage> {
+        try newest(limit, of: key, from: start)[...]
+    }
+}

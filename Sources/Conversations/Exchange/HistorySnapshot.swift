@@ -5,9 +5,9 @@ struct HistorySnapshot: Sendable {
     /// The plan as far as messages are counted; tokens are another matter for each target.
     var plan: HistoryPlan
     /// The stored messages that may go in front, oldest first: what the limit on messages leaves.
-    var stored: [StoredMessage] = []
-    /// Their bodies as a model sees them again, `nil` for what is left out.
-    var replayed: [ByteBuffer?] = []
+    var stored = StoredRun()
+    /// Their bodies as a model sees them again, `nil` for what is left out. Nil: as they are stored, all of them.
+    var replayed: [ByteBuffer?]?
     /// The session's instructions, where the plan says so.
     var instructions: [ByteBuffer] = []
     /// Where the last cut left the history.
@@ -15,8 +15,22 @@ struct HistorySnapshot: Sendable {
     /// The session's newest turn that the plan knows; `nil` where the session could not be read.
     var knownTurn: KnownTurn?
 
+    /// The same, with stored messages that are nobody else's.
+    var copied: HistorySnapshot {
+        var copy = self
+        copy.stored = stored.copied
+        return copy
+    }
+
+    /// The body of the stored message at `index` as a model sees it again; nil where it is left out.
+    func body(_ index: Int) -> ByteBuffer? {
+        if let replayed { replayed[index] } else { stored[index].body }
+    }
+
     /// Whether the stored message at `index` goes in front, in whatever form.
-    func isReplayed(_ index: Int) -> Bool { replayed[index] != nil }
+    func isReplayed(_ index: Int) -> Bool {
+        if let replayed { replayed[index] != nil } else { true }
+    }
 
     /// Whether a history may begin with the stored message at `index`: see `HistoryOutline.mayBegin`.
     func mayBegin(_ index: Int) -> Bool {
@@ -24,4 +38,24 @@ struct HistorySnapshot: Sendable {
         return stored[index - 1].outline.turnID != stored[index].outline.turnID
             && !stored[index].outline.role.answersCall
     }
+}
+
+/// Stored messages that follow each other, counted from 0. They may be a part of what memory holds of the session, which
+/// is not copied for that.
+struct StoredRun: Sendable, RandomAccessCollection {
+    private var messages: ArraySlice<StoredMessage>
+
+    init(_ messages: ArraySlice<StoredMessage> = []) { self.messages = messages }
+
+    var startIndex: Int { 0 }
+    var endIndex: Int { messages.count }
+
+    subscript(index: Int) -> StoredMessage {
+        _read { yield messages[messages.startIndex + index] }
+    }
+
+    /// The same messages by themselves: for whoever keeps them longer than memory may.
+    var copied: StoredRun { StoredRun(Array(messages)[...]) }
+
+    mutating func append(_ message: StoredMessage) { messages.append(message) }
 }

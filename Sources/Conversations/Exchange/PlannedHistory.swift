@@ -169,7 +169,7 @@ package final class PlannedHistory: RequestFitting {
     private func tokens(_ index: Int, _ meter: any TokenMeter, _ encoding: Int?) -> Int {
         let isKnown = encoding != nil && snapshot.stored[index].tokenEncoding == encoding
         if isKnown, snapshot.isReplayed(index), let tokens = snapshot.stored[index].outline.tokens { return tokens }
-        return snapshot.replayed[index].map { meter.tokens(ofMessage: $0) } ?? 0
+        return snapshot.body(index).map { meter.tokens(ofMessage: $0) } ?? 0
     }
 
     /// The tokens of what is sent in any case, counted once per encoding.
@@ -212,7 +212,7 @@ extension PlannedHistory {
         messages += turn.instructions
         messages += snapshot.instructions
         for index in start..<snapshot.stored.count {
-            if let body = snapshot.replayed[index] { messages.append(reasoning.applied(to: body)) }
+            if let body = snapshot.body(index) { messages.append(reasoning.applied(to: body)) }
         }
         for message in turn.messages { messages.append(message.body) }
         return messages

@@ -64,20 +64,18 @@ struct SessionHistory: Sendable {
         guard planner.maxHistoryMessages <= Self.maximumBlindMessages else {
             return try planOnOutline(reader, session)
         }
-        var newest = try reader.newest(max(1, planner.maxHistoryMessages), of: session.key)
-        if let last = newest.last, last.seq >= session.nextSeq { newest.removeAll { $0.seq >= session.nextSeq } }
+        var newest = try reader.newestRun(max(1, planner.maxHistoryMessages), of: session.key)
+        if let last = newest.last, last.seq >= session.nextSeq { newest = newest.prefix { $0.seq < session.nextSeq } }
         let outline = outline(session, newest.map(\.outline))
         guard planner.canPlan(with: outline) else { return try planOnOutline(reader, session) }
         let plan = plan(outline, session)
-        let stored = plan.injected.map { Self.messages(newest, in: $0) } ?? []
+        let stored = StoredRun(plan.injected.map { Self.messages(newest, in: $0) } ?? [])
         return try finish(HistorySnapshot(plan: plan, stored: stored), reader, session)
     }
 
     /// Those of a range, which mostly are all of them.
-    private static func messages(_ all: [StoredMessage], in seqs: Range<Int64>) -> [StoredMessage] {
-        guard let first = all.first, let last = all.last else { return [] }
-        if seqs.contains(first.seq), seqs.contains(last.seq) { return all }
-        return all.filter { seqs.contains($0.seq) }
+    private static func messages(_ all: ArraySlice<StoredMessage>, in seqs: Range<Int64>) -> ArraySlice<StoredMessage> {
+        all.drop { $0.seq < seqs.lowerBound }.prefix { $0.seq < seqs.upperBound }
     }
 
     private func planOnOutline(_ reader: any HistoryReading, _ session: Session) throws -> HistorySnapshot {
@@ -89,7 +87,7 @@ struct SessionHistory: Sendable {
         if rules != nil, snapshot.plan.injected != nil {
             snapshot.plan.leaveOut(whole, beyond: mostTokens())
             if let seqs = snapshot.plan.injected {
-                snapshot.stored = try reader.messages(of: session.key, in: seqs)
+                snapshot.stored = StoredRun(try reader.messages(of: session.key, in: seqs)[...])
             }
         }
         return try finish(snapshot, reader, session)

@@ -16,8 +16,10 @@ struct CountedSnapshot: HistoryReading {
 
     func session(_ key: SessionKey) throws -> Session? { try snapshot.session(key) }
 
-    func newest(_ limit: Int, of key: SessionKey, from start: Int64) throws -> [StoredMessage] {
-        try counted(snapshot.newest(limit, of: key, from: start))
+    func newestRun(_ limit: Int, of key: SessionKey, from start: Int64) throws -> ArraySlice<StoredMessage> {
+        let messages = try snapshot.newestRun(limit, of: key, from: start)
+        try held.take(messages.reduce(0) { $0 + $1.body.readableBytes })
+        return messages
     }
 
     func outlines(of key: SessionKey, in seqs: Range<Int64>, order: MessageOrder) throws -> [MessageOutline] {
@@ -25,13 +27,10 @@ struct CountedSnapshot: HistoryReading {
     }
 
     func messages(of key: SessionKey, in seqs: Range<Int64>) throws -> [StoredMessage] {
-        try counted(snapshot.messages(of: key, in: seqs))
-    }
-
-    func system(_ key: SessionKey) throws -> SystemMessages? { try snapshot.system(key) }
-
-    private func counted(_ messages: [StoredMessage]) throws -> [StoredMessage] {
+        let messages = try snapshot.messages(of: key, in: seqs)
         try held.take(messages.reduce(0) { $0 + $1.body.readableBytes })
         return messages
     }
+
+    func system(_ key: SessionKey) throws -> SystemMessages? { try snapshot.system(key) }
 }

@@ -173,11 +173,11 @@ struct SessionSnapshot: Sendable {
 extension SessionSnapshot: HistoryReading {
     func session(_ key: SessionKey) throws -> Session? { session }
 
-    func newest(_ limit: Int, of key: SessionKey, from start: Int64) throws -> [StoredMessage] {
-        Array(try bodies(of: newestOutlines(limit, from: start)))
+    func newestRun(_ limit: Int, of key: SessionKey, from start: Int64) throws -> ArraySlice<StoredMessage> {
+        try bodies(of: newestOutlines(limit, from: start))
     }
 
-    /// The outlines of what `newest` gives.
+    /// The outlines of what `newestRun` gives.
     func newestOutlines(_ limit: Int, from start: Int64) throws -> ArraySlice<MessageOutline> {
         guard limit > 0 else { return [] }
         var first = outlines.endIndex

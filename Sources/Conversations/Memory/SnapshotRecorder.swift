@@ -38,8 +38,8 @@ final class SnapshotRecorder: HistoryReading {
         return now
     }
 
-    func newest(_ limit: Int, of key: SessionKey, from start: Int64) throws -> [StoredMessage] {
-        let messages = try reader.newest(limit, of: key, from: start)
+    func newestRun(_ limit: Int, of key: SessionKey, from start: Int64) throws -> ArraySlice<StoredMessage> {
+        let messages = try reader.newestRun(limit, of: key, from: start)
         if messages.count > outlines.count, !isComplete { outlines = messages.map(\.outline) }
         bodies += messages
         return messages

@@ -25,8 +25,8 @@ final class SpooledReading: HistoryReading {
 
     func session(_ key: SessionKey) throws -> Session? { snapshot.session }
 
-    func newest(_ limit: Int, of key: SessionKey, from start: Int64) throws -> [StoredMessage] {
-        try messages(Set(snapshot.newestOutlines(limit, from: start).map(\.seq)), of: key)
+    func newestRun(_ limit: Int, of key: SessionKey, from start: Int64) throws -> ArraySlice<StoredMessage> {
+        try messages(Set(snapshot.newestOutlines(limit, from: start).map(\.seq)), of: key)[...]
     }
 
     func outlines(of key: SessionKey, in seqs: Range<Int64>, order: MessageOrder) throws -> [MessageOutline] {

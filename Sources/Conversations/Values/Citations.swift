@@ -16,7 +16,8 @@ package enum Citations {
     }
 
     package static func of(_ message: ByteBuffer) -> ByteBuffer? {
-        (try? JSONObject(scanning: message)).flatMap { of($0) }
+        guard MessageMembers.mayNameSources(message) else { return nil }
+        return (try? JSONObject(scanning: message)).flatMap { of($0) }
     }
 
     /// A span would keep the whole text that it lies in.

@@ -53,6 +53,9 @@ public struct TokenCounter: Sendable {
 
     /// The tokens of a message, given as its JSON, with its overhead. What is no object counts as text.
     public func count(message: ByteBuffer) -> TokenCount {
+        if let (role, content) = MessageMembers.plainText(message) {
+            return TokenCount(Self.messageOverhead) + count(text: role) + count(text: content)
+        }
         guard let object = try? JSONObject(scanning: message) else {
             return TokenCount(Self.messageOverhead) + count(text: message)
         }

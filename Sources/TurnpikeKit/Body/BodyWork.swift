@@ -9,6 +9,9 @@ package enum BodyWork {
     /// From here on work moves: parsing 64 KB takes some 50 µs, which is what moving to a thread and back costs.
     package static let largeBytes = 64 << 10
 
+    /// Whether work on `byteCount` bytes is done where it is asked for: then nobody has to wait for it.
+    package static func isSmall(_ byteCount: Int) -> Bool { byteCount < largeBytes }
+
     private static let threads = WorkerThreads("bodies", count: 2, limit: .max)
 
     /// Runs `work`, which looks at about `byteCount` bytes, and returns where the caller was.
@@ -17,7 +20,7 @@ package enum BodyWork {
     package static func run<Value: Sendable>(
         on byteCount: Int, _ work: @escaping @Sendable () throws -> Value
     ) async throws -> Value {
-        guard byteCount >= largeBytes else { return try work() }
+        if isSmall(byteCount) { return try work() }
         return try await threads.run(work)
     }
 }

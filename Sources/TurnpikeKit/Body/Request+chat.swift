@@ -17,6 +17,9 @@ extension Request {
     /// functions that wait in order to be told again.
     package var scannedChatRequest: ChatRequest? { body.known(ChatRequest.self) }
 
+    /// What the body asks for beside its messages, if some step has found it already.
+    package var knownChatShape: ChatShape? { ChatShape(of: body) }
+
     /// What the body asks for beside its messages. Throws like `chatRequest`.
     ///
     /// Known without a scan of a body whose messages alone were changed, as those of a session are: it may be long.

@@ -58,9 +58,23 @@ public struct RequestBody: Sendable {
     ///
     /// Throws a ``GatewayError``: 503 when all that is held together would be too much.
     public func edited(_ object: JSONObject, _ edits: [JSONEdit]) async throws -> RequestBody {
+        if let body = try editedAtOnce(object, edits) { return body }
         let size = object.longestEdited(edits)
         let storage = try storage.successor(reserving: size)
         let bytes = try await BodyWork.run(on: size) { object.edited(edits) }
+        return successor(storage, bytes, of: object, edits)
+    }
+
+    /// The same without waiting; nil for a body that is too large for that.
+    package func editedAtOnce(_ object: JSONObject, _ edits: [JSONEdit]) throws -> RequestBody? {
+        let size = object.longestEdited(edits)
+        guard BodyWork.isSmall(size) else { return nil }
+        return successor(try storage.successor(reserving: size), object.edited(edits), of: object, edits)
+    }
+
+    private func successor(
+        _ storage: RequestBodyStorage, _ bytes: ByteBuffer, of object: JSONObject, _ edits: [JSONEdit]
+    ) -> RequestBody {
         if bytes.sharesMemory(with: object.bytes) { return self }
         storage.settle(bytes)
         if let shape = ChatShape(of: self), shape.survives(edits) { storage.remember(shape) }

@@ -71,7 +71,7 @@ enum MemoryConformance {
     {
         guard let session = try await store.sessionOfExchange(SessionReference(name), of: owner) else { return nil }
         try await store.readHistory(of: session, counting: BufferReservation(BufferBudget(limit: 1 << 20))) {
-            _ = try $0.newest(20, of: session.key, from: session.contextStartSeq)
+            _ = try $0.newestRun(20, of: session.key, from: session.contextStartSeq)
             // What was read is kept only if it is known to be of one version.
             _ = try $0.session(session.key)
         }

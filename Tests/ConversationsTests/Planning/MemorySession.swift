@@ -37,14 +37,14 @@ final class MemorySession: HistoryReading {
 
     func session(_ key: SessionKey) -> Session? { session }
 
-    func newest(_ limit: Int, of key: SessionKey, from start: Int64) -> [StoredMessage] {
+    func newestRun(_ limit: Int, of key: SessionKey, from start: Int64) -> ArraySlice<StoredMessage> {
         let all = active.filter { $0.seq >= start }
         var first = max(0, all.count - limit)
         while first < all.count, first > 0, all[first].outline.turnID == all[first - 1].outline.turnID { first += 1 }
         if first == all.count, let last = all.last {
             first = all.firstIndex { $0.outline.turnID == last.outline.turnID } ?? 0
         }
-        return Array(all[first...])
+        return all[first...]
     }
 
     func outlines(of key: SessionKey, in seqs: Range<Int64>, order: MessageOrder) -> [MessageOutline] {

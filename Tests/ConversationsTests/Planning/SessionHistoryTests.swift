@@ -44,7 +44,7 @@ import TurnpikeTesting
             session.version += 1
             return session
         }
-        func newest(_ limit: Int, of key: SessionKey, from start: Int64) -> [StoredMessage] { [] }
+        func newestRun(_ limit: Int, of key: SessionKey, from start: Int64) -> ArraySlice<StoredMessage> { [] }
         func outlines(of key: SessionKey, in seqs: Range<Int64>, order: MessageOrder) -> [MessageOutline] { [] }
         func messages(of key: SessionKey, in seqs: Range<Int64>) -> [StoredMessage] { [] }
         func system(_ key: SessionKey) -> SystemMessages? { nil }

@@ -191,7 +191,7 @@ import TurnpikeTesting
         let budget = BufferBudget(limit: 700 << 10)
         let held = BufferReservation(budget)
         try await fixture.store.readHistory(of: session, counting: held) { reader in
-            let messages = try reader.newest(4, of: key)
+            let messages = try reader.newestRun(4, of: key)
             #expect(messages.map(\.seq) == [19, 20, 21, 22])
             #expect(messages.map { $0.body.getString(at: 0, length: 3) } == ["q9.", "a9.", "qs.", "as."])
             #expect(try reader.outlines(of: key, in: 0..<Int64.max).count == 22)

@@ -30,7 +30,12 @@ struct CaptureMiddleware: Middleware {
     @inline(never) private func keep(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         guard let context = exchange[SessionContextKey.self] else { return try await next(request) }
         exchange[TurnLimitKey.self] = configuration.maxTurn
-        let shape = try await request.chatShape(upTo: bodyLimit)
+        let shape: ChatShape
+        if let known = request.knownChatShape {
+            shape = known
+        } else {
+            shape = try await request.chatShape(upTo: bodyLimit)
+        }
         let plansItself = !exchange.isOn("history")
         if plansItself { try await plan(request, in: exchange, context) }
         let room = try reserve(request.body.declaredLength ?? 0)

@@ -34,20 +34,39 @@ struct HistoryMiddleware: Middleware {
     private func plan(_ request: inout Request, in exchange: Exchange, _ context: SessionContext) async throws
         -> (summary: String, refitted: PlannedHistory?)
     {
-        let history = try await plan(request, in: exchange, context)
         let isShadow = configuration.mode == .shadow
+        let history: PlannedHistory
+        if let known = try planAtOnce(request, in: exchange, context) {
+            history = known
+        } else {
+            history = try await plan(request, in: exchange, context)
+        }
         exchange[PlannedBodyKey.self] = request.body
         if isShadow {
             try await observe(history, in: exchange, context)
-        } else {
-            let edits = try await fit(history, in: exchange, context)
-            if !edits.isEmpty { request.body = try await request.body.edited(history.request.object, edits) }
+        } else if try !changeAtOnce(&request, history, in: exchange, context) {
+            try await change(&request, history, in: exchange, context)
         }
+        return finish(history, in: exchange, isShadow: isShadow)
+    }
+
+    private func finish(_ history: PlannedHistory, in exchange: Exchange, isShadow: Bool)
+        -> (summary: String, refitted: PlannedHistory?)
+    {
         exchange[DryRunKey.self]?.note("history", json: history.report(isShadow: isShadow))
         let summary = history.latest.plan.summary
         guard !isShadow, exchange[RoutePlanKey.self]?.targets.count ?? 0 > 1 else { return (summary, nil) }
         exchange[RequestFittingKey.self] = history
         return (summary, history)
+    }
+
+    /// The plan where nothing has to be waited for; else nil. A shadow's failures are another matter.
+    private func planAtOnce(_ request: Request, in exchange: Exchange, _ context: SessionContext) throws
+        -> PlannedHistory?
+    {
+        guard configuration.mode != .shadow, let chat = request.scannedChatRequest else { return nil }
+        return try planner.planAtOnce(
+            chat, in: exchange, context, rules: configuration.rules, maxBytes: bodyLimit)
     }
 
     private func plan(_ request: Request, in exchange: Exchange, _ context: SessionContext) async throws
@@ -90,20 +109,50 @@ struct HistoryMiddleware: Middleware {
 // MARK: - Fitting
 
 extension HistoryMiddleware {
-    /// What has to change in the body for the first target. Targets whose context is too small for what the client sent
-    /// are taken out of the plan.
+    /// Puts the final messages for the first target into the request. Targets whose context is too small for what the
+    /// client sent are taken out of the plan.
     ///
     /// - Throws: `context_length_exceeded` where it fits nowhere.
-    private func fit(_ history: PlannedHistory, in exchange: Exchange, _ context: SessionContext) async throws
-        -> [JSONEdit]
-    {
-        guard var route = exchange[RoutePlanKey.self] else {
+    @inline(never) private func change(
+        _ request: inout Request, _ history: PlannedHistory, in exchange: Exchange, _ context: SessionContext
+    ) async throws {
+        let targets = exchange[RoutePlanKey.self]?.targets ?? []
+        let fitted = try await BodyWork.run(on: history.size(among: targets)) { try Self.fit(history, among: targets) }
+        let edits = note(fitted, of: history, among: targets, in: exchange, context)
+        if !edits.isEmpty { request.body = try await request.body.edited(history.request.object, edits) }
+    }
+
+    /// The same without waiting; false, with nothing done to the request, where so much is not done on an event loop.
+    private func changeAtOnce(
+        _ request: inout Request, _ history: PlannedHistory, in exchange: Exchange, _ context: SessionContext
+    ) throws -> Bool {
+        let targets = exchange[RoutePlanKey.self]?.targets ?? []
+        guard BodyWork.isSmall(history.size(among: targets)) else { return false }
+        let fitted = try Self.fit(history, among: targets)
+        let edits = note(fitted, of: history, among: targets, in: exchange, context)
+        if edits.isEmpty { return true }
+        guard let body = try request.body.editedAtOnce(history.request.object, edits) else { return false }
+        request.body = body
+        return true
+    }
+
+    /// The history as the first target gets it that has room for the request, and all that have; nil without a route.
+    private typealias Fitted = (targets: [RouteTarget], first: PlannedHistory.Fitted)
+
+    private static func fit(_ history: PlannedHistory, among targets: [RouteTarget]) throws -> Fitted? {
+        targets.isEmpty ? nil : try history.fit(among: targets)
+    }
+
+    /// Leaves in the exchange what was fitted, and gives what has to change in the body.
+    private func note(
+        _ fitted: Fitted?, of history: PlannedHistory, among all: [RouteTarget], in exchange: Exchange,
+        _ context: SessionContext
+    ) -> [JSONEdit] {
+        guard let (targets, first) = fitted else {
             exchange[PlannedTurnKey.self] = PlannedTurn(history, history.latest.plan, context, target: nil)
             return []
         }
-        let all = route.targets
-        let (targets, first) = try await BodyWork.run(on: history.size(among: all)) { try history.fit(among: all) }
-        if targets.count < all.count {
+        if targets.count < all.count, var route = exchange[RoutePlanKey.self] {
             route.targets = targets
             exchange[RoutePlanKey.self] = route
         }

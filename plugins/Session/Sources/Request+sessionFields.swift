@@ -23,7 +23,7 @@ extension Request {
 extension String {
     /// The request target without the query items of that name; `nil` where it has none. The rest stays as it is.
     func removingQueryItem(_ name: String) -> String? {
-        guard let mark = utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
+        guard let mark = queryMark else { return nil }
         let items = queryItems(after: mark)
         let kept = items.filter { Self.name(of: $0) != name }
         guard kept.count < items.count else { return nil }
@@ -35,7 +35,7 @@ extension String {
     ///
     /// - Throws: 400 for one that cannot be decoded: to ignore it would be to forget the session in silence.
     func queryValues(_ name: String) throws(GatewayError) -> [String] {
-        guard let mark = utf8.firstIndex(of: UInt8(ascii: "?")) else { return [] }
+        guard let mark = queryMark else { return [] }
         var values: [String] = []
         for item in queryItems(after: mark) where Self.name(of: item) == name {
             let start = item.utf8.firstIndex(of: UInt8(ascii: "=")).map { item.utf8.index(after: $0) } ?? item.endIndex
@@ -45,6 +45,12 @@ extension String {
             values.append(value)
         }
         return values
+    }
+
+    /// Where the query begins. Asked of every request: hardly any has one, and its bytes are looked at as they lie there.
+    private var queryMark: Index? {
+        let hasNone = utf8.withContiguousStorageIfAvailable { !$0.contains(UInt8(ascii: "?")) }
+        return hasNone ?? false ? nil : utf8.firstIndex(of: UInt8(ascii: "?"))
     }
 
     /// The items as they stand. Split by bytes, so that a combining mark behind a separator does not hide it.

@@ -45,32 +45,40 @@ struct SessionSelection: Sendable, Equatable {
 
     /// Reads body, header and query; two that differ are an error.
     init(_ body: JSONObject, _ head: RequestHead) throws(GatewayError) {
-        var names: [Name] = []
+        var names = Names()
         if let text = try Self.string(body, "session_id") {
-            names.append(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
+            names.add(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
         }
-        name = try Self.one(names + Self.names(head))
+        name = try Self.one(names, head)
         if let object = try Self.object(body, "session") { try read(object) }
         mode = try Self.mode(body, head)
         if namesSession { chapter = try Self.chapter(body) }
     }
 
     /// The session that query and header name; two that differ are an error.
-    static func name(_ head: RequestHead) throws(GatewayError) -> Name? { try one(names(head)) }
+    static func name(_ head: RequestHead) throws(GatewayError) -> Name? { try one(Names(), head) }
 
-    private static func names(_ head: RequestHead) throws(GatewayError) -> [Name] {
-        var names: [Name] = []
-        for text in try head.target.queryValues("session_id") {
-            names.append(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
+    /// The first of all names, and the first that means another session.
+    private struct Names {
+        private(set) var first: Name?
+        private(set) var other: Name?
+
+        mutating func add(_ name: Name) {
+            guard let first else { return first = name }
+            if other == nil, !name.isSame(as: first) { other = name }
         }
-        for text in head.headers["X-Session-ID"] {
-            names.append(Name(text: try SessionName.check(text, "X-Session-ID"), isExplicit: false))
-        }
-        return names
     }
 
-    private static func one(_ names: [Name]) throws(GatewayError) -> Name? {
-        if let first = names.first, let other = names.first(where: { !$0.isSame(as: first) }) {
+    /// - Parameter names: those of the body.
+    private static func one(_ names: Names, _ head: RequestHead) throws(GatewayError) -> Name? {
+        var names = names
+        for text in try head.target.queryValues("session_id") {
+            names.add(Name(text: try SessionName.check(text, "session_id"), isExplicit: true))
+        }
+        for text in head.headers["X-Session-ID"] {
+            names.add(Name(text: try SessionName.check(text, "X-Session-ID"), isExplicit: false))
+        }
+        if let other = names.other {
             throw conflict("“\(other.isExplicit ? "session_id" : "X-Session-ID")” names another session.")
         }
         return names.first
@@ -166,14 +174,20 @@ enum SessionName {
 
     /// - Throws: 400 for an id that is empty, too long, or holds control characters.
     static func check(_ text: String, _ param: String) throws(GatewayError) -> String {
-        let isPrintable = text.unicodeScalars.allSatisfy { scalar in
-            scalar.value >= 0x20 && scalar.value != 0x7F && !(0x80..<0xA0).contains(scalar.value)
-        }
-        guard !text.isEmpty, text.utf8.count <= maximumBytes, isPrintable else {
+        guard !text.isEmpty, text.utf8.count <= maximumBytes, isPrintable(text) else {
             throw .badRequest(
                 "invalid_session_id", "A session's id has 1 to \(maximumBytes) bytes and no control characters.",
                 param: param)
         }
         return text
+    }
+
+    private static func isPrintable(_ text: String) -> Bool {
+        // Most ids are ASCII.
+        let isPlain = text.utf8.withContiguousStorageIfAvailable { $0.allSatisfy { $0 >= 0x20 && $0 < 0x7F } }
+        if isPlain ?? false { return true }
+        return text.unicodeScalars.allSatisfy { scalar in
+            scalar.value >= 0x20 && scalar.value != 0x7F && !(0x80..<0xA0).contains(scalar.value)
+        }
     }
 }

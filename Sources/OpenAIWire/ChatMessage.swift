@@ -94,7 +94,7 @@ private struct Fields {
                 hasRole = true
                 role = scanner.string(kind, from: start).map(ChatMessage.Role.init)
             } else if scanner.key(key, is: "tool_calls") {
-                hasToolCalls = kind == .array && !scanner.isEmptyArray(from: start)
+                hasToolCalls = kind == .array && !JSONScanner(text, at: start).isEmptyArray
             } else if scanner.key(key, is: "tool_call_id") {
                 toolCallID = scanner.string(kind, from: start)
             }
@@ -110,8 +110,9 @@ extension JSONScanner {
         return JSONText.string(bytes.slice(start + 1..<position - 1))
     }
 
-    fileprivate func isEmptyArray(from start: Int) -> Bool {
-        var inside = JSONScanner(bytes, at: start + 1)
+    /// Whether the array that begins here has no elements.
+    var isEmptyArray: Bool {
+        var inside = JSONScanner(bytes, at: position + 1)
         inside.skipWhitespace()
         return inside.current == ASCII.closeBracket
     }

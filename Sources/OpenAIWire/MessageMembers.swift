@@ -12,6 +12,16 @@ public enum MessageMembers {
         return isObject && isNamed
     }
 
+    /// Whether a message calls tools; false for what is no object.
+    public static func callsTools(_ message: ByteBuffer) -> Bool {
+        var isCalling = false
+        let isObject = forEach(of: message) { (scanner, key, value, kind) in
+            guard scanner.key(key, is: "tool_calls") else { return }
+            isCalling = kind == .array && !JSONScanner(scanner.bytes, at: value.lowerBound).isEmptyArray
+        }
+        return isObject && isCalling
+    }
+
     /// The role and the content of a message that is nothing but two strings, unescaped, as most are; nil for any other.
     public static func plainText(_ message: ByteBuffer) -> (role: ByteBuffer, content: ByteBuffer)? {
         var (role, content): (JSONValue?, JSONValue?)

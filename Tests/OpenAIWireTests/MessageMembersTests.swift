@@ -29,4 +29,13 @@ import Testing
     func onlyAMessagesOwnMembersNameItsSources(_ json: String, _ mayName: Bool) {
         #expect(MessageMembers.mayNameSources(ByteBuffer(string: json)) == mayName)
     }
+
+    @Test(arguments: [
+        (#"{"role":"assistant","tool_calls":[{}]}"#, true), (#"{"tool_calls":[ 1 ],"role":"assistant"}"#, true),
+        (#"{"role":"assistant","tool_calls":[ ]}"#, false), (#"{"role":"assistant","tool_calls":null}"#, false),
+        (#"{"tool_calls":[1],"tool_calls":null}"#, false), (#"{"content":"tool_calls"}"#, false), ("[]", false),
+    ])
+    func aMessageWithCallsCallsTools(_ json: String, _ calls: Bool) {
+        #expect(MessageMembers.callsTools(ByteBuffer(string: json)) == calls)
+    }
 }

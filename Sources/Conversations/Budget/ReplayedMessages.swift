@@ -24,7 +24,7 @@ enum ReplayedMessages {
 
     /// Whether calls of tools stand in a message, whose results are to follow it.
     static func callsTools(_ message: StoredMessage) -> Bool {
-        message.outline.role == .assistant && (try? ChatMessage(scanning: message.body))?.hasToolCalls ?? false
+        message.outline.role == .assistant && MessageMembers.callsTools(message.body)
     }
 
     /// The ids of the calls that the messages right behind `index` answer.

@@ -7,6 +7,7 @@ struct HistorySnapshot: Sendable {
     /// The stored messages that may go in front, oldest first: what the limit on messages leaves.
     var stored = StoredRun()
     /// Their bodies as a model sees them again, `nil` for what is left out. Nil: as they are stored, all of them.
+    /// None of them is partial then.
     var replayed: [ByteBuffer?]?
     /// The session's instructions, where the plan says so.
     var instructions: [ByteBuffer] = []
@@ -35,15 +36,17 @@ struct HistorySnapshot: Sendable {
     /// Whether a history may begin with the stored message at `index`: see `HistoryOutline.mayBegin`.
     func mayBegin(_ index: Int) -> Bool {
         guard index > 0 else { return true }
-        return stored[index - 1].outline.turnID != stored[index].outline.turnID
-            && !stored[index].outline.role.answersCall
+        let (messages, place) = (stored.messages, stored.messages.startIndex + index)
+        return messages[place - 1].outline.turnID != messages[place].outline.turnID
+            && !messages[place].outline.role.answersCall
     }
 }
 
 /// Stored messages that follow each other, counted from 0. They may be a part of what memory holds of the session, which
 /// is not copied for that.
 struct StoredRun: Sendable, RandomAccessCollection {
-    private var messages: ArraySlice<StoredMessage>
+    /// The same with the indices that they have in memory: for loops that look at one field of each.
+    private(set) var messages: ArraySlice<StoredMessage>
 
     init(_ messages: ArraySlice<StoredMessage> = []) { self.messages = messages }
 

@@ -37,6 +37,8 @@ package final class PlannedHistory: RequestFitting {
     private struct State {
         var latest: Fitted?
         var counts: RequestTokens?
+        /// What is known of the target that was asked about last: nearly always there is one.
+        var model: (target: RouteTarget, model: TargetModel)?
     }
 
     init(
@@ -52,19 +54,29 @@ package final class PlannedHistory: RequestFitting {
         self.held = held
     }
 
+    private func model(of target: RouteTarget) -> TargetModel {
+        let known = state.withLock { $0.model }
+        if let known, known.target.isIdentical(to: target) { return known.model }
+        let model = models.model(of: target)
+        state.withLock { $0.model = (target, model) }
+        return model
+    }
+
     /// How many bytes fitting to all of `targets` may have to look at: the request, and for each way of counting the stored
     /// messages whose tokens were not counted that way.
     package func size(among targets: [RouteTarget]) -> Int {
         // Nearly always there is one.
-        if targets.count == 1 { return size(models.model(of: targets[0]).meter.encoding) }
-        return Set(targets.map { models.model(of: $0).meter.encoding }).reduce(0) { $0 + size($1) }
+        if targets.count == 1 { return size(model(of: targets[0]).meter.encoding) }
+        return Set(targets.map { model(of: $0).meter.encoding }).reduce(0) { $0 + size($1) }
     }
 
     private func size(_ encoding: Int?) -> Int {
-        snapshot.stored.indices.reduce(request.bytes.readableBytes) { sum, index in
-            let isCounted = encoding != nil && snapshot.stored[index].tokenEncoding == encoding
-            return isCounted ? sum : sum + snapshot.stored[index].body.readableBytes
+        var size = request.bytes.readableBytes
+        let messages = snapshot.stored.messages
+        for index in messages.indices where encoding == nil || messages[index].tokenEncoding != encoding {
+            size += messages[index].body.readableBytes
         }
+        return size
     }
 
     package func size(for target: RouteTarget) -> Int { size(among: [target]) }
@@ -116,14 +128,14 @@ package final class PlannedHistory: RequestFitting {
 
     /// The meter of a target, and the tokens of the turn's new messages if they have been counted with it.
     func counts(for target: RouteTarget) -> (meter: any TokenMeter, new: [Int]?) {
-        let meter = models.model(of: target).meter
+        let meter = model(of: target).meter
         let counted = state.withLock { $0.counts }
         guard let counted, meter.encoding != nil, counted.encoding == meter.encoding else { return (meter, nil) }
         return (meter, Array(counted.messages.suffix(snapshot.plan.newMessages.count)))
     }
 
     private func fitted(to target: RouteTarget) throws(GatewayError) -> Fitted {
-        let model = models.model(of: target)
+        let model = model(of: target)
         if snapshot.stored.isEmpty, ContextBudget.surelyFits(request, turn, model) {
             return Fitted(plan: snapshot.plan, messages: messages(from: 0, target.reasoning))
         }
@@ -158,17 +170,23 @@ package final class PlannedHistory: RequestFitting {
 
     private func candidates(_ meter: any TokenMeter) -> [HistoryCut.Candidate] {
         let encoding = meter.encoding
-        return snapshot.stored.indices.map { index in
-            HistoryCut.Candidate(
-                seq: snapshot.stored[index].seq, tokens: tokens(index, meter, encoding),
-                mayBegin: snapshot.mayBegin(index))
+        let messages = snapshot.stored.messages
+        var candidates: [HistoryCut.Candidate] = []
+        candidates.reserveCapacity(messages.count)
+        for index in messages.indices {
+            candidates.append(
+                HistoryCut.Candidate(
+                    seq: messages[index].outline.seq, tokens: tokens(candidates.count, meter, encoding),
+                    mayBegin: snapshot.mayBegin(candidates.count)))
         }
+        return candidates
     }
 
     /// The tokens of a stored message: known where they were counted by the same rule.
     private func tokens(_ index: Int, _ meter: any TokenMeter, _ encoding: Int?) -> Int {
-        let isKnown = encoding != nil && snapshot.stored[index].tokenEncoding == encoding
-        if isKnown, snapshot.isReplayed(index), let tokens = snapshot.stored[index].outline.tokens { return tokens }
+        let (messages, place) = (snapshot.stored.messages, snapshot.stored.messages.startIndex + index)
+        let isKnown = encoding != nil && messages[place].tokenEncoding == encoding
+        if isKnown, snapshot.isReplayed(index), let tokens = messages[place].outline.tokens { return tokens }
         return snapshot.body(index).map { meter.tokens(ofMessage: $0) } ?? 0
     }
 
@@ -189,9 +207,12 @@ extension PlannedHistory {
         var plan = snapshot.plan
         let sent = snapshot.stored[cut.start...]
         plan.injected = sent.first.flatMap { first in sent.last.map { first.seq..<$0.seq + 1 } }
-        plan.injectedCount = (cut.start..<snapshot.stored.count).count { snapshot.isReplayed($0) }
+        plan.injectedCount = sent.count
+        if snapshot.replayed != nil {
+            plan.injectedCount = sent.indices.count { snapshot.isReplayed($0) }
+            plan.isPartial = sent.indices.contains { snapshot.stored[$0].isPartial && snapshot.isReplayed($0) }
+        }
         plan.droppedCount += snapshot.stored.count - plan.injectedCount
-        plan.isPartial = sent.indices.contains { snapshot.stored[$0].isPartial && snapshot.isReplayed($0) }
         plan.tokens = cut.tokens
         plan.budget = max(0, budget.forHistory)
         if cut.moves { plan.contextStart = sent.first?.seq ?? plan.baseSeq }
@@ -211,8 +232,13 @@ extension PlannedHistory {
             turn.instructions.count + snapshot.instructions.count + snapshot.stored.count + turn.messages.count)
         messages += turn.instructions
         messages += snapshot.instructions
-        for index in start..<snapshot.stored.count {
-            if let body = snapshot.body(index) { messages.append(reasoning.applied(to: body)) }
+        let stored = snapshot.stored.messages
+        for (index, place) in zip(start..., stored.indices.dropFirst(start)) {
+            if snapshot.replayed == nil {
+                messages.append(reasoning.applied(to: stored[place].body))
+            } else if let body = snapshot.body(index) {
+                messages.append(reasoning.applied(to: body))
+            }
         }
         for message in turn.messages { messages.append(message.body) }
         return messages

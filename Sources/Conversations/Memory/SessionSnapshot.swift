@@ -132,7 +132,7 @@ struct SessionSnapshot: Sendable {
         guard place == bodies.endIndex || bodies[place].seq != message.seq else { return }
         var message = message
         message.callsTools = message.callsTools ?? ReplayedMessages.callsTools(message)
-        bodies.insert(message, at: place)
+        if place == bodies.endIndex { bodies.append(message) } else { bodies.insert(message, at: place) }
         bodyBytes += message.body.readableBytes
     }
 

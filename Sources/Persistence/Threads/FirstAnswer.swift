@@ -50,7 +50,8 @@ package final class FirstAnswer<Value: Sendable>: Sendable {
 package final class Arrival: Sendable {
     private struct State {
         var hasHappened = false
-        var waiter: CheckedContinuation<Void, Never>?
+        /// Unchecked: whoever takes it out of the state resumes it, and every turn of a session waits here twice.
+        var waiter: UnsafeContinuation<Void, Never>?
     }
 
     private let state = Mutex(State())
@@ -68,7 +69,7 @@ package final class Arrival: Sendable {
 
     /// Returns when it has happened.
     package func wait() async {
-        await withCheckedContinuation { continuation in
+        await withUnsafeContinuation { continuation in
             let hasHappened = state.withLock { state in
                 if !state.hasHappened { state.waiter = continuation }
                 return state.hasHappened

@@ -52,9 +52,16 @@ public struct Response: Sendable {
     /// that is held together would be too much.
     @discardableResult
     public mutating func collect(upTo limit: Int, in exchange: Exchange) async throws -> ByteBuffer {
+        if let bytes = wholeBody(upTo: limit) { return bytes }
         let reservation = exchange.reservation()
         exchange.keepToEnd(reservation)
         return try await collect(upTo: limit, counting: reservation)
+    }
+
+    /// The body where it is there already and nothing reworks it; nil where it has to be waited for.
+    private func wholeBody(upTo limit: Int) -> ByteBuffer? {
+        guard transformers.isEmpty, case .bytes(let bytes) = body, bytes.readableBytes <= limit else { return nil }
+        return bytes
     }
 
     private mutating func collect(upTo limit: Int, counting reservation: BufferReservation?) async throws

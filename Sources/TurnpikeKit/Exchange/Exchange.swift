@@ -97,6 +97,10 @@ public final class Exchange: Sendable {
         state.withLock { read($0.facts) }
     }
 
+    /// `note` for a change that asks the exchange for nothing, not even for its facts: in place, where `note` moves them
+    /// out and back.
+    package func noteInPlace(_ change: (inout ActivityFacts) -> Void) { state.withLock { change(&$0.facts) } }
+
     /// Adds to what is known. For the exchange's own steps, which run one after the other. `change` may ask the exchange
     /// for anything but its facts, which it has in hand.
     public func note(_ change: (inout ActivityFacts) -> Void) {

@@ -68,6 +68,9 @@ public struct RouteTarget: Sendable {
     /// What of its own reasoning the model gets back with the history: its own setting, else its provider's.
     @inlinable public var reasoning: ReasoningReplay { storage.reasoning }
 
+    /// Whether it is this very value, or a copy of it.
+    package func isIdentical(to other: RouteTarget) -> Bool { storage === other.storage }
+
     /// - Parameter reasoning: `nil` where the provider's own setting holds.
     public init(provider: Provider, model: String?, facts: ModelFacts? = nil, reasoning: ReasoningReplay? = nil) {
         storage = Storage(provider, model, facts, reasoning ?? provider.reasoning)

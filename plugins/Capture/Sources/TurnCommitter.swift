@@ -42,10 +42,14 @@ struct TurnCommitter: Sendable {
     /// Stores the answer that is the whole of `body`; says why not, if it is none.
     func commit(_ body: ByteBuffer) async throws -> CaptureSkip? {
         _ = try cover(answer: body.readableBytes, isWhole: true)
-        guard let read = try await BodyWork.run(on: body.readableBytes, { ReadAnswer(body) }) else {
-            return .notACompletion
+        let read: ReadAnswer?
+        if BodyWork.isSmall(body.readableBytes) {
+            read = ReadAnswer(body)
+        } else {
+            read = try await BodyWork.run(on: body.readableBytes) { ReadAnswer(body) }
         }
-        if let usage = read.usage { exchange.note { $0.usage = usage } }
+        guard let read else { return .notACompletion }
+        if let usage = read.usage { exchange.noteInPlace { $0.usage = usage } }
         guard let answer = read.answer else { return .noOutput }
         try await commit(answer)
         return nil
@@ -58,11 +62,16 @@ struct TurnCommitter: Sendable {
         guard let planned = exchange[PlannedTurnKey.self] else {
             throw GatewayError.internalError("a turn without a plan was to be stored")
         }
-        exchange.note { $0.captureStatus = answer.status.rawValue + (answer.isRepaired ? "_repaired" : "") }
+        exchange.noteInPlace { $0.captureStatus = answer.status.rawValue + (answer.isRepaired ? "_repaired" : "") }
         do {
             let size = planned.plan.newMessages.reduce(answer.message.readableBytes) { $0 + $1.body.readableBytes }
-            var draft = try await BodyWork.run(on: size) { [turnID, key] in
-                try TurnDraft(id: turnID, planned, in: key, answer: answer.message)
+            var draft: TurnDraft
+            if BodyWork.isSmall(size) {
+                draft = try TurnDraft(id: turnID, planned, in: key, answer: answer.message)
+            } else {
+                draft = try await BodyWork.run(on: size) { [turnID, key] in
+                    try TurnDraft(id: turnID, planned, in: key, answer: answer.message)
+                }
             }
             complete(&draft, answer)
             noteEnd(try await store.append(draft, in: room))

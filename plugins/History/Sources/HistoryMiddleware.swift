@@ -24,7 +24,7 @@ struct HistoryMiddleware: Middleware {
         exchange[RequestFittingKey.self] = nil
         let latest = refitted?.latest.plan.summary ?? summary
         let report = configuration.mode == .shadow ? "mode=shadow; \(latest)" : latest
-        exchange.note { $0.history = report }
+        exchange.noteInPlace { $0.history = report }
         response.headers.replaceOrAdd(name: HistoryPlan.headerName, value: report)
         return response
     }

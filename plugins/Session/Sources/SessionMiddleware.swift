@@ -72,7 +72,7 @@ struct SessionMiddleware: Middleware {
         try await request.removeSessionFields(of: wish.chat, namesSession: true, messages: wish.messages)
         guard let context = try await context(wish, request.head, in: exchange) else { return try await next(request) }
         exchange[SessionContextKey.self] = context
-        exchange.note { $0.sessionID = context.session.key.session }
+        exchange.noteInPlace { $0.sessionID = context.session.key.session }
         var response = try await next(request)
         response.headers.replaceOrAdd(name: "x-session-id", value: context.session.printedID)
         return response

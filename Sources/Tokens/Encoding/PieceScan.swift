@@ -13,35 +13,25 @@
 struct PieceScan {
     /// Shorter pieces are for `ShortTokens`.
     static let shortest = 4
-    /// As many as the longest token has bytes, and a power of two.
-    static let ring = 128
-    /// Stands in `lengths` for: a longer token's halves meet here.
-    private static let meetingPlace: UInt8 = 0x80
-
+    /// Longer ones might have more tokens than it can count.
+    static let longest = Int(UInt32.max) - 1
     private let vocabulary: Vocabulary
     private let bytes: UnsafePointer<UInt8>
     private let count: Int
     private let readable: Int
-    /// By offset modulo `ring`, from the current one on: the length of the last token of the prefix that ends there, less one,
-    /// as far as it is known; and `meetingPlace`.
-    private let lengths: UnsafeMutablePointer<UInt8>
-    /// By offset modulo `ring`, up to the current one: how many tokens the prefix that ends there has.
-    private let counts: UnsafeMutablePointer<Int>
+    private let ring: Ring
 
-    /// The piece is the first `count` of `readable` bytes, at least `shortest`. `lengths` and `counts` have place for
-    /// `ring` numbers each and may hold anything.
+    /// The piece is the first `count` of `readable` bytes, `shortest` to `longest`. `memory` is `Ring.size` bytes, aligned to
+    /// eight, and may hold anything.
     init(
         _ vocabulary: Vocabulary, _ bytes: UnsafePointer<UInt8>, count: Int, readable: Int,
-        lengths: UnsafeMutablePointer<UInt8>, counts: UnsafeMutablePointer<Int>
+        memory: UnsafeMutableRawPointer
     ) {
         self.vocabulary = vocabulary
         self.bytes = bytes
         self.count = count
         self.readable = readable
-        self.lengths = lengths
-        self.counts = counts
-        lengths.initialize(repeating: 0, count: Self.ring)
-        counts[Self.ring - 1] = -1
+        ring = Ring(memory)
     }
 
     /// How many tokens the piece has; nil if longer tokens are frequent in it.
@@ -51,6 +41,11 @@ struct PieceScan {
         var offset = 0
         // What is read behind the piece decides about tokens that would end there: about none.
         let whole = min(count, readable &- 3)
+        while offset &+ 1 < whole {
+            guard step(offset, load(offset), &before, &effort) else { return nil }
+            guard step(offset &+ 1, load(offset &+ 1), &before, &effort) else { return nil }
+            offset &+= 2
+        }
         while offset < whole {
             guard step(offset, load(offset), &before, &effort) else { return nil }
             offset &+= 1
@@ -60,7 +55,7 @@ struct PieceScan {
             guard step(offset, load(last) >> UInt32((offset &- last) &* 8), &before, &effort) else { return nil }
             offset &+= 1
         }
-        return tokens(offset, lengths[offset & (Self.ring &- 1)])
+        return Int(tokens(offset, ring.length(offset)))
     }
 
     @inline(__always) private func load(_ offset: Int) -> UInt32 {
@@ -68,9 +63,64 @@ struct PieceScan {
     }
 
     /// How many tokens the prefix up to `offset` has, whose last one has `length` bytes more than one.
-    @inline(__always) private func tokens(_ offset: Int, _ length: UInt8) -> Int {
+    @inline(__always) private func tokens(_ offset: Int, _ length: UInt8) -> UInt32 {
         // What is no length in it is a multiple of the ring.
-        counts[(offset &- Int(length) &- 1) & (Self.ring &- 1)] &+ 1
+        ring.count(offset &- Int(length) &- 1) &+ 1
+    }
+}
+
+// MARK: - What is known of prefixes
+
+extension PieceScan {
+    /// By offset modulo the length of the longest token, of the prefix that ends there: how many tokens it has, up to the
+    /// current offset; and from there on, as far as it is known, the length of its last one. One address leads to both, as the
+    /// scan has more to keep than a processor has registers.
+    struct Ring {
+        /// As many as the longest token has bytes, and a power of two.
+        private static let slots = 128
+        /// Bytes of memory that it takes: few enough for the stack.
+        static let size = slots * (MemoryLayout<UInt32>.stride + 1)
+        /// Stands among the bits of a length for: a longer token's halves meet here.
+        static let meetingPlace: UInt8 = 0x80
+
+        private let counts: UnsafeMutableRawPointer
+
+        fileprivate init(_ memory: UnsafeMutableRawPointer) {
+            counts = memory
+            (memory + Self.lengthOffset(0)).initializeMemory(as: UInt8.self, repeating: 0, count: Self.slots)
+            counts.storeBytes(of: .max, toByteOffset: Self.countOffset(-1), as: UInt32.self)
+        }
+
+        /// How many tokens the prefix up to `offset` has; .max for one before an empty prefix.
+        @inline(__always) fileprivate func count(_ offset: Int) -> UInt32 {
+            counts.load(fromByteOffset: Self.countOffset(offset), as: UInt32.self)
+        }
+
+        /// The length, less one, of the last token of the prefix up to `offset`, and `meetingPlace`.
+        @inline(__always) fileprivate func length(_ offset: Int) -> UInt8 {
+            counts.load(fromByteOffset: Self.lengthOffset(offset), as: UInt8.self)
+        }
+
+        /// Sets the count of an offset, whose length has been read. Its slot is that of a later offset from then on.
+        @inline(__always) fileprivate func arrive(at offset: Int, count: UInt32) {
+            counts.storeBytes(of: count, toByteOffset: Self.countOffset(offset), as: UInt32.self)
+            counts.storeBytes(of: 0, toByteOffset: Self.lengthOffset(offset), as: UInt8.self)
+        }
+
+        /// Adds the bits of a length, less one, or `meetingPlace`.
+        @inline(__always) fileprivate func note(_ offset: Int, _ bits: UInt8) {
+            let place = Self.lengthOffset(offset)
+            let noted = counts.load(fromByteOffset: place, as: UInt8.self)
+            counts.storeBytes(of: noted | bits, toByteOffset: place, as: UInt8.self)
+        }
+
+        @inline(__always) private static func countOffset(_ offset: Int) -> Int {
+            (offset & (slots &- 1)) &* MemoryLayout<UInt32>.stride
+        }
+
+        @inline(__always) private static func lengthOffset(_ offset: Int) -> Int {
+            slots &* MemoryLayout<UInt32>.stride &+ offset & (slots &- 1)
+        }
     }
 }
 
@@ -100,10 +150,8 @@ extension PieceScan {
     /// Goes from `offset`, where the four bytes of `word` stand, to the next one; false if the scan gives up.
     @inline(__always)
     private func step(_ offset: Int, _ word: UInt32, _ before: inout Before, _ effort: inout Effort) -> Bool {
-        let slot = offset & (Self.ring &- 1)
-        let length = lengths[slot]
-        counts[slot] = tokens(offset, length)
-        lengths[slot] = 0
+        let length = ring.length(offset)
+        ring.arrive(at: offset, count: tokens(offset, length))
 
         let entry = vocabulary.short.pair(UInt8(truncatingIfNeeded: word), UInt8(truncatingIfNeeded: word >> 8))
         let triple = vocabulary.short.triple(
@@ -116,8 +164,8 @@ extension PieceScan {
             if effort.isSpent(offset) { return false }
         }
 
-        lengths[(slot &+ 1) & (Self.ring &- 1)] |=
-            UInt8(truncatingIfNeeded: (before.takesPair & 1) | (before.takesTripleBefore & 2))
+        ring.note(
+            offset &+ 1, UInt8(truncatingIfNeeded: (before.takesPair & 1) | (before.takesTripleBefore & 2)))
         before.goOn(pair, inverse, isPairAndByte)
         (before.takesPair, before.takesTriple) = (takesPair, takesTriple)
         return true
@@ -192,7 +240,7 @@ extension PieceScan {
         _ offset: Int, _ length: UInt8, _ found: Found, _ takes: (pair: Int32, triple: Int32), _ effort: inout Effort
     ) -> (pair: Int32, triple: Int32) {
         var takes = takes
-        let left = offset - Int(length & ~Self.meetingPlace) - 1
+        let left = offset - Int(length & ~Ring.meetingPlace) - 1
         if length > 2 {
             effort.spend(1)
             let last = rank(left, offset)
@@ -216,9 +264,9 @@ extension PieceScan {
             guard next.isToken, offset >= start + Self.shortest else { continue }
             let token = vocabulary.rank(next)
             let middle = endOfToken(vocabulary.pairs.leftHalf(token), from: start)
-            lengths[middle & (Self.ring - 1)] |= Self.meetingPlace
+            ring.note(middle, Ring.meetingPlace)
             if last.map({ isLeftAlone($0, Int32(token), start) }) ?? true {
-                lengths[offset & (Self.ring - 1)] |= UInt8(offset - start - 1)
+                ring.note(offset, UInt8(offset - start - 1))
             }
         }
     }

@@ -3,12 +3,14 @@ struct ShortTokens: @unchecked Sendable {  // Its pointers lead to constants of 
     /// Stands for the rank of what is no token; greater than every rank.
     static let never: Int32 = (1 << 18) - 1
 
-    private let pairs: UnsafePointer<UInt32>
-    private let triples: UnsafePointer<UInt64>
+    /// Bytes of the pairs; the triples follow, so that one address leads to both.
+    private static let pairsSize = 4 << 16
+
+    private let pairs: UnsafeRawPointer
 
     init(pairs: UnsafePointer<UInt32>, triples: UnsafePointer<UInt64>) {
-        self.pairs = pairs
-        self.triples = triples
+        self.pairs = UnsafeRawPointer(pairs)
+        precondition(self.pairs + Self.pairsSize == UnsafeRawPointer(triples), "The triples follow the pairs.")
     }
 
     /// What is known of two bytes.
@@ -22,6 +24,7 @@ struct ShortTokens: @unchecked Sendable {  // Its pointers lead to constants of 
     /// What is known of three bytes and the one behind them.
     struct Triple {
         fileprivate let word: UInt64
+        fileprivate let fourth: UInt8
 
         /// `never` less the rank of the token that they are: 0 where they are none.
         @inline(__always) var inverseRank: Int32 { Int32(truncatingIfNeeded: word >> 9) & never }
@@ -29,21 +32,20 @@ struct ShortTokens: @unchecked Sendable {  // Its pointers lead to constants of 
         /// and its last two.
         @inline(__always) var isPairAndByte: Int32 { Int32(truncatingIfNeeded: word << 4) >> 31 }
         /// Whether a longer token may begin with them and the fourth byte. It tells letters apart, but not their case.
-        @inline(__always) var goesOn: Bool { word >> 32 != 0 }
+        @inline(__always) var goesOn: Bool { word >> UInt64(32 | fourth & 31) & 1 != 0 }
     }
 
     @inline(__always) func pair(_ first: UInt8, _ second: UInt8) -> Pair {
-        Pair(word: pairs[Int(first) << 8 | Int(second)])
+        Pair(word: pairs.load(fromByteOffset: 4 &* (Int(first) << 8 | Int(second)), as: UInt32.self))
     }
 
     /// What `pair` and two more bytes are. There is no branch in it.
     @inline(__always) func triple(_ pair: Pair, _ third: UInt8, fourth: UInt8) -> Triple {
-        var word = triples[Int(pair.word >> 18) &* 4 &+ Int(third)]
+        let offset = Self.pairsSize &+ 8 &* (Int(pair.word >> 18) &* 4 &+ Int(third))
+        let word = pairs.load(fromByteOffset: offset, as: UInt64.self)
         let difference = Int64(bitPattern: (word ^ UInt64(third) ^ 0x100) & 0x1FF)
-        // All bits if there is one. Shifted by no more than it takes, or the compiler makes a branch of it.
-        word &= ~UInt64(bitPattern: (0 &- difference) >> 9)
-        word &= UInt64(UInt32.max) | (1 << 32) << UInt64(fourth & 31)
-        return Triple(word: word)
+        // All bits if there is none. Shifted by no more than it takes, or the compiler makes a branch of it.
+        return Triple(word: word & UInt64(bitPattern: (difference &- 1) >> 9), fourth: fourth)
     }
 
     /// How many tokens a piece of one to three bytes has.

@@ -73,21 +73,30 @@ extension Tokenizer {
         // Words, and what consists of them, begin with a longer token. A long piece is tried in any case.
         let beginning = vocabulary.short.triple(vocabulary.short.pair(bytes[0], bytes[1]), bytes[2], fourth: bytes[3])
         if beginning.goesOn {
-            if isToken(bytes, count: count) { return 1 }
-            if count < Self.longPiece { return searched(bytes, count: count) }
+            let (node, length) = walk(bytes, count: count)
+            if length == count, node.isToken { return 1 }
+            let limit = length < Self.wordlike ? Self.longWord : Self.longPiece
+            if count < limit { return searched(bytes, count: count) }
         }
+        if count > PieceScan.longest { return searched(bytes, count: count) }
         return scanned(bytes, count: count, readable: readable) ?? searched(bytes, count: count)
     }
 
-    @inline(__always) private func isToken(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
-        var node = Vocabulary.Node.root
-        for offset in 0..<count {
-            guard !node.isLeaf, let next = vocabulary.step(node, bytes[offset]) else { return false }
-            node = next
+    /// Follows the beginnings of tokens as far as the piece does: the last one, and its length.
+    @inline(__always)
+    private func walk(_ bytes: UnsafePointer<UInt8>, count: Int) -> (node: Vocabulary.Node, length: Int) {
+        var (node, length) = (Vocabulary.Node.root, 0)
+        while length < count, !node.isLeaf, let next = vocabulary.step(node, bytes[length]) {
+            (node, length) = (next, length &+ 1)
         }
-        return node.isToken
+        return (node, length)
     }
 
+    /// Bytes that most words have in common with a token, and few random letters.
+    private static let wordlike = 5
+    /// Bytes from which on a piece is scanned that has less than that in common with any: about none of prose, and half of the
+    /// words of random letters that begin like a word.
+    private static let longWord = 12
     /// Bytes from which on a piece is scanned whatever it begins with.
     private static let longPiece = 64
 
@@ -115,13 +124,9 @@ extension Tokenizer {
     }
 
     private func scanned(_ bytes: UnsafePointer<UInt8>, count: Int, readable: Int) -> Int? {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: PieceScan.ring) { lengths in
-            withUnsafeTemporaryAllocation(of: Int.self, capacity: PieceScan.ring) { counts in
-                PieceScan(
-                    vocabulary, bytes, count: count, readable: readable, lengths: lengths.baseAddress!,
-                    counts: counts.baseAddress!
-                ).run()
-            }
+        withUnsafeTemporaryAllocation(byteCount: PieceScan.Ring.size, alignment: 8) { memory in
+            // It has an address, as it is not empty.
+            PieceScan(vocabulary, bytes, count: count, readable: readable, memory: memory.baseAddress!).run()
         }
     }
 
@@ -132,6 +137,7 @@ extension Tokenizer {
         withUnsafeTemporaryAllocation(of: PieceSearch.Candidate.self, capacity: PieceSearch.longestToken) {
             candidates in
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count + 1) { lengths in
+                // Neither is empty, so both have an address.
                 body(
                     PieceSearch(
                         vocabulary, bytes, count: count, lengths: lengths.baseAddress!,

@@ -169,7 +169,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func begin(_ head: ArrivedHead) {
-        if isExcess { return answerDirectly(refusal(.tooManyConnections), to: head, closes: true) }
+        if isExcess {
+            server.handler.turnedAway(head.request, with: .tooManyConnections)
+            return answerDirectly(refusal(.tooManyConnections), to: head, closes: true)
+        }
         if let refusal = head.refusal { return answerDirectly(self.refusal(refusal), to: head) }
         if let preflight = server.configuration.cors?.preflight(head.request) {
             return answerDirectly(preflight, to: head)

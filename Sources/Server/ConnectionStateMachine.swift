@@ -118,6 +118,11 @@ struct ConnectionStateMachine {
     static let maximumLingeredBytes = 1 << 20
     /// Counts what restarts the running time-out.
     var progress: UInt = 0
+    /// Bytes of the body that have arrived since they last restarted its time-out.
+    private var bytesOfPace = 0
+    /// Bytes of a body that restart its time-out. If one byte did, a client could hold a connection, and what it was
+    /// promised of the memory, for as long as it likes.
+    static let leastPace = 1024
 
     init(drainedBodyBytes: Int) { self.drainedBodyBytes = drainedBodyBytes }
 
@@ -168,8 +173,16 @@ struct ConnectionStateMachine {
         }
     }
 
+    private mutating func notePace(_ count: Int) {
+        bytesOfPace += count
+        guard bytesOfPace >= Self.leastPace else { return }
+        bytesOfPace = 0
+        progress &+= 1
+    }
+
     private mutating func takeWaiting(_ part: Part) -> Action {
         progress &+= 1
+        bytesOfPace = 0
         switch part {
         case .head(let head):
             let upload = head.framing == .none ? Upload.dropping(allowance: 0) : .unasked
@@ -192,7 +205,7 @@ struct ConnectionStateMachine {
             return nil
         case (.body(let bytes), .flowing):
             serving.count(bytes)
-            progress &+= 1
+            notePace(bytes.readableBytes)
             phase = .serving(serving)
             return .deliver(bytes)
         case (.body(let bytes), .dropping(let allowance)):

@@ -42,7 +42,7 @@ package struct ServerConfiguration: Sendable {
     package struct Timeouts: Sendable {
         /// From a head's first byte (of the first request: from the connection) to its end. Then 408.
         package var head: TimeAmount = .seconds(10)
-        /// Between two pieces of a body that somebody waits for. Then 408.
+        /// In this time a body that somebody waits for must bring its end or another kilobyte. Then 408.
         package var body: TimeAmount = .seconds(30)
         /// Between two requests of a connection. Then it is closed.
         package var keepAlive: TimeAmount = .seconds(75)

@@ -122,7 +122,8 @@ struct Composition {
     private func makeGateway() throws -> Gateway {
         Gateway(
             world: try builder.build(configuration), clock: .system, logger: logger, budget: budget, metrics: requests,
-            onFailure: { [store] in store.noteRefusal($0, of: $1) })
+            onFailure: { [store] in store.noteRefusal($0, of: $1) },
+            onTurnedAway: { [store] in store.noteRefusal($0, of: $1) })
     }
 
     private func servers(_ gateway: Gateway, onListening: @escaping @Sendable (String) -> Void) -> [HTTPServer] {

@@ -1,4 +1,6 @@
 """What a client's library sends again by itself takes the place of its own first attempt, and of nothing else."""
+from contextlib import ExitStack
+
 import pytest
 
 from harness.client import Connection, exchange, request_bytes
@@ -50,4 +52,19 @@ def test_a_retry_of_what_was_refused_before_it_was_read_takes_nobodys_place(site
     assert conversation.stored_texts == [*before, "continue", "re: continue"]
     # The same attempt once more is the same turn.
     site.chat([said("continue")], conversation.model, [*headers, (RETRY, "2")])
+    assert conversation.stored_texts == [*before, "continue", "re: continue"]
+
+
+def test_a_retry_of_what_found_no_connection_takes_nobodys_place(open_site):
+    site = open_site(server={"max_connections": 4})
+    conversation = talk(site)
+    headers, alive = [("X-Session-ID", conversation.session)], lambda: exchange(site.port, "GET", "/healthz").status
+    with ExitStack() as others:
+        for _ in range(4):
+            others.enter_context(Connection(site.port))
+        eventually(lambda: alive() == 503)
+        error_of(site.chat([said("continue")], conversation.model, [*headers, (RETRY, "0")]), 503, "too_many_connections")
+    eventually(lambda: alive() == 200)
+    before = conversation.stored_texts
+    site.chat([said("continue")], conversation.model, [*headers, (RETRY, "1")])
     assert conversation.stored_texts == [*before, "continue", "re: continue"]

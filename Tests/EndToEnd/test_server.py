@@ -17,10 +17,13 @@ ORIGIN = "https://chat.example.com"
 
 @pytest.fixture(scope="module")
 def site(open_site):
-    return open_site(server={
+    site = open_site(server={
         "max_head": "16KB", "max_body": "1MB", "max_buffered": "2MB", "head_timeout": "400ms", "body_timeout": "400ms", "idle_timeout": "400ms",
         "write_timeout": "1s", "cors_origins": [ORIGIN],
     })
+    # Making a key takes longer than a connection may be idle.
+    site.key()
+    return site
 
 
 def message(site, model, headers=(), user="alice", **fields):

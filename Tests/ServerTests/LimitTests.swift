@@ -177,9 +177,10 @@ import TurnpikeKit
             let first = try await server.connect()
             try await first.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
             _ = try await first.receive { $0.hasSuffix("ok") }
-            let answer = try await server.exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            let answer = try await server.exchange("GET /more HTTP/1.1\r\nHost: h\r\n\r\n")
             #expect(answer.hasPrefix("HTTP/1.1 503 "))
             #expect(answer.contains("too_many_connections"))
+            #expect(server.handler.turnedAway.map(\.path) == ["/more"])
             try await first.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
             _ = try await first.receive { $0.hasSuffix("ok") }
             try await first.close()

@@ -10,6 +10,7 @@ final class ScriptedHandler: ExchangeHandler {
 
     private struct State {
         var begun: [RequestHead] = []
+        var turnedAway: [RequestHead] = []
         var outcomes: [Outcome] = []
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
@@ -43,12 +44,17 @@ final class ScriptedHandler: ExchangeHandler {
         return response
     }
 
+    func turnedAway(_ head: RequestHead, with error: GatewayError) { state.withLock { $0.turnedAway.append(head) } }
+
     func streamFailure(_ error: GatewayError, requestID: String) -> ByteBuffer {
         ByteBuffer(string: "event: error\ndata: {\"code\":\"\(error.code)\"}\n\n")
     }
 
     /// Every request that became an exchange.
     var begun: [RequestHead] { state.withLock { $0.begun } }
+
+    /// Every request for which there was no connection.
+    var turnedAway: [RequestHead] { state.withLock { $0.turnedAway } }
 
     /// The outcomes, once there are `count` of them. More than one per exchange would be a bug that the count shows.
     func outcomes(_ count: Int) async -> [Outcome] {

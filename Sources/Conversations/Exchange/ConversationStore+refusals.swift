@@ -8,10 +8,15 @@ extension ConversationStore {
     ///
     /// Not where the session was answering another request, which may be the same one, sent twice at once.
     package func noteRefusal(_ error: GatewayError, of exchange: Exchange) {
-        let head = exchange.head
-        guard Self.isRetried(error), error.code != "session_locked", head.path.hasSuffix("/chat/completions"),
-            head.retryCount == 0, !head.headers.contains(name: "idempotency-key"), !exchange.has(PlannedTurnKey.self),
-            !exchange.has(DryRunKey.self)
+        guard error.code != "session_locked", !exchange.has(PlannedTurnKey.self), !exchange.has(DryRunKey.self)
+        else { return }
+        noteRefusal(error, of: exchange.head)
+    }
+
+    /// The same for a request that got no exchange.
+    package func noteRefusal(_ error: GatewayError, of head: RequestHead) {
+        guard Self.isRetried(error), head.path.hasSuffix("/chat/completions"), head.retryCount == 0,
+            !head.headers.contains(name: "idempotency-key")
         else { return }
         attempts.noteRefusal(head)
     }

@@ -14,17 +14,21 @@ package final class Gateway: ExchangeHandler {
     private let current: Mutex<World>
     private let metrics: RequestMetrics
     private let onFailure: @Sendable (GatewayError, Exchange) -> Void
+    private let onTurnedAway: @Sendable (GatewayError, RequestHead) -> Void
     private let failures: FailureReporter
 
     /// - Parameters:
     ///   - budget: bounds what all exchanges hold together; the servers in front of the gateway share it.
     ///   - onFailure: told each exchange that is answered with an error. It must not block.
+    ///   - onTurnedAway: told each request for which there was no connection. It must not block.
     package init(
         world: World, clock: GatewayClock, logger: Logger, budget: BufferBudget? = nil,
         metrics: RequestMetrics = RequestMetrics(),
-        onFailure: @escaping @Sendable (GatewayError, Exchange) -> Void = { _, _ in }
+        onFailure: @escaping @Sendable (GatewayError, Exchange) -> Void = { _, _ in },
+        onTurnedAway: @escaping @Sendable (GatewayError, RequestHead) -> Void = { _, _ in }
     ) {
         self.onFailure = onFailure
+        self.onTurnedAway = onTurnedAway
         self.current = Mutex(world)
         self.metrics = metrics
         self.clock = clock
@@ -71,6 +75,8 @@ package final class Gateway: ExchangeHandler {
         response.headers.replaceOrAdd(name: Self.requestIDHeader, value: requestID)
         return response
     }
+
+    package func turnedAway(_ head: RequestHead, with error: GatewayError) { onTurnedAway(error, head) }
 
     package func streamFailure(_ error: GatewayError, requestID: String) -> ByteBuffer {
         ErrorResponder.event(error, requestID: requestID)

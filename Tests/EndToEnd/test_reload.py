@@ -69,9 +69,12 @@ def test_a_stream_that_runs_during_a_reload_ends_in_the_world_it_began_in(site):
     with site.open_chat("x", model, [("X-Session-ID", "s")], stream=True) as connection:
         connection.read_until(b'"content":"a"')
         rewrite(site, lambda new: new.update(models={"only": {"provider": "scripted"}}, flags={"capture": False}))
-        assert connection.read_response().complete
+        response = connection.read_response()
+        assert response.complete
     eventually(lambda: site.chat("x", "gone").status == 404)
     assert [message["content"] for message in site.stored("s")] == ["x", "a" * 150]
+    # The old world's plugins have ended after it, not before.
+    assert site.activity(response)["status"] == 200
 
 
 def test_requests_during_many_reloads_are_all_answered(site):

@@ -11,6 +11,7 @@ struct ExactText: Hashable {
         var (one, other) = (one.text, other.text)
         return one.withUTF8 { one in
             other.withUTF8 {
+                // What is not empty has an address.
                 one.count == $0.count && (one.isEmpty || memcmp(one.baseAddress!, $0.baseAddress!, one.count) == 0)
             }
         }

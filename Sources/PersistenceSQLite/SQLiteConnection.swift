@@ -27,14 +27,16 @@ final class SQLiteConnection: Connection {
         return handle.changesCount
     }
 
-    func execute(_ bulk: BulkStatement, rows values: [SQLValue]) throws {
-        precondition(values.count % max(bulk.width, 1) == 0, "every row has \(bulk.width) values")
-        guard !values.isEmpty else { return }
+    func execute(_ bulk: BulkStatement, rows: BulkRows) throws {
+        precondition(rows.width == bulk.width, "every row has \(bulk.width) values")
+        guard !rows.isEmpty else { return }
         let statement = try prepare(bulk.text)
-        try values.withUnsafeBufferPointer { values in
-            for start in stride(from: 0, to: values.count, by: bulk.width) {
-                let row = UnsafeBufferPointer(rebasing: values[start..<start + bulk.width])
-                try arena.bind(row, to: statement)
+        // The values are read where they lie: the last ones are let go of before they are gone.
+        defer { sqlite3_clear_bindings(statement) }
+        for run in rows.runs {
+            var binds = RowBinds(run, of: rows, to: statement)
+            for _ in run.rows {
+                try binds.next()
                 try finish(statement)
             }
         }

@@ -25,20 +25,23 @@ static inline int cm_is_binary(const MYSQL_FIELD *field) { return field->charset
 /* Clears a bind: libmariadb reads every field of it. */
 static inline void cm_clear(MYSQL_BIND *bind) { memset(bind, 0, sizeof *bind); }
 
-/* Whether executions return without their answers, which `cm_read_answer` then reads in the same order. Not 0 where this
- * libmariadb does not know how: then nothing has changed. */
-static inline int cm_leave_answers(MYSQL *connection, int leave) {
+/* Whether this libmariadb can do what the next two functions do. */
+static inline int cm_takes_rows(void) {
 #if MARIADB_PACKAGE_VERSION_ID >= 30300
-  my_bool value = leave ? 1 : 0;
-  if (connection->methods->db_read_execute_response == NULL) return 1;
-  return mysql_options(connection, MARIADB_OPT_SKIP_READ_RESPONSE, &value);
-#else
-  (void)connection, (void)leave;
   return 1;
+#else
+  return 0;
 #endif
 }
 
-/* Reads the answer to an execution that left it; not 0 on an error, which is then the statement's. */
+/* Sends the command that runs a statement for many rows, and leaves its answer to `cm_read_answer`, which reads answers in
+ * the order of the commands. Not 0 on an error, which is then the connection's. */
+static inline int cm_send_rows(MYSQL_STMT *statement, const void *packet, size_t count) {
+  return statement->mysql->methods->db_command(statement->mysql, COM_STMT_BULK_EXECUTE, (const char *)packet, count, 1,
+                                               statement);
+}
+
+/* Reads the answer to `cm_send_rows`; not 0 on an error, which is then the statement's. */
 static inline int cm_read_answer(MYSQL_STMT *statement) {
 #if MARIADB_PACKAGE_VERSION_ID >= 30300
   return statement->mysql->methods->db_read_execute_response(statement);
@@ -47,8 +50,5 @@ static inline int cm_read_answer(MYSQL_STMT *statement) {
   return 1;
 #endif
 }
-
-/* Marks NULLs of an array bind: one byte per row. */
-static inline void cm_set_indicators(MYSQL_BIND *bind, char *indicators) { bind->u.indicator = indicators; }
 
 #endif

@@ -138,18 +138,16 @@ struct TurnBatch {
 
     /// New messages and turns. Their media are stored at once.
     private func insertions() throws -> [BulkWrite] {
-        var messages: [SQLValue] = []
-        messages.reserveCapacity(
-            planned.reduce(0) { $0 + $1.draft.messages.count } * ConversationSQL.insertMessages.width)
-        var turns: [SQLValue] = []
-        turns.reserveCapacity(planned.count * ConversationSQL.insertTurns.width)
+        let messages = BulkRows(
+            width: ConversationSQL.insertMessages.width, capacity: planned.reduce(0) { $0 + $1.draft.byteCount })
+        let turns = BulkRows(width: ConversationSQL.insertTurns.width, capacity: planned.count * 256)
         for (draft, plan) in planned {
-            ConversationSQL.append(draft, plan.firstSeq, at: time, to: &turns)
+            ConversationSQL.append(draft, plan.firstSeq, at: time, to: turns)
             for (index, message) in draft.messages.enumerated() {
                 let body = DetachedBody(message.body)
                 try BlobStore(connection).store(body.blobs, of: draft.key)
                 ConversationSQL.append(
-                    message, body, plan.firstSeq + Int64(index), of: draft, at: time, to: &messages)
+                    message, body, plan.firstSeq + Int64(index), of: draft, at: time, to: messages)
             }
         }
         return [
@@ -194,9 +192,8 @@ struct TurnBatch {
             models += ConversationSQL.model(of: draft)
         }
         let changed = Set(planned.map(\.draft.key)).sorted()
-        var rows: [SQLValue] = []
-        rows.reserveCapacity(changed.count * ConversationSQL.updateSessions.width)
-        for key in changed { if let session = sessions[key] { rows += ConversationSQL.values(session) } }
+        let rows = BulkRows(width: ConversationSQL.updateSessions.width, capacity: changed.count * 256)
+        for key in changed { if let session = sessions[key] { ConversationSQL.append(session, to: rows) } }
         return [
             BulkWrite(ConversationSQL.fillModel, rows: models), BulkWrite(ConversationSQL.setTitle, rows: titles()),
             BulkWrite(ConversationSQL.updateSessions, rows: rows),

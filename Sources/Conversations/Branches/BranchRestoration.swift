@@ -47,7 +47,9 @@ struct BranchRestoration {
         session.counters.messages = Int64(wanted.count)
         session.version += 1
         session.updatedAt = time
-        try connection.execute(ConversationSQL.updateSessions, rows: ConversationSQL.values(session))
+        let row = BulkRows(width: ConversationSQL.updateSessions.width)
+        ConversationSQL.append(session, to: row)
+        try connection.execute(ConversationSQL.updateSessions, rows: row)
         try SessionSums.add([(key, SessionSums(active: session) - SessionSums(active: found))], connection)
         return .restored(session)
     }

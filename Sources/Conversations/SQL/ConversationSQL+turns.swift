@@ -88,28 +88,28 @@ extension ConversationSQL {
     /// - Parameter body: the message's, without the media that lie in `blobs`.
     static func append(
         _ message: NewMessage, _ body: DetachedBody, _ seq: Int64, of turn: TurnDraft, at time: Timestamp,
-        to values: inout [SQLValue]
+        to values: BulkRows
     ) {
         // Who answered, and how that ended, is said of the answers alone.
         let isAnswer = message.role == .assistant
-        values.append(.id(turn.key.owner))
-        values.append(.id(turn.key.session))
-        values.append(.integer(seq))
-        values.append(.id(turn.id))
-        values.append(.integer(message.role.rawValue))
-        values.append(message.digest.sqlValue)
-        values.append(message.digestVersion.sqlValue)
-        values.append(message.tokens.sqlValue)
-        values.append((message.createdAt ?? time).sqlValue)
-        values.append(message.chapter.sqlValue)
-        values.append(message.citations.sqlValue)
-        values.append(.blob(body.text))
-        values.append(message.tokenEncoding.sqlValue)
-        values.append(message.isPartial.sqlValue)
-        values.append(body.references.sqlValue)
-        values.append((isAnswer ? message.model ?? turn.modelName : nil).sqlValue)
-        values.append((isAnswer ? message.status ?? turn.status : nil)?.rawValue.sqlValue ?? .null)
-        values.append(message.metadata.sqlValue)
+        values.append(turn.key.owner)
+        values.append(turn.key.session)
+        values.append(seq)
+        values.append(turn.id)
+        values.append(message.role.rawValue)
+        values.append(message.digest)
+        values.append(message.digestVersion)
+        values.append(message.tokens)
+        values.append(message.createdAt ?? time)
+        values.append(message.chapter)
+        values.append(message.citations)
+        values.append(body.text)
+        values.append(message.tokenEncoding)
+        values.append(message.isPartial)
+        values.append(body.references)
+        values.append(isAnswer ? message.model ?? turn.modelName : nil)
+        values.append((isAnswer ? message.status ?? turn.status : nil)?.rawValue)
+        values.append(message.metadata)
     }
 
     static let insertTurns = BulkStatement(
@@ -119,21 +119,21 @@ extension ConversationSQL {
             "model", "provider", "prompt_tokens", "completion_tokens", "created_us", "attempt",
         ])
 
-    static func append(_ turn: TurnDraft, _ firstSeq: Int64, at time: Timestamp, to values: inout [SQLValue]) {
-        values.append(.id(turn.key.owner))
-        values.append(.id(turn.key.session))
-        values.append(.id(turn.id))
-        values.append(.integer(firstSeq))
-        values.append(.integer(Int64(turn.messages.count)))
-        values.append(.integer(turn.baseSeq))
-        values.append(turn.requestDigest.sqlValue)
-        values.append(.text(turn.status.rawValue))
-        values.append(.text(turn.model))
-        values.append(.text(turn.provider))
-        values.append(turn.promptTokens.sqlValue)
-        values.append(turn.completionTokens.sqlValue)
-        values.append(time.sqlValue)
-        values.append(turn.attempt.sqlValue)
+    static func append(_ turn: TurnDraft, _ firstSeq: Int64, at time: Timestamp, to values: BulkRows) {
+        values.append(turn.key.owner)
+        values.append(turn.key.session)
+        values.append(turn.id)
+        values.append(firstSeq)
+        values.append(turn.messages.count)
+        values.append(turn.baseSeq)
+        values.append(turn.requestDigest)
+        values.append(turn.status.rawValue)
+        values.append(turn.model)
+        values.append(turn.provider)
+        values.append(turn.promptTokens)
+        values.append(turn.completionTokens)
+        values.append(time)
+        values.append(turn.attempt)
     }
 
     /// The first seq of a later attempt of the same request on the same base, if there is one.
@@ -169,18 +169,26 @@ extension ConversationSQL {
         WHERE user_id = ? AND session_id = ?
         """)
 
-    static func values(_ session: Session) -> [SQLValue] {
-        [
-            .integer(session.nextSeq), .integer(session.contextStartSeq), .integer(session.version),
-            (session.lastTurn?.id).sqlValue, (session.lastTurn?.firstSeq).sqlValue,
-            (session.lastTurn?.baseSeq).sqlValue,
-            (session.lastTurn?.requestDigest).sqlValue, (session.lastTurn?.idempotencyKey).sqlValue,
-            .integer(session.counters.messages),
-            .integer(session.counters.turns), .integer(session.counters.promptTokens),
-            .integer(session.counters.completionTokens), session.systemDigest.sqlValue, session.updatedAt.sqlValue,
-            session.lastMessageAt.sqlValue, session.expiresAt.sqlValue, .id(session.key.owner),
-            .id(session.key.session),
-        ]
+    /// The row of `updateSessions`.
+    static func append(_ session: Session, to values: BulkRows) {
+        values.append(session.nextSeq)
+        values.append(session.contextStartSeq)
+        values.append(session.version)
+        values.append(session.lastTurn?.id)
+        values.append(session.lastTurn.map { Int($0.firstSeq) })
+        values.append(session.lastTurn.map { Int($0.baseSeq) })
+        values.append(session.lastTurn?.requestDigest)
+        values.append(session.lastTurn?.idempotencyKey)
+        values.append(session.counters.messages)
+        values.append(session.counters.turns)
+        values.append(session.counters.promptTokens)
+        values.append(session.counters.completionTokens)
+        values.append(session.systemDigest)
+        values.append(session.updatedAt)
+        values.append(session.lastMessageAt)
+        values.append(session.expiresAt)
+        values.append(session.key.owner)
+        values.append(session.key.session)
     }
 
     static let setTitle = BulkStatement(

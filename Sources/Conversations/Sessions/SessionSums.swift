@@ -87,15 +87,16 @@ extension SessionSums {
     static func addition(of changes: Changes, _ dialect: Dialect) -> BulkWrite {
         var rows: [Place: SessionSums] = [:]
         for (key, sums) in changes where sums != SessionSums() { rows[Place(key), default: SessionSums()] += sums }
-        var values: [SQLValue] = []
-        values.reserveCapacity(rows.count * addInMariaDB.width)
+        let values = BulkRows(width: addInMariaDB.width)
         for (place, sums) in rows.sorted(by: { $0.key < $1.key }) {
-            values.append(.id(place.owner))
-            values.append(.integer(place.shard))
-            for sum in [sums.messages, sums.turns, sums.promptTokens, sums.completionTokens, sums.stored, sums.deleted]
-            {
-                values.append(.integer(sum))
-            }
+            values.append(place.owner)
+            values.append(place.shard)
+            values.append(sums.messages)
+            values.append(sums.turns)
+            values.append(sums.promptTokens)
+            values.append(sums.completionTokens)
+            values.append(sums.stored)
+            values.append(sums.deleted)
         }
         return BulkWrite(dialect == .sqlite ? addInSQLite : addInMariaDB, rows: values)
     }

@@ -48,13 +48,20 @@ public struct StoredDigest: Hashable, Sendable {
 
     public var bytes: [UInt8] {
         Array(unsafeUninitializedCapacity: 32) { target, count in
-            count = 32
-            let target = UnsafeMutableRawBufferPointer(target)
-            target.storeBytes(of: first.bigEndian, toByteOffset: 0, as: UInt64.self)
-            target.storeBytes(of: second.bigEndian, toByteOffset: 8, as: UInt64.self)
-            target.storeBytes(of: third.bigEndian, toByteOffset: 16, as: UInt64.self)
-            target.storeBytes(of: fourth.bigEndian, toByteOffset: 24, as: UInt64.self)
+            count = Self.byteCount
+            if let start = target.baseAddress { write(to: start) }
         }
+    }
+
+    /// How many bytes a digest has.
+    static let byteCount = 32
+
+    /// Writes them where there is room for so many.
+    func write(to place: UnsafeMutableRawPointer) {
+        place.storeBytes(of: first.bigEndian, toByteOffset: 0, as: UInt64.self)
+        place.storeBytes(of: second.bigEndian, toByteOffset: 8, as: UInt64.self)
+        place.storeBytes(of: third.bigEndian, toByteOffset: 16, as: UInt64.self)
+        place.storeBytes(of: fourth.bigEndian, toByteOffset: 24, as: UInt64.self)
     }
 }
 
@@ -70,4 +77,12 @@ extension StoredDigest: SQLBindable, ColumnValue {
         guard let digest else { throw row.mismatch(column, "a digest of 32 bytes") }
         self = digest
     }
+}
+
+extension BulkRows {
+    /// The next value.
+    func append(_ digest: StoredDigest) { digest.write(to: append(blobOf: StoredDigest.byteCount)) }
+
+    /// The next value, or NULL.
+    func append(_ digest: StoredDigest?) { if let digest { append(digest) } else { appendNull() } }
 }

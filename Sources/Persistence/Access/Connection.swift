@@ -13,10 +13,8 @@ public protocol Connection: AnyObject {
     @discardableResult
     func execute(_ sql: SQL) throws -> Int
 
-    /// Runs a statement once per row of values; all rows, or an error (the transaction is then to be given up).
-    ///
-    /// - Parameter values: The values of all rows, one row after the other.
-    func execute(_ statement: BulkStatement, rows values: [SQLValue]) throws
+    /// Runs a statement once per row; all rows, or an error (the transaction is then to be given up).
+    func execute(_ statement: BulkStatement, rows: BulkRows) throws
 
     /// Runs several bulk statements in this order, as parts of one whole: over a network they are sent together, and
     /// their answers awaited together.
@@ -38,6 +36,13 @@ public enum RowStep: Sendable {
 }
 
 extension Connection {
+    /// Runs a statement once per row; all rows, or an error (the transaction is then to be given up).
+    ///
+    /// - Parameter values: The values of all rows, one row after the other.
+    public func execute(_ statement: BulkStatement, rows values: [SQLValue]) throws {
+        try execute(statement, rows: BulkRows(width: statement.width, values))
+    }
+
     /// One after the other, up to the first that fails.
     public func execute(_ writes: [BulkWrite]) throws {
         for write in writes { try execute(write.statement, rows: write.rows) }

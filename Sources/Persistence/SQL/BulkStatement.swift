@@ -1,6 +1,6 @@
 /// One statement that is run for many rows of values, made once and kept: `INSERT`, or `UPDATE` by key.
 ///
-/// It is the fast way to write a batch: SQLite steps one prepared statement, MariaDB binds arrays. Keep it in a
+/// It is the fast way to write a batch: SQLite steps one prepared statement, MariaDB gets all rows at once. Keep it in a
 /// `static let`; the text has one `?` per column.
 public struct BulkStatement: Sendable {
     /// The text.
@@ -23,16 +23,22 @@ public struct BulkStatement: Sendable {
     }
 }
 
-/// A bulk statement and the values of all its rows, one row after the other.
-public struct BulkWrite: Sendable {
+/// A bulk statement and its rows.
+public struct BulkWrite {
     /// What is run for each row.
     public var statement: BulkStatement
     /// The rows; none is a write that does nothing.
-    public var rows: [SQLValue]
+    public var rows: BulkRows
 
     /// Makes a write.
-    public init(_ statement: BulkStatement, rows: [SQLValue]) {
+    public init(_ statement: BulkStatement, rows: BulkRows) {
+        precondition(rows.width == statement.width, "every row has as many values as there are places")
         self.statement = statement
         self.rows = rows
+    }
+
+    /// Makes a write of the values of all rows, one row after the other.
+    public init(_ statement: BulkStatement, rows values: [SQLValue]) {
+        self.init(statement, rows: BulkRows(width: statement.width, values))
     }
 }

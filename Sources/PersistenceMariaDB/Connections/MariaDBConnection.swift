@@ -21,7 +21,7 @@ final class MariaDBConnection: Connection, @unchecked Sendable {
     private let openForSchema: (() throws -> MariaDBConnection)?
     private var statements = StatementCache()
     private let values = ValueBinds()
-    private let arrays = ArrayBinds()
+    private let packet = RowPacket()
     private let results = ResultBinds()
     private var isReading = false
     private var givenUp: DatabaseError?
@@ -57,19 +57,7 @@ final class MariaDBConnection: Connection, @unchecked Sendable {
         }
     }
 
-    func execute(_ bulk: BulkStatement, rows values: [SQLValue]) throws {
-        precondition(values.count % max(bulk.width, 1) == 0, "every row has \(bulk.width) values")
-        for chunk in BulkChunks(values, width: bulk.width, limit: packetLimit / 4) {
-            try perform(bulk.text) { try send($0, chunk, of: bulk) {} }
-        }
-    }
-
-    func execute(_ writes: [BulkWrite]) throws {
-        guard writes.count > 1, try executeTogether(writes) == .done else {
-            for write in writes { try execute(write.statement, rows: write.rows) }
-            return
-        }
-    }
+    func execute(_ bulk: BulkStatement, rows: BulkRows) throws { try execute([BulkWrite(bulk, rows: rows)]) }
 
     func forEach(_ sql: SQL, _ body: (borrowing Row) throws -> RowStep) throws {
         try perform(sql.text) { statement in
@@ -95,24 +83,7 @@ final class MariaDBConnection: Connection, @unchecked Sendable {
     /// An error of the closure that reads the rows: it passes as it is, whatever its type.
     private struct CallersError: Error { let error: any Error }
 
-    /// Sends rows, all at once where they can be.
-    ///
-    /// - Parameter sent: Called after each execution.
-    private func send(
-        _ statement: Statement, _ rows: ArraySlice<SQLValue>, of bulk: BulkStatement, then sent: () throws -> Void
-    ) throws {
-        if rows.count > bulk.width, try arrays.bind(rows, width: bulk.width, to: statement) {
-            try statement.execute()
-            return try sent()
-        }
-        for start in stride(from: rows.startIndex, to: rows.endIndex, by: bulk.width) {
-            try send(statement, rows[start..<start + bulk.width])
-            try sent()
-        }
-    }
-
     private func send(_ statement: Statement, _ row: ArraySlice<SQLValue>) throws {
-        statement.setRowCount(0)
         try values.bind(row, to: statement, limit: packetLimit)
         try statement.execute()
     }
@@ -145,22 +116,16 @@ final class MariaDBConnection: Connection, @unchecked Sendable {
     }
 }
 
-// MARK: - Several statements at once
+// MARK: - Many rows, several statements
 
 extension MariaDBConnection {
     /// Answers that may wait to be read: they are small, but a server that cannot send them reads nothing more.
     private static let maximumAnswers = 32
 
-    private enum Together {
-        case done
-        /// This libmariadb waits for every answer.
-        case isImpossible
-    }
-
     /// Sends the statements one behind the other and then reads their answers: one wait for all of them.
     ///
     /// Behind one that failed the others are run as well, and each may wait for a lock as long as the server lets it.
-    private func executeTogether(_ writes: [BulkWrite]) throws -> Together {
+    func execute(_ writes: [BulkWrite]) throws {
         precondition(!isReading, "no other statement may run while the rows of a query are being read")
         if let givenUp { throw givenUp }
         do {
@@ -171,8 +136,6 @@ extension MariaDBConnection {
                     try statements.statement(write.statement.text) { try Statement(write.statement.text, on: handle) }
                 )
             }
-            guard cm_leave_answers(handle, 1) == 0 else { return .isImpossible }
-            defer { cm_leave_answers(handle, 0) }
             var unread: [Statement] = []
             do {
                 for (write, statement) in prepared { try send(write, statement, &unread) }
@@ -182,7 +145,6 @@ extension MariaDBConnection {
                 throw error
             }
             try readAnswers(&unread)
-            return .done
         } catch {
             let error = failure(of: writes, error)
             // What came behind it may have been done: nothing of it is to be committed.
@@ -203,11 +165,17 @@ extension MariaDBConnection {
     }
 
     private func send(_ write: BulkWrite, _ statement: Statement, _ unread: inout [Statement]) throws {
-        precondition(write.rows.count % max(write.statement.width, 1) == 0, "every row has as many values as places")
-        for chunk in BulkChunks(write.rows, width: write.statement.width, limit: packetLimit / 4) {
-            try send(statement, chunk, of: write.statement) {
+        precondition(write.rows.width == statement.parameterCount, "every row has as many values as places")
+        for chunk in RowChunks(write.rows, limit: packetLimit / 4) {
+            switch chunk {
+            case .together(let rows, let run):
+                try statement.send(write.rows.bytes(of: rows), run.kinds, packet)
                 unread.append(statement)
                 if unread.count >= Self.maximumAnswers { try readAnswers(&unread) }
+            case .alone(let row, let run):
+                // Waits for its own answer, which comes behind the others.
+                try readAnswers(&unread)
+                try send(statement, write.rows.values(of: row, in: run)[...])
             }
         }
     }

@@ -25,7 +25,9 @@ final class Statement {
     let parameterCount: Int
     private let pointer: UnsafeMutablePointer<MYSQL_STMT>
     private let connection: UnsafeMutablePointer<MYSQL>
-    private var isArray = false
+
+    /// Whether statements can be run for many rows at once, and several be under way: not with libraries before 3.3.
+    static let takesRows = cm_takes_rows() != 0
 
     /// Prepares a text; throws `StatementFailure`.
     init(_ text: String, on connection: UnsafeMutablePointer<MYSQL>) throws {
@@ -45,7 +47,7 @@ final class Statement {
 
     deinit { mysql_stmt_close(pointer) }
 
-    /// Binds one row, unless `setRowCount` was called just before.
+    /// Binds one row.
     func bind(_ binds: UnsafeMutableBufferPointer<MYSQL_BIND>) throws {
         // libmariadb copies the binds, not what they point to.
         guard mysql_stmt_bind_param(pointer, binds.baseAddress) == 0 else { throw failure() }
@@ -58,19 +60,19 @@ final class Statement {
         }
     }
 
-    /// How many rows the binds hold: 0 for a single one that is no array.
-    func setRowCount(_ count: Int) {
-        guard count > 0 || isArray else { return }
-        isArray = count > 0
-        var size = UInt32(count)
-        mysql_stmt_attr_set(pointer, STMT_ATTR_ARRAY_SIZE, &size)
+    /// Runs the statement for the rows of a chunk and leaves the answer to `readAnswer`.
+    func send(_ rows: UnsafeRawBufferPointer, _ kinds: [BulkRows.Kind], _ packet: RowPacket) throws {
+        let command = packet.fill(rows, kinds, statement: UInt32(truncatingIfNeeded: pointer.pointee.stmt_id))
+        guard cm_send_rows(pointer, command.baseAddress, command.count) == 0 else {
+            throw StatementFailure(connection)
+        }
     }
 
     func execute() throws {
         guard mysql_stmt_execute(pointer) == 0 else { throw failure() }
     }
 
-    /// Reads the answer to an execution that left it.
+    /// Reads the answer to `send`.
     func readAnswer() throws {
         guard cm_read_answer(pointer) == 0 else { throw failure() }
     }

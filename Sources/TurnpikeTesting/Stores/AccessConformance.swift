@@ -177,10 +177,12 @@ enum AccessConformance {
             try await ValueConformance.createTable(database)
             try await database.write { try $0.execute(insertion, rows: sample(7)) }
             for refused in 0..<3 {
-                let writes = (0..<3).map { index in
-                    BulkWrite(insertion, rows: [index == refused ? 7 : 10 + index, 20 + index].flatMap { sample($0) })
+                let ids = (0..<3).map { [$0 == refused ? 7 : 10 + $0, 20 + $0] }
+                try await expectFailure([.data], "the write") {
+                    try await database.write { connection in
+                        try connection.execute(ids.map { BulkWrite(insertion, rows: $0.flatMap { sample($0) }) })
+                    }
                 }
-                try await expectFailure([.data], "the write") { try await database.write { try $0.execute(writes) } }
             }
             let ids = try await database.read { connection in
                 try connection.rows("SELECT sample_id FROM samples") { try $0.value(0, as: Int.self) }

@@ -112,9 +112,9 @@ private final class FaultyConnection: Connection {
         return try base.execute(sql)
     }
 
-    func execute(_ statement: BulkStatement, rows values: [SQLValue]) throws {
+    func execute(_ statement: BulkStatement, rows: BulkRows) throws {
         try step()
-        try base.execute(statement, rows: values)
+        try base.execute(statement, rows: rows)
     }
 
     func forEach(_ sql: SQL, _ body: (borrowing Row) throws -> RowStep) throws {

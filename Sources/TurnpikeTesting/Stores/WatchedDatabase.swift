@@ -61,10 +61,10 @@ private final class WatchedConnection: Connection {
         return count
     }
 
-    func execute(_ statement: BulkStatement, rows values: [SQLValue]) throws {
+    func execute(_ statement: BulkStatement, rows written: BulkRows) throws {
         note(statement.text)
-        rows += values.count / max(1, statement.width)
-        try base.execute(statement, rows: values)
+        rows += written.count
+        try base.execute(statement, rows: written)
     }
 
     private func note(_ text: String) {

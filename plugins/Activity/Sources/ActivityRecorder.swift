@@ -118,9 +118,8 @@ final class ActivityRecorder: Sendable {
     }
 
     private static func write(_ connection: any Connection, _ rows: [RecordedRow]) throws -> [Void] {
-        var values: [SQLValue] = []
-        values.reserveCapacity(rows.count * ActivityRow.columns.count)
-        for recorded in rows { recorded.row.appendValues(to: &values) }
+        let values = BulkRows(width: ActivityRow.columns.count, capacity: rows.count * ActivityRow.usualSize)
+        for recorded in rows { recorded.row.append(to: values) }
         try connection.execute(ActivityRow.insertion(connection.dialect), rows: values)
         return Array(repeating: (), count: rows.count)
     }

@@ -50,53 +50,62 @@ extension ActivityRow {
             """)
     }
 
+    /// The values of rows.
+    static func values(of rows: [ActivityRow]) -> BulkRows {
+        let values = BulkRows(width: columns.count, capacity: rows.count * usualSize)
+        for row in rows { row.append(to: values) }
+        return values
+    }
+
+    /// About how many bytes the values of a row take.
+    static let usualSize = 384
+
     /// Appends the row's values. Runs on the lane's thread, not in the exchange.
-    func appendValues(to values: inout [SQLValue]) {
-        appendWhoAndWhat { values.append($0) }
-        appendResult { values.append($0) }
+    func append(to values: BulkRows) {
+        appendWhoAndWhat(to: values)
+        appendResult(to: values)
     }
 
-    private func appendWhoAndWhat(_ add: (SQLValue) -> Void) {
-        add(.integer(created.microseconds))
-        add(.id(id))
-        add(Self.id(userID))
-        add(Self.id(keyID))
-        add(Self.id(facts.sessionID))
-        add(text(method, ColumnWidth.method))
-        add(text(path, ColumnWidth.path))
-        add(text(endpoint, ColumnWidth.code))
-        add(text(facts.requestedModel, ColumnWidth.label))
-        add(text(facts.provider, ColumnWidth.label))
-        add(text(facts.model, ColumnWidth.label))
+    private func appendWhoAndWhat(to values: BulkRows) {
+        values.append(created)
+        values.append(id)
+        values.append(userID)
+        values.append(keyID)
+        values.append(facts.sessionID)
+        values.append(cut(method, to: ColumnWidth.method))
+        values.append(cut(path, to: ColumnWidth.path))
+        values.append(cut(endpoint, to: ColumnWidth.code))
+        values.append(cut(facts.requestedModel, to: ColumnWidth.label))
+        values.append(cut(facts.provider, to: ColumnWidth.label))
+        values.append(cut(facts.model, to: ColumnWidth.label))
     }
 
-    private func appendResult(_ add: (SQLValue) -> Void) {
-        add(Self.integer(status))
-        add(Self.integer(facts.upstreamStatus))
-        add(.text(ending.rawValue))
-        add(text(errorCode, ColumnWidth.code))
-        add(Self.integer(facts.isStreamed ? 1 : 0))
-        add(Self.integer(facts.usage?.prompt))
-        add(Self.integer(facts.usage?.completion))
-        add(Self.integer(facts.usage?.total))
-        add(Self.integer(facts.usage?.cachedPrompt))
-        add(Self.integer(facts.usage?.reasoning))
-        add(Self.integer(requestBytes))
-        add(Self.integer(responseBytes))
-        add(Self.integer(firstByte))
-        add(Self.integer(total))
-        add(text(flags.joined(separator: ","), ColumnWidth.flags))
-        add(text(facts.captureStatus, ColumnWidth.code))
-        add(Self.integer(requests))
-        add(Self.integer(cost))
-        add(text(facts.history, ColumnWidth.label))
+    private func appendResult(to values: BulkRows) {
+        values.append(status)
+        values.append(facts.upstreamStatus)
+        values.append(ending.rawValue)
+        values.append(cut(errorCode, to: ColumnWidth.code))
+        values.append(facts.isStreamed)
+        values.append(facts.usage?.prompt)
+        values.append(facts.usage?.completion)
+        values.append(facts.usage?.total)
+        values.append(facts.usage?.cachedPrompt)
+        values.append(facts.usage?.reasoning)
+        values.append(requestBytes)
+        values.append(responseBytes)
+        values.append(firstByte)
+        values.append(total)
+        values.append(flags.isEmpty ? "" : cut(flags.joined(separator: ","), to: ColumnWidth.flags))
+        values.append(cut(facts.captureStatus, to: ColumnWidth.code))
+        values.append(requests)
+        values.append(cost)
+        values.append(cut(facts.history, to: ColumnWidth.label))
     }
 
-    // Of concrete types: `sqlValue` of an optional is generic, and looks its types up for every value of every row.
-    private static func id(_ id: UniqueID?) -> SQLValue { if let id { .id(id) } else { .null } }
-    private static func integer(_ number: Int?) -> SQLValue { if let number { .integer(Int64(number)) } else { .null } }
-    private func text(_ text: String?, _ width: Int) -> SQLValue {
-        if let text { .text(cut(text, to: width)) } else { .null }
+    private func cut(_ text: String?, to width: Int) -> String? {
+        guard let text else { return nil }
+        let beginning: String = cut(text, to: width)
+        return beginning
     }
 
     /// The beginning of what is longer than its column: a label that no real one reaches, so it ends with an ellipsis.

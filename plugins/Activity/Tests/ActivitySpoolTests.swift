@@ -165,8 +165,7 @@ import TurnpikeTesting
         exchange.note { $0.requestedModel = "🍣" }
         let rows = [exchange, bench.exchange()].map { ActivityRow($0, Outcome(ending: .clientLeft, status: 0)) }
         let record = ActivityBatchCoding.encode(rows)
-        var expected: [SQLValue] = []
-        for row in rows { row.appendValues(to: &expected) }
+        let expected = ActivityRow.values(of: rows).values
         let (columns, values) = try ActivityBatchCoding.decode(record)
         #expect(columns == ActivityRow.columns.count && values == expected)
         for length in 0..<record.readableBytes {

@@ -14,8 +14,7 @@ enum ActivityBatchCoding {
     }
 
     static func encode(_ rows: [ActivityRow]) -> ByteBuffer {
-        var values: [SQLValue] = []
-        for row in rows { row.appendValues(to: &values) }
+        let values = ActivityRow.values(of: rows).values
         var bytes = ByteBuffer()
         bytes.writeInteger(version)
         bytes.writeInteger(UInt8(ActivityRow.columns.count))

@@ -8,6 +8,11 @@ public struct LaneLimits: Sendable {
     public var queuedItems = 4_096
     /// Bytes that wait, per shard; beyond: `overloaded`.
     public var queuedBytes = 64 << 20
+    /// From how many waiting items on they are done in several transactions at once, where the database can do that:
+    /// fewer are done sooner, and at far less cost, in one.
+    public var splitItems = 16
+    /// Threads at most; a database has as many as connections that can write at once, or fewer.
+    public var threads = Int.max
     /// How long the first item of a batch may wait for company. Zero for what somebody waits for: batches then appear
     /// by themselves, because items gather while the previous commit runs. Log rows can wait, and cost less so.
     public var linger: Duration = .zero
@@ -19,6 +24,8 @@ public struct LaneLimits: Sendable {
     public static var log: LaneLimits {
         var limits = LaneLimits()
         limits.linger = .milliseconds(200)
+        limits.batchItems = 1_024
+        limits.threads = 1
         limits.queuedItems = 65_536
         return limits
     }

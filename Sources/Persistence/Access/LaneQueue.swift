@@ -22,19 +22,55 @@ final class LaneEntry<Item: Sendable, Output: Sendable>: Sendable {
     }
 }
 
-/// The queue of one shard of a lane: which batch is next, and when. A value without I/O.
-struct LaneQueue<Item: Sendable, Output: Sendable> {
+/// The items of one shard, in the order in which they came.
+struct LaneShard<Item: Sendable, Output: Sendable> {
     typealias Entry = LaneEntry<Item, Output>
 
+    private(set) var entries = CircularBuffer<Entry>()
+    private(set) var bytes = 0
+    /// A thread has items of this shard in its hands: what came behind them waits for it.
+    var isUnderWay = false
+
+    mutating func append(_ entry: Entry) {
+        entries.append(entry)
+        bytes += entry.bytes
+    }
+
+    /// Moves entries to a batch, as many as its limits let; one always goes into an empty batch.
+    mutating func move(to batch: inout [Entry], _ size: inout Int, _ limits: LaneLimits) {
+        while let entry = entries.first, batch.count < limits.batchItems {
+            guard batch.isEmpty || size + entry.bytes <= limits.batchBytes else { break }
+            batch.append(entries.removeFirst())
+            bytes -= entry.bytes
+            size += entry.bytes
+            isUnderWay = true
+        }
+    }
+
+    mutating func removeAll() -> [Entry] {
+        defer { (entries, bytes) = (CircularBuffer(), 0) }
+        return Array(entries)
+    }
+}
+
+/// What waits for a lane's threads: which batch is next, when, and whether it takes a second thread. A value without I/O.
+///
+/// One thread does everything while little waits, because a transaction of twice the size costs much less than two. From
+/// `LaneLimits.splitItems` on each thread has shards of its own. Whoever ends a batch takes what has come meanwhile.
+struct LaneQueue<Item: Sendable, Output: Sendable> {
+    typealias Shard = LaneShard<Item, Output>
+    typealias Entry = Shard.Entry
+
     enum Admission {
-        /// In the queue. The thread needs a signal if it may be waiting.
+        /// In the queue. A thread needs a signal if one may be waiting.
         case admitted(wake: Bool)
         case overloaded
         case closed
     }
 
     enum Next {
-        case batch([Entry])
+        /// The caller passes it to `next` again when it is done. Another thread is to be woken for what was left.
+        case batch(Batch, wake: Bool)
         case idle
         /// Nanoseconds of the monotonic clock.
         case gather(until: UInt64)
@@ -42,51 +78,108 @@ struct LaneQueue<Item: Sendable, Output: Sendable> {
         case finished
     }
 
+    /// What a thread does in one transaction.
+    struct Batch {
+        let entries: [Entry]
+        fileprivate let number: UInt64
+        fileprivate let shards: [Int]
+    }
+
     private let limits: LaneLimits
     private let linger: UInt64
-    private var entries = CircularBuffer<Entry>()
-    /// The batch that the shard's thread has at the moment.
-    private var underWay: [Entry] = []
-    private var bytes = 0
+    private let threads: Int
+    private var shards: [Shard]
+    private var underWay: [Batch] = []
+    private var lastNumber: UInt64 = 0
+    /// When the first of what waits came; kept where the lane lingers.
     private var oldest: UInt64 = 0
     private(set) var isClosed = false
-    /// The thread that was told to wake the lane's, until that one has taken a batch.
+    /// The thread that was told to wake one of the lane's, until that one has taken a batch.
     private var waker: ThreadName?
 
-    init(_ limits: LaneLimits) {
+    /// - Parameter threads: How many there are, and shards as well.
+    init(_ limits: LaneLimits, threads: Int) {
         self.limits = limits
+        self.threads = threads
+        shards = Array(repeating: Shard(), count: threads)
         let (seconds, attoseconds) = limits.linger.components
         linger = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
     }
 
-    var count: Int { entries.count }
+    var count: Int { shards.reduce(0) { $0 + $1.entries.count } }
 
     /// - Parameter now: Asked only when the queue lingers.
-    mutating func admit(_ entry: Entry, now: () -> UInt64) -> Admission {
+    mutating func admit(_ entry: Entry, shardKey: UInt64, now: () -> UInt64) -> Admission {
         guard !isClosed else { return .closed }
-        guard entries.isEmpty || (entries.count < limits.queuedItems && bytes + entry.bytes <= limits.queuedBytes)
-        else {
+        let index = Int(shardKey % UInt64(shards.count))
+        let (waiting, bytes) = (shards[index].entries.count, shards[index].bytes)
+        guard waiting == 0 || (waiting < limits.queuedItems && bytes + entry.bytes <= limits.queuedBytes) else {
             return .overloaded
         }
-        let wasFull = isFull
-        entries.append(entry)
-        bytes += entry.bytes
-        if entries.count == 1, linger > 0 { oldest = now() }
-        // Who comes on another thread does not wait until the first one gets to it.
-        let isAwaited = linger > 0 || waker == .current
-        guard entries.count == 1 || (isFull && !wasFull) || (waker != nil && !isAwaited) else {
+        let wasFull = linger > 0 && isFull
+        let isFirst = count == 0
+        shards[index].append(entry)
+        if isFirst, linger > 0 { oldest = now() }
+        guard mayBegin(isFirst: isFirst, becomesFull: linger > 0 && isFull && !wasFull) else {
             return .admitted(wake: false)
         }
         waker = .current
         return .admitted(wake: true)
     }
 
-    mutating func next(now: () -> UInt64) -> Next {
-        underWay = []
-        if entries.isEmpty { return isClosed ? .finished : .idle }
+    /// Whether what has just come is for a thread that waits.
+    private func mayBegin(isFirst: Bool, becomesFull: Bool) -> Bool {
+        guard underWay.isEmpty else {
+            // Whoever is at work takes it along, unless it is worth a second transaction.
+            return underWay.count < threads && freeCount == worthATransaction
+        }
+        // Who comes on another thread does not wait until the first one gets to it.
+        return isFirst || becomesFull || (linger == 0 && waker != .current)
+    }
+
+    private var worthATransaction: Int { max(1, limits.splitItems / 2) }
+
+    /// The shards with items of which no thread has any.
+    private var free: [Int] { shards.indices.filter { !shards[$0].isUnderWay && !shards[$0].entries.isEmpty } }
+
+    /// How many items they have.
+    private var freeCount: Int { shards.reduce(0) { $0 + ($1.isUnderWay ? 0 : $1.entries.count) } }
+
+    /// - Parameter done: The batch that the calling thread has ended.
+    mutating func next(after done: Batch?, now: () -> UInt64) -> Next {
+        if let done { end(done) }
+        let free = free
+        guard !free.isEmpty else { return isClosed ? .finished : .idle }
         if linger > 0, !isClosed, !isFull, now() < oldest + linger { return .gather(until: oldest + linger) }
-        underWay = take(now: now)
-        return .batch(underWay)
+        guard underWay.isEmpty || isClosed || freeCount >= worthATransaction else { return .idle }
+        return take(free, now: now)
+    }
+
+    private mutating func end(_ batch: Batch) {
+        underWay.removeAll { $0.number == batch.number }
+        for shard in batch.shards { shards[shard].isUnderWay = false }
+    }
+
+    /// Takes the fullest of the shards, and with it those that are not worth a thread.
+    private mutating func take(_ free: [Int], now: () -> UInt64) -> Next {
+        var entries: [Entry] = []
+        var (size, taken, left) = (0, [Int](), 0)
+        let mayLeave = freeCount > limits.splitItems && underWay.count + 1 < threads
+        for shard in free.sorted(by: { shards[$0].entries.count > shards[$1].entries.count }) {
+            if mayLeave, !taken.isEmpty, shards[shard].entries.count >= worthATransaction {
+                left += 1
+                continue
+            }
+            shards[shard].move(to: &entries, &size, limits)
+            if shards[shard].isUnderWay { taken.append(shard) }
+        }
+        lastNumber += 1
+        let batch = Batch(entries: entries, number: lastNumber, shards: taken)
+        underWay.append(batch)
+        waker = nil
+        // Those left behind start to wait anew; they are few, and the next batch is full or one linger away.
+        if linger > 0, count > 0 { oldest = now() }
+        return .batch(batch, wake: left > 0)
     }
 
     mutating func close() {
@@ -96,24 +189,12 @@ struct LaneQueue<Item: Sendable, Output: Sendable> {
     /// Closes it and gives up everything that was not answered, for whoever is to be told.
     mutating func abandon() -> [Entry] {
         isClosed = true
-        defer { (entries, underWay, bytes) = ([], [], 0) }
-        return underWay + entries
+        let given = underWay.flatMap(\.entries)
+        underWay = []
+        return shards.indices.reduce(given) { $0 + shards[$1].removeAll() }
     }
 
-    private var isFull: Bool { entries.count >= limits.batchItems || bytes >= limits.batchBytes }
-
-    private mutating func take(now: () -> UInt64) -> [Entry] {
-        var batch: [Entry] = []
-        var taken = 0
-        while let entry = entries.first, batch.count < limits.batchItems {
-            guard batch.isEmpty || taken + entry.bytes <= limits.batchBytes else { break }
-            batch.append(entries.removeFirst())
-            taken += entry.bytes
-        }
-        bytes -= taken
-        waker = nil
-        // Those left behind start to wait anew; they are few, and the next batch is full or one linger away.
-        if linger > 0, !entries.isEmpty { oldest = now() }
-        return batch
+    private var isFull: Bool {
+        count >= limits.batchItems || shards.reduce(0) { $0 + $1.bytes } >= limits.batchBytes
     }
 }

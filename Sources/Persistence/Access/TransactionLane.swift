@@ -1,8 +1,8 @@
 /// Batched transactions by shard key: the high-rate way to write.
 ///
-/// Items come from many exchanges at once. Each shard has a thread that takes everything pending for it (up to the
-/// limits) and applies it in **one** transaction; there is no timer unless the limits ask for one, because items gather
-/// while the previous commit runs. Who waits is told after COMMIT.
+/// Items come from many exchanges at once. A thread takes everything pending (up to the limits) and applies it in **one**
+/// transaction; where much waits and the database can write from several connections, each shard has a thread. There is no
+/// timer unless the limits ask for one, because items gather while the previous commit runs. Who waits is told after COMMIT.
 ///
 /// - When the values of an item are refused, or the statement for a reason that is not known, the items of the batch are
 ///   done again one by one, so that only the bad one fails.
@@ -19,7 +19,7 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
 
     private typealias Queue = LaneQueue<Item, Output>
 
-    private let shards: [Monitor<Queue>]
+    private let queue: Monitor<Queue>
     private let ended: Countdown
     private let threads: DatabaseThreads
     private let registration: DatabaseThreads.Registration?
@@ -36,20 +36,23 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
     package init(
         _ name: String, on database: any Database, limits: LaneLimits, retry: RetryPolicy, apply: @escaping Apply
     ) {
-        let shards = (0..<database.threads.shards).map { _ in Monitor(Queue(limits)) }
-        self.shards = shards
-        let ended = Countdown(shards.count)
-        self.ended = ended
+        threads = database.threads
+        let count = min(limits.threads, threads.shards)
+        let (queue, ended) = (Monitor(Queue(limits, threads: count)), Countdown(count))
+        (self.queue, self.ended) = (queue, ended)
         let writer = LaneWriter(database: database, retry: retry, apply: apply)
-        for (index, shard) in shards.enumerated() {
+        for index in 0..<count {
             BlockingThread.start("\(name)-\(index)") {
-                while let batch = Self.next(shard) { writer.write(batch) }
+                var done: Queue.Batch?
+                while let batch = Self.next(queue, after: done) {
+                    writer.write(batch.entries)
+                    done = batch
+                }
                 ended.leave()
             }
         }
-        threads = database.threads
-        registration = threads.register { await Self.drain(shards, ended) }
-        if registration == nil { Self.close(shards) }
+        registration = threads.register { await Self.drain(queue, ended) }
+        if registration == nil { Self.close(queue) }
     }
 
     /// Writes an item and waits for its commit.
@@ -83,10 +86,9 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
     package func place(
         _ item: Item, completion: @escaping @Sendable (Result<Output, any Error>) -> Void
     ) throws(DatabaseError) -> Sleeper? {
-        let shard = shards[Int(item.shardKey % UInt64(shards.count))]
         let entry = LaneEntry(item: item, bytes: item.byteCount, completion: completion)
-        switch shard.withLock({ $0.admit(entry, now: monotonicNanoseconds) }) {
-        case .admitted(wake: true): return Sleeper(shard: shard)
+        switch queue.withLock({ $0.admit(entry, shardKey: item.shardKey, now: monotonicNanoseconds) }) {
+        case .admitted(wake: true): return Sleeper(queue: queue)
         case .admitted(wake: false): return nil
         case .overloaded: throw DatabaseError(.overloaded, "too much waits to be written")
         case .closed: throw DatabaseError(.unavailable, "the database is closed")
@@ -95,55 +97,56 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
 
     /// A thread of the lane that may be waiting for work which is there.
     package struct Sleeper: Sendable {
-        fileprivate let shard: Monitor<LaneQueue<Item, Output>>
+        fileprivate let queue: Monitor<LaneQueue<Item, Output>>
 
         /// To be called in any case.
-        package func wake() { shard.signal() }
+        package func wake() { queue.signal() }
     }
 
     /// How many items wait, for metrics.
-    public var pending: Int {
-        shards.reduce(0) { sum, shard in sum + shard.withLock { $0.count } }
-    }
+    public var pending: Int { queue.withLock { $0.count } }
 
     /// Takes no more items, writes those that were taken, and ends the threads. `Database.close()` does it too.
     public func drain() async {
-        await Self.drain(shards, ended)
+        await Self.drain(queue, ended)
         if let registration { threads.unregister(registration) }
     }
 
     /// The same, but waits no longer than `limit`. Whoever is not answered by then is told `unavailable`; what a thread has
     /// in its hands at that moment may be written all the same.
     package func drain(within limit: Duration) async {
-        let isDone = await Patience.wait(limit) { [shards, ended] in await Self.drain(shards, ended) }
+        let isDone = await Patience.wait(limit) { [queue, ended] in await Self.drain(queue, ended) }
         if !isDone {
-            for entry in shards.flatMap({ shard in shard.withLock { $0.abandon() } }) {
+            for entry in queue.withLock({ $0.abandon() }) {
                 entry.answer(.failure(DatabaseError(.unavailable, "it was not written before the end")))
             }
         }
         if let registration { threads.unregister(registration) }
     }
 
-    private static func drain(_ shards: [Monitor<Queue>], _ ended: Countdown) async {
-        close(shards)
+    private static func drain(_ queue: Monitor<Queue>, _ ended: Countdown) async {
+        close(queue)
         await ended.wait()
     }
 
-    private static func close(_ shards: [Monitor<Queue>]) {
-        for shard in shards {
-            shard.withLock { $0.close() }
-            shard.broadcast()
-        }
+    private static func close(_ queue: Monitor<Queue>) {
+        queue.withLock { $0.close() }
+        queue.broadcast()
     }
 
-    private static func next(_ shard: Monitor<Queue>) -> [LaneEntry<Item, Output>]? {
-        shard.wait { queue in
-            switch queue.next(now: monotonicNanoseconds) {
-            case .batch(let batch): .found(batch)
-            case .idle: .wait
-            case .gather(let until): .waitUntil(until)
-            case .finished: .found(nil)
+    private static func next(_ queue: Monitor<Queue>, after done: Queue.Batch?) -> Queue.Batch? {
+        var done = done
+        let (batch, mustWake) = queue.wait { state -> Monitor<Queue>.Finding<(Queue.Batch?, Bool)> in
+            let next = state.next(after: done, now: monotonicNanoseconds)
+            done = nil
+            switch next {
+            case .batch(let batch, let wake): return .found((batch, wake))
+            case .idle: return .wait
+            case .gather(let until): return .waitUntil(until)
+            case .finished: return .found((nil, false))
             }
         }
+        if mustWake { queue.signal() }
+        return batch
     }
 }

@@ -13,7 +13,9 @@ enum ReplayedMessages {
         _ stored: StoredRun, before next: [IncomingTurn.Message], replaysPartial: Bool
     ) -> [ByteBuffer?]? {
         // Memory has looked: most histories need no second look at each message.
-        let isPlain = stored.indices.allSatisfy { stored[$0].callsTools == false && !stored[$0].isPartial }
+        let isPlain = stored.withMessages { messages in
+            messages.indices.allSatisfy { messages[$0].callsTools == false && !messages[$0].isPartial }
+        }
         if isPlain { return nil }
         return stored.indices.map { index in
             if stored[index].isPartial, !replaysPartial { return nil }

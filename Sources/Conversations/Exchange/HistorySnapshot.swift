@@ -35,18 +35,20 @@ struct HistorySnapshot: Sendable {
 
     /// Whether a history may begin with the stored message at `index`: see `HistoryOutline.mayBegin`.
     func mayBegin(_ index: Int) -> Bool {
+        stored.withMessages { Self.mayBegin(index, $0) }
+    }
+
+    static func mayBegin(_ index: Int, _ stored: UnsafeBufferPointer<StoredMessage>) -> Bool {
         guard index > 0 else { return true }
-        let (messages, place) = (stored.messages, stored.messages.startIndex + index)
-        return messages[place - 1].outline.turnID != messages[place].outline.turnID
-            && !messages[place].outline.role.answersCall
+        return stored[index - 1].outline.turnID != stored[index].outline.turnID
+            && !stored[index].outline.role.answersCall
     }
 }
 
 /// Stored messages that follow each other, counted from 0. They may be a part of what memory holds of the session, which
 /// is not copied for that.
 struct StoredRun: Sendable, RandomAccessCollection {
-    /// The same with the indices that they have in memory: for loops that look at one field of each.
-    private(set) var messages: ArraySlice<StoredMessage>
+    private var messages: ArraySlice<StoredMessage>
 
     init(_ messages: ArraySlice<StoredMessage> = []) { self.messages = messages }
 
@@ -55,6 +57,21 @@ struct StoredRun: Sendable, RandomAccessCollection {
 
     subscript(index: Int) -> StoredMessage {
         _read { yield messages[messages.startIndex + index] }
+    }
+
+    /// Gives the messages where they lie, to loops that look at one field of each: an element that is taken out is copied.
+    func withMessages<Result>(_ body: (UnsafeBufferPointer<StoredMessage>) throws -> Result) rethrows -> Result {
+        try messages.withUnsafeBufferPointer(body)
+    }
+
+    /// The messages without their bodies.
+    var outlines: [MessageOutline] {
+        withMessages { messages in
+            var outlines: [MessageOutline] = []
+            outlines.reserveCapacity(messages.count)
+            for index in messages.indices { outlines.append(messages[index].outline) }
+            return outlines
+        }
     }
 
     /// The same messages by themselves: for whoever keeps them longer than memory may.

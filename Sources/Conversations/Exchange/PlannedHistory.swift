@@ -38,7 +38,18 @@ package final class PlannedHistory: RequestFitting {
         var latest: Fitted?
         var counts: RequestTokens?
         /// What is known of the target that was asked about last: nearly always there is one.
-        var model: (target: RouteTarget, model: TargetModel)?
+        var model: KnownModel?
+    }
+
+    /// A reference: it is asked for several times, and a model's meter is large.
+    private final class KnownModel: Sendable {
+        let target: RouteTarget
+        let model: TargetModel
+
+        init(_ target: RouteTarget, _ model: TargetModel) {
+            self.target = target
+            self.model = model
+        }
     }
 
     init(
@@ -57,9 +68,9 @@ package final class PlannedHistory: RequestFitting {
     private func model(of target: RouteTarget) -> TargetModel {
         let known = state.withLock { $0.model }
         if let known, known.target.isIdentical(to: target) { return known.model }
-        let model = models.model(of: target)
-        state.withLock { $0.model = (target, model) }
-        return model
+        let asked = KnownModel(target, models.model(of: target))
+        state.withLock { $0.model = asked }
+        return asked.model
     }
 
     /// How many bytes fitting to all of `targets` may have to look at: the request, and for each way of counting the stored
@@ -71,12 +82,13 @@ package final class PlannedHistory: RequestFitting {
     }
 
     private func size(_ encoding: Int?) -> Int {
-        var size = request.bytes.readableBytes
-        let messages = snapshot.stored.messages
-        for index in messages.indices where encoding == nil || messages[index].tokenEncoding != encoding {
-            size += messages[index].body.readableBytes
+        snapshot.stored.withMessages { messages in
+            var size = request.bytes.readableBytes
+            for index in messages.indices where encoding == nil || messages[index].tokenEncoding != encoding {
+                size += messages[index].body.readableBytes
+            }
+            return size
         }
-        return size
     }
 
     package func size(for target: RouteTarget) -> Int { size(among: [target]) }
@@ -170,24 +182,24 @@ package final class PlannedHistory: RequestFitting {
 
     private func candidates(_ meter: any TokenMeter) -> [HistoryCut.Candidate] {
         let encoding = meter.encoding
-        let messages = snapshot.stored.messages
-        var candidates: [HistoryCut.Candidate] = []
-        candidates.reserveCapacity(messages.count)
-        for index in messages.indices {
-            candidates.append(
-                HistoryCut.Candidate(
-                    seq: messages[index].outline.seq, tokens: tokens(candidates.count, meter, encoding),
-                    mayBegin: snapshot.mayBegin(candidates.count)))
+        return snapshot.stored.withMessages { messages in
+            var candidates: [HistoryCut.Candidate] = []
+            candidates.reserveCapacity(messages.count)
+            for index in messages.indices {
+                let isKnown = encoding != nil && messages[index].tokenEncoding == encoding && snapshot.isReplayed(index)
+                let known = isKnown ? messages[index].outline.tokens : nil
+                candidates.append(
+                    HistoryCut.Candidate(
+                        seq: messages[index].outline.seq, tokens: known ?? tokens(index, meter),
+                        mayBegin: HistorySnapshot.mayBegin(index, messages)))
+            }
+            return candidates
         }
-        return candidates
     }
 
-    /// The tokens of a stored message: known where they were counted by the same rule.
-    private func tokens(_ index: Int, _ meter: any TokenMeter, _ encoding: Int?) -> Int {
-        let (messages, place) = (snapshot.stored.messages, snapshot.stored.messages.startIndex + index)
-        let isKnown = encoding != nil && messages[place].tokenEncoding == encoding
-        if isKnown, snapshot.isReplayed(index), let tokens = messages[place].outline.tokens { return tokens }
-        return snapshot.body(index).map { meter.tokens(ofMessage: $0) } ?? 0
+    /// The tokens of a stored message that was not counted by this rule.
+    private func tokens(_ index: Int, _ meter: any TokenMeter) -> Int {
+        snapshot.body(index).map { meter.tokens(ofMessage: $0) } ?? 0
     }
 
     /// The tokens of what is sent in any case, counted once per encoding.
@@ -232,12 +244,13 @@ extension PlannedHistory {
             turn.instructions.count + snapshot.instructions.count + snapshot.stored.count + turn.messages.count)
         messages += turn.instructions
         messages += snapshot.instructions
-        let stored = snapshot.stored.messages
-        for (index, place) in zip(start..., stored.indices.dropFirst(start)) {
-            if snapshot.replayed == nil {
-                messages.append(reasoning.applied(to: stored[place].body))
-            } else if let body = snapshot.body(index) {
-                messages.append(reasoning.applied(to: body))
+        snapshot.stored.withMessages { stored in
+            for index in start..<stored.count {
+                if snapshot.replayed == nil {
+                    messages.append(reasoning.applied(to: stored[index].body))
+                } else if let body = snapshot.body(index) {
+                    messages.append(reasoning.applied(to: body))
+                }
             }
         }
         for message in turn.messages { messages.append(message.body) }

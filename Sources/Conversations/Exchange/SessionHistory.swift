@@ -66,7 +66,7 @@ struct SessionHistory: Sendable {
         }
         var newest = try reader.newestRun(max(1, planner.maxHistoryMessages), of: session.key)
         if let last = newest.last, last.seq >= session.nextSeq { newest = newest.prefix { $0.seq < session.nextSeq } }
-        let outline = outline(session, newest.map(\.outline))
+        let outline = outline(session, StoredRun(newest).outlines)
         guard planner.canPlan(with: outline) else { return try planOnOutline(reader, session) }
         let plan = plan(outline, session)
         let stored = StoredRun(plan.injected.map { Self.messages(newest, in: $0) } ?? [])

@@ -73,6 +73,41 @@ import Testing
         #expect(journal.entries == ["a", "/a", "b", "/b", "/c"])
     }
 
+    /// Does its part at once, for the requests that it is given.
+    private struct AtOnce: Middleware {
+        let journal: Journal
+        var error: GatewayError?
+        func pass(_ request: Request, in exchange: Exchange) throws -> Passing {
+            if let error { throw error }
+            journal.note("passed")
+            return request.head.target == "/waits" ? .handle : .done
+        }
+        func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
+            journal.note("handled")
+            return try await next(request)
+        }
+    }
+
+    @Test func aStepThatDidItsPartAtOnceIsNotHandled() async throws {
+        let journal = Journal()
+        let chain = Chain([link("a", AtOnce(journal: journal)), link("r", router)])
+        for target in ["/", "/waits"] {
+            let exchange = makeExchange(target)
+            #expect(try await chain.run(Request(head: exchange.head), in: exchange).text == "routed")
+        }
+        #expect(journal.entries == ["passed", "passed", "handled"])
+    }
+
+    @Test func whatAStepThrowsAtOnceCountsLikeWhatItThrowsLater() async throws {
+        let failing = AtOnce(journal: Journal(), error: .badRequest("mine", "No."))
+        let closed = Chain([link("f", failing), link("r", router)])
+        #expect(await failureCode { try await closed.run(request, in: makeExchange()) } == "mine")
+        let exchange = makeExchange()
+        let open = Chain([link("f", failing, open: true), link("r", router)])
+        #expect(try await open.run(request, in: exchange).text == "routed")
+        #expect(exchange.facts.passedOver == ["f"])
+    }
+
     @Test func aFlagThatIsOffSkipsItsStepAndNoOther() async throws {
         struct Off: FlagEvaluator {
             func isOn(_ name: String, in exchange: Exchange) -> Bool { name != "history" }

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import OpenAIWire
 import Testing
 
 @testable import TurnpikeKit
@@ -25,6 +26,40 @@ import Testing
     @Test func acceptsWhatASourceDeliversFromWithinStart() async throws {
         let body = RequestBody(source: ScriptedSource(atOnce: ["a", "", "b"]), declaredLength: 2)
         #expect(String(buffer: try await body.collect(upTo: 2)) == "ab")
+    }
+
+    @Test func whatHasComeWithTheHeadIsThereAtOnce() async throws {
+        let chat = #"{"model": "m", "messages": []}"#
+        let body = RequestBody(source: ScriptedSource(atOnce: [chat]), declaredLength: nil)
+        let request = Request(head: RequestHead(method: .POST, target: "/"), body: body)
+        #expect(try request.chatRequestAtOnce(upTo: 100)?.model == "m")
+        #expect(String(buffer: try await body.collect(upTo: 100)) == chat)
+    }
+
+    @Test func whatIsYetToComeIsBegunAndWaitedForByWhoeverAsksNext() async throws {
+        let source = ScriptedSource()
+        let body = RequestBody(source: source, declaredLength: nil)
+        let request = Request(head: RequestHead(method: .POST, target: "/"), body: body)
+        #expect(try request.chatRequestAtOnce(upTo: 100)?.model == nil)
+        source.deliver(#"{"model": "#)
+        #expect(try request.chatRequestAtOnce(upTo: 100)?.model == nil)
+        let first = Task.immediate { try await request.chatRequest(upTo: 100).model }
+        let second = Task.immediate { try await body.collect(upTo: 100).readableBytes }
+        source.deliver(#""m", "messages": []}"#)
+        source.end()
+        #expect(try await first.value == "m")
+        #expect(try await second.value == 30)
+        #expect(source.calls == ["start"])
+    }
+
+    @Test func aBodyThatEndedBeforeAnyoneWaitedIsThere() async throws {
+        let source = ScriptedSource()
+        let body = RequestBody(source: source, declaredLength: nil)
+        let request = Request(head: RequestHead(method: .POST, target: "/"), body: body)
+        #expect(try request.chatRequestAtOnce(upTo: 3)?.model == nil)
+        source.deliver("1234")
+        #expect(await failureCode { try await body.collect(upTo: 30) } == "request_too_large")
+        #expect(source.calls == ["start", "cancel"])
     }
 
     @Test func aDeclaredLengthAboveTheLimitIsRefusedUnread() async {

@@ -15,35 +15,33 @@ final class BodyCollector: BodySink {
     private let limit: Int
     /// A function: the error is made only when it is needed.
     private let tooLarge: @Sendable (Int) -> GatewayError
-    private let reserve: @Sendable (Int) -> GatewayError?
+    private let reservation: BufferReservation?
     private let state = Mutex(State())
 
-    /// `reserve` is asked before bytes are kept, under a lock, and may refuse them. What it granted is never more than
-    /// what `collect` then holds or has failed to deliver.
+    /// `reservation` takes bytes before they are kept, and may refuse them. What it granted is never more than what `wait`
+    /// then gives or has failed to deliver.
     init(
         _ source: any BodySource, limit: Int, tooLarge: @escaping @Sendable (Int) -> GatewayError,
-        reserve: @escaping @Sendable (Int) -> GatewayError? = { _ in nil }
+        _ reservation: BufferReservation?
     ) {
         self.source = source
         self.limit = limit
         self.tooLarge = tooLarge
-        self.reserve = reserve
+        self.reservation = reservation
     }
 
-    /// Starts the source and waits for the end, or for the task's cancellation, which counts as the client having left.
+    /// Starts the source; the result, if that was all: a small body has come with its head.
     ///
     /// Call it on the source's event loop, once.
-    func collect() async -> Result<ByteBuffer, GatewayError> {
+    func begin() -> Result<ByteBuffer, GatewayError>? {
         source.start(self)
-        // A small body has come with its head: nothing to wait for.
-        if let result = state.withLock({ $0.result }) {
-            if case .failure = result { cancelSource() }
-            return result
-        }
-        return await wait()
+        let result = state.withLock { $0.result }
+        if case .failure? = result { cancelSource() }
+        return result
     }
 
-    private func wait() async -> Result<ByteBuffer, GatewayError> {
+    /// Waits for the end, or for the task's cancellation, which counts as the client having left. To be called once.
+    func wait() async -> Result<ByteBuffer, GatewayError> {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 // The source may have delivered everything in `start`, and a task that was cancelled before has run
@@ -63,7 +61,7 @@ final class BodyCollector: BodySink {
     }
 
     func receive(_ bytes: ByteBuffer) {
-        let refusal = state.withLock { $0.keep(bytes, limit: limit, tooLarge: tooLarge, reserve: reserve) }
+        let refusal = state.withLock { $0.keep(bytes, limit: limit, tooLarge: tooLarge, reservation) }
         guard let refusal else { return }
         cancelSource()
         settle(.failure(refusal))
@@ -95,11 +93,11 @@ final class BodyCollector: BodySink {
 extension BodyCollector.State {
     /// Keeps `bytes`, or says why not. What comes after the result is dropped.
     fileprivate mutating func keep(
-        _ more: ByteBuffer, limit: Int, tooLarge: (Int) -> GatewayError, reserve: (Int) -> GatewayError?
+        _ more: ByteBuffer, limit: Int, tooLarge: (Int) -> GatewayError, _ reservation: BufferReservation?
     ) -> GatewayError? {
         guard result == nil else { return nil }
         guard bytes.readableBytes + more.readableBytes <= limit else { return tooLarge(limit) }
-        if let refusal = reserve(more.readableBytes) { return refusal }
+        do throws(GatewayError) { try reservation?.take(more.readableBytes) } catch { return error }
         if bytes.readableBytes == 0 { bytes = more } else { bytes.writeImmutableBuffer(more) }
         return nil
     }

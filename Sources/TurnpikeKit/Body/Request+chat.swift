@@ -7,10 +7,12 @@ extension Request {
     ///
     /// Throws a ``GatewayError``: 400 that names what is wrong, or what reading the body gave.
     public func chatRequest(upTo limit: Int) async throws -> ChatRequest {
-        try await body.derived(upTo: limit) { bytes in
-            let object = try JSONObject(request: bytes)
-            return try GatewayError.blamingClient { () throws(WireError) in try ChatRequest(object) }
-        }
+        try await body.derived(upTo: limit, ChatRequest.init(request:))
+    }
+
+    /// The same where it needs no waiting: the body has come with its head, and is small. Else `nil`.
+    package func chatRequestAtOnce(upTo limit: Int) throws -> ChatRequest? {
+        try body.derivedAtOnce(upTo: limit, ChatRequest.init(request:))
     }
 
     /// The body as a chat request, if some step has scanned it already: most steps come after one, and need not be
@@ -69,6 +71,14 @@ extension JSONObject {
         }
         guard let key = repeatedKey(among: ChatRequest.decisiveFields) else { return }
         throw .badRequest("duplicate_parameter", "The parameter '\(key)' stands more than once.", param: key)
+    }
+}
+
+extension ChatRequest {
+    /// A request's body. Throws a ``GatewayError``.
+    @Sendable fileprivate init(request bytes: ByteBuffer) throws {
+        let object = try JSONObject(request: bytes)
+        self = try GatewayError.blamingClient { () throws(WireError) in try ChatRequest(object) }
     }
 }
 

@@ -50,6 +50,18 @@ public struct RequestBody: Sendable {
         return value
     }
 
+    /// As ``derived(upTo:_:)`` where nobody has to wait; `nil` where the body has yet to come, or is large. Its reading has
+    /// begun then.
+    func derivedAtOnce<Value: Sendable>(upTo limit: Int, _ make: (ByteBuffer) throws -> Value) throws -> Value? {
+        if let known = storage.derived(Value.self) { return known }
+        guard let bytes = try storage.collectAtOnce(upTo: limit), bytes.readableBytes < BodyWork.largeBytes else {
+            return nil
+        }
+        let value = try make(bytes)
+        storage.remember(value)
+        return value
+    }
+
     /// The value of this type that was derived from the body, if it was.
     func known<Value: Sendable>(_ type: Value.Type) -> Value? { storage.derived(type) }
 

@@ -3,9 +3,11 @@ import Synchronization
 
 /// What the copies of one ``RequestBody`` share: how far its reading is, and what was made of it.
 final class RequestBodyStorage: Sendable {
-    /// unread → reading → collected; unread → taken. A body in memory begins as collected.
+    /// unread → begun → reading → collected; unread → taken. A body in memory begins as collected.
     enum State {
         case unread(any BodySource)
+        /// Its source delivers, and nobody waits for the end.
+        case begun(BodyCollector)
         case reading([CheckedContinuation<Result<ByteBuffer, GatewayError>, Never>])
         case collected(Result<ByteBuffer, GatewayError>)
         /// Forwarded as a stream.
@@ -65,6 +67,15 @@ final class RequestBodyStorage: Sendable {
         return bytes
     }
 
+    /// The whole body where nobody has to wait for it: it was collected before, or has come with its head. Else its reading
+    /// has begun. Throws like `collect`.
+    func collectAtOnce(upTo limit: Int) throws(GatewayError) -> ByteBuffer? {
+        if let declaredLength, declaredLength > limit { throw .bodyTooLarge(limit: limit) }
+        guard let bytes = try begin(upTo: limit)?.get() else { return nil }
+        guard bytes.readableBytes <= limit else { throw .bodyTooLarge(limit: limit) }
+        return bytes
+    }
+
     func takeContent() throws(GatewayError) -> RequestBody.Content {
         let before = state.withLock { state in
             let before = state
@@ -74,36 +85,44 @@ final class RequestBodyStorage: Sendable {
         switch before {
         case .unread(let source): return .stream(source, length: declaredLength)
         case .collected(let result): return .bytes(try result.get())
-        case .reading: throw .internalError("a request body was forwarded while it was being collected")
+        case .begun, .reading: throw .internalError("a request body was forwarded while it was being collected")
         case .taken: throw .internalError("a request body was forwarded twice as a stream")
         }
     }
 
-    private func collected(upTo limit: Int) async -> Result<ByteBuffer, GatewayError> {
-        let before = state.withLock { state in
-            let before = state
-            if case .unread = before { state = .reading([]) }
-            return before
+    /// Begins the reading if nobody has; the result, if it is there.
+    private func begin(upTo limit: Int) -> Result<ByteBuffer, GatewayError>? {
+        let begun = state.withLock { state in
+            guard case .unread(let source) = state else { return nil as BodyCollector? }
+            let collector = BodyCollector(
+                source, limit: limit, tooLarge: GatewayError.bodyTooLarge(limit:), reservation)
+            state = .begun(collector)
+            return collector
         }
-        switch before {
-        case .unread(let source): return await read(source, upTo: limit)
-        case .reading: return await reading()
-        case .collected(let result): return result
-        case .taken: return .failure(.internalError("a request body was collected after it was forwarded as a stream"))
+        // What is delivered at once is there before anyone waits.
+        if let result = begun?.begin() { return settle(result) }
+        return state.withLock { state in
+            switch state {
+            case .collected(let result): result
+            case .taken:
+                .failure(.internalError("a request body was collected after it was forwarded as a stream"))
+            case .unread, .begun, .reading: nil
+            }
         }
     }
 
-    private func read(_ source: any BodySource, upTo limit: Int) async -> Result<ByteBuffer, GatewayError> {
-        let collector = BodyCollector(source, limit: limit, tooLarge: GatewayError.bodyTooLarge(limit:)) {
-            [reservation] count in
-            do throws(GatewayError) {
-                try reservation.take(count)
-                return nil
-            } catch {
-                return error
-            }
+    private func collected(upTo limit: Int) async -> Result<ByteBuffer, GatewayError> {
+        if let result = begin(upTo: limit) { return result }
+        let begun = state.withLock { state in
+            guard case .begun(let collector) = state else { return nil as BodyCollector? }
+            state = .reading([])
+            return collector
         }
-        let result = await collector.collect()
+        guard let begun else { return await reading() }
+        return settle(await begun.wait())
+    }
+
+    private func settle(_ result: Result<ByteBuffer, GatewayError>) -> Result<ByteBuffer, GatewayError> {
         if case .failure = result { reservation.release() }
         let waiters = state.withLock { state in
             defer { state = .collected(result) }
@@ -123,7 +142,8 @@ final class RequestBodyStorage: Sendable {
                 case .reading(let waiters):
                     state = .reading(waiters + [continuation])
                     return nil
-                case .unread, .taken: preconditionFailure("A body that is being read becomes neither unread nor taken.")
+                case .unread, .begun, .taken:
+                    preconditionFailure("A body that is being read becomes neither unread nor taken.")
                 }
             }
             if let settled { continuation.resume(returning: settled) }

@@ -109,16 +109,10 @@ public struct Response: Sendable {
         case .bytes(let bytes):
             return bytes.readableBytes > limit ? .failure(.answerTooLarge(limit: limit)) : .success(bytes)
         case .stream(let source):
-            let collector = BodyCollector(source, limit: limit, tooLarge: GatewayError.answerTooLarge(limit:)) {
-                count in
-                do throws(GatewayError) {
-                    try reservation?.take(count)
-                    return nil
-                } catch {
-                    return error
-                }
-            }
-            return await collector.collect()
+            let collector = BodyCollector(
+                source, limit: limit, tooLarge: GatewayError.answerTooLarge(limit:), reservation)
+            if let result = collector.begin() { return result }
+            return await collector.wait()
         }
     }
 

@@ -39,18 +39,40 @@ package final class Chain: Sendable {
     @inline(never) package func run(_ request: Request, in exchange: Exchange, from position: Int = 0) async throws
         -> Response
     {
+        let index = try firstToHandle(request, in: exchange, from: position)
+        let link = links[index]
+        switch link.onFailure {
+        case .closed:
+            let next = Next(self, from: index + 1, in: exchange)
+            return try await link.middleware.handle(request, in: exchange, next: next)
+        case .open: return try await runOpen(link, request, in: exchange, from: index + 1)
+        }
+    }
+
+    /// Takes the request past the steps that are not concerned, or do their part at once, up to the one that handles it.
+    @inline(never) private func firstToHandle(_ request: Request, in exchange: Exchange, from position: Int) throws
+        -> Int
+    {
         for index in position..<links.count {
             let link = links[index]
             guard link.middleware.isConcerned(with: exchange) else { continue }
             if let flag = link.flag, !exchange.isOn(flag) { continue }
-            switch link.onFailure {
-            case .closed:
-                let next = Next(self, from: index + 1, in: exchange)
-                return try await link.middleware.handle(request, in: exchange, next: next)
-            case .open: return try await runOpen(link, request, in: exchange, from: index + 1)
+            switch try pass(link, request, in: exchange) {
+            case .done: continue
+            case .handle: return index
             }
         }
         throw GatewayError.internalError("the chain ended without an answer: its last step must be a router")
+    }
+
+    private func pass(_ link: Link, _ request: Request, in exchange: Exchange) throws -> Passing {
+        do {
+            return try link.middleware.pass(request, in: exchange)
+        } catch {
+            guard case .open = link.onFailure, !error.isClientLeft else { throw error }
+            exchange.passOver(link.id, because: error)
+            return .done
+        }
     }
 
     /// Runs a plugin whose own failure must not hurt. A failure of the steps behind it stays theirs.

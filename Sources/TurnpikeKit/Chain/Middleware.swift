@@ -12,10 +12,26 @@ public protocol Middleware: Sendable {
     /// has not. Every step that waits with an exchange costs time and holds memory until its answer has come, so one that
     /// sees at a glance that it would only pass the request on says so here. The default says yes.
     func isConcerned(with exchange: Exchange) -> Bool
+
+    /// Does the step's part at once, where it need not wait, nor change the request, nor see the answer; else `handle` is
+    /// called.
+    ///
+    /// Asked when the step's turn comes, before `handle`. What it throws is taken as what `handle` throws. Where it leaves
+    /// the work to `handle` it may have begun: `handle` does all of it. The default leaves everything to `handle`.
+    func pass(_ request: Request, in exchange: Exchange) throws -> Passing
+}
+
+/// What a step has done of its part before it would have to wait.
+public enum Passing: Sendable {
+    /// All of it: the request goes on to the next step.
+    case done
+    /// `handle` is to do it.
+    case handle
 }
 
 extension Middleware {
     public func isConcerned(with exchange: Exchange) -> Bool { true }
+    public func pass(_ request: Request, in exchange: Exchange) throws -> Passing { .handle }
 }
 
 /// The rest of the chain.

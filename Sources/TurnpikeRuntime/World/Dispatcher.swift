@@ -12,6 +12,18 @@ struct Dispatcher: Middleware {
 
     var link: Chain.Link { Chain.Link(id: Self.id, middleware: self) }
 
+    /// Chat requests whose body has come with their head, as small ones do.
+    func pass(_ request: Request, in exchange: Exchange) throws -> Passing {
+        guard SessionPreview.request(request) == nil,
+            case .none = routes.match(request.head.method, request.head.path),
+            try Endpoint.classify(request.head) == .chatCompletions
+        else { return .handle }
+        exchange[EndpointKey.self] = .chatCompletions
+        guard let chat = try request.chatRequestAtOnce(upTo: bodyLimit) else { return .handle }
+        note(chat, in: exchange)
+        return .done
+    }
+
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         if let preview = SessionPreview.request(request) {
             try authorise(.scope(.chat), in: exchange)
@@ -49,16 +61,19 @@ struct Dispatcher: Middleware {
         exchange[EndpointKey.self] = endpoint
         switch endpoint {
         case .chatCompletions:
-            let chat = try await request.chatRequest(upTo: bodyLimit)
-            exchange.note {
-                $0.requestedModel = chat.model
-                $0.isStreamed = chat.stream
-            }
+            note(try await request.chatRequest(upTo: bodyLimit), in: exchange)
         case .json:
             let model = try await request.jsonObject(upTo: bodyLimit)["model"]?.string
             exchange.note { $0.requestedModel = model.flatMap { $0.isEmpty ? nil : $0 } }
         case .models, .streamed, .stateful, .unknown: break
         }
         return try await next(request)
+    }
+
+    private func note(_ chat: ChatRequest, in exchange: Exchange) {
+        exchange.note {
+            $0.requestedModel = chat.model
+            $0.isStreamed = chat.stream
+        }
     }
 }

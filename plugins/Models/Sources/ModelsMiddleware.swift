@@ -10,6 +10,14 @@ struct ModelsMiddleware: Middleware {
     let providers: Providers
     let bodyLimit: Int
 
+    func pass(_ request: Request, in exchange: Exchange) throws -> Passing {
+        guard exchange[EndpointKey.self] == .chatCompletions, let chat = request.scannedChatRequest else {
+            return .handle
+        }
+        exchange[RoutePlanKey.self] = try plan(for: chat, in: exchange)
+        return .done
+    }
+
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         guard let endpoint = exchange[EndpointKey.self] else {
             throw GatewayError.internalError("models ran before the dispatcher")

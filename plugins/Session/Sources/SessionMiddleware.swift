@@ -13,6 +13,12 @@ struct SessionMiddleware: Middleware {
     let configuration: SessionConfiguration
     let bodyLimit: Int
 
+    func pass(_ request: Request, in exchange: Exchange) throws -> Passing {
+        guard exchange[EndpointKey.self] == .chatCompletions else { return .done }
+        guard let chat = request.scannedChatRequest else { return .handle }
+        return SessionSelection.isAbsent(from: chat.object, request.head) ? .done : .handle
+    }
+
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         guard exchange[EndpointKey.self] == .chatCompletions else { return try await next(request) }
         if request.scannedChatRequest == nil { try await scan(request) }

@@ -43,6 +43,21 @@ struct SessionSelection: Sendable, Equatable {
             || body.nonNull("session") != nil
     }
 
+    /// Whether nothing in the request could be about a session; false is not certain.
+    static func isAbsent(from body: JSONObject, _ head: RequestHead) -> Bool {
+        head.query == nil && !ChatRequest.extensionFields.contains(where: body.contains) && !hasHeader(head.headers)
+    }
+
+    private static func hasHeader(_ headers: HTTPHeaders) -> Bool {
+        headers.contains { name, _ in
+            switch name.utf8.count {
+            case 12: name.equalsIgnoringCase("x-session-id")
+            case 14: name.equalsIgnoringCase("x-history-mode")
+            default: false
+            }
+        }
+    }
+
     /// Reads body, header and query; two that differ are an error.
     init(_ body: JSONObject, _ head: RequestHead) throws(GatewayError) {
         var names = Names()

@@ -29,7 +29,7 @@ final class ActiveExchange {
     private let connection: ConnectionHandler
     private let handler: any ExchangeHandler
     private var stage = Stage.responding
-    private var task: Task<Void, Never>?
+    private var task: ExchangeTask?
     private var interruption: Interruption?
     private var answer: StreamedAnswer?
     private var status = 0
@@ -50,11 +50,7 @@ final class ActiveExchange {
 
     /// Begins the work. The chain's first steps run before this returns.
     func start() {
-        let bound = NIOLoopBound(self, eventLoop: executor.eventLoop)
-        let task = Task.immediate(executorPreference: executor) {
-            await TaskMemory.reserve()
-            await bound.value.run()
-        }
+        let task = executor.tasks.value.run(self, on: executor)
         guard case .responding = stage else { return }
         self.task = task
         if interruption != nil { task.cancel() }
@@ -90,7 +86,8 @@ final class ActiveExchange {
 
     private var executor: LoopExecutor { connection.executor }
 
-    private func run() async {
+    /// Asks the chain and answers. The task that runs this is cancelled while the chain is at work, or not at all.
+    func run() async {
         let response = await handler.respond(to: makeRequest(), in: exchange)
         stage = .ending
         task = nil

@@ -38,11 +38,13 @@ package final class HTTPServer: Service {
 
     /// Throws what binding throws, and an error if the listening socket fails while the server runs.
     package func run() async throws {
-        let listener = try await bind()
+        let executors = group.makeIterator().map { LoopExecutor($0) }
+        let listener = try await bind(executors)
         if let address = listener.localAddress { onListening(address) }
         let reason = await stopReason(listener)
         try? await listener.close()
         await stop(reason)
+        for executor in executors { executor.eventLoop.execute { executor.tasks.value.end() } }
         if reason == .listenerFailed { throw ChannelError.eof }
     }
 
@@ -83,12 +85,11 @@ package final class HTTPServer: Service {
 
     // MARK: Listening
 
-    private func bind() async throws -> any Channel {
+    private func bind(_ executors: [LoopExecutor]) async throws -> any Channel {
         let tls = try configuration.tls.map { try HTTPServer.tlsContext($0) }
         let context = context
-        var executors: [ObjectIdentifier: LoopExecutor] = [:]
-        for loop in group.makeIterator() { executors[ObjectIdentifier(loop)] = LoopExecutor(loop) }
-        let bootstrap = bootstrap().childChannelInitializer { [executors] channel in
+        let executors = Dictionary(uniqueKeysWithValues: executors.map { (ObjectIdentifier($0.eventLoop), $0) })
+        let bootstrap = bootstrap().childChannelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
                 guard let executor = executors[ObjectIdentifier(channel.eventLoop)] else {
                     preconditionFailure("A connection belongs to a loop of the server's group.")

@@ -23,6 +23,32 @@ import TurnpikeKit
         }
     }
 
+    /// Exchanges share tasks, one after the other: one that was cancelled must not carry another.
+    @Test func cancelsNobodyElse() async throws {
+        let reached = Signal<Bool>()
+        try await TestServer.with({ request, _ in
+            if request.head.target == "/wait" {
+                reached.send(true)
+                try await untilCancelled()
+            }
+            return Response(status: .ok, body: .bytes(ByteBuffer(string: "cancelled: \(Task.isCancelled)")))
+        }) { server in
+            let (staying, leaving) = (try await server.connect(), try await server.connect())
+            let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+            try await leaving.send(get)
+            _ = try await leaving.receive { $0.hasSuffix("cancelled: false") }
+            try await leaving.send("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+            _ = await reached.value
+            try await leaving.close()
+            #expect(await server.handler.outcomes(2).last?.word == "clientLeft")
+            for count in 1...3 {
+                try await staying.send(get)
+                _ = try await staying.receive { $0.split(separator: "cancelled: false").count == count }
+            }
+            try await staying.close()
+        }
+    }
+
     @Test func treatsAnEndOfSendingAsLeaving() async throws {
         let reached = Signal<Bool>()
         try await TestServer.with({ _, _ in

@@ -63,18 +63,13 @@ struct AnswerWriter {
         reserve(512 + min(body, AnswerWriter.copiedBytes))
         writeStatusLine(head.status)
         var hasDate = false
-        var hasRequestID = false
         for (name, value) in head.headers where !AnswerWriter.isOurs(name, framing) {
-            switch name.utf8.count {
-            case 4: if name.equalsIgnoringCase("date") { hasDate = true }
-            case 21: if name.equalsIgnoringCase("x-turnpike-request-id") { hasRequestID = true }
-            default: break
-            }
+            if name.utf8.count == 4, name.equalsIgnoringCase("date") { hasDate = true }
             writeField(name, value)
         }
         writeFraming(head)
         if !hasDate { writeField("Date", head.date) }
-        if !hasRequestID { writeField("x-turnpike-request-id", head.requestID) }
+        writeField("x-turnpike-request-id", head.requestID)
         pending.writeStaticString("\r\n")
     }
 
@@ -143,7 +138,7 @@ struct AnswerWriter {
         pending.writeField(name, value)
     }
 
-    /// Fields that describe the connection and the framing, which are the server's. A bodyless answer keeps the
+    /// The exchange's id, and fields that describe the connection and the framing, which are the server's. A bodyless answer keeps the
     /// `Content-Length` that says how long the body would have been.
     private static func isOurs(_ name: String, _ framing: AnswerFraming) -> Bool {
         switch name.utf8.count {
@@ -152,20 +147,17 @@ struct AnswerWriter {
         case 14: return framing != .bodyless && name.equalsIgnoringCase("content-length")
         case 16: return name.equalsIgnoringCase("proxy-connection")
         case 17: return name.equalsIgnoringCase("transfer-encoding")
+        case 21: return name.equalsIgnoringCase("x-turnpike-request-id")
         default: return false
         }
     }
 
     /// A line break in a value would begin another field, or another answer: such a field is left out.
     private static func isFieldValue(_ value: String) -> Bool {
-        allBytes(of: value) { $0 != 0x0D && $0 != 0x0A && $0 != 0 }
+        value.allBytes { $0 != 0x0D && $0 != 0x0A && $0 != 0 }
     }
 
     private static func isFieldName(_ name: String) -> Bool {
-        !name.isEmpty && allBytes(of: name) { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
-    }
-
-    @inline(__always) private static func allBytes(of text: String, are isAllowed: (UInt8) -> Bool) -> Bool {
-        text.utf8.withContiguousStorageIfAvailable { $0.allSatisfy(isAllowed) } ?? text.utf8.allSatisfy(isAllowed)
+        !name.isEmpty && name.allBytes { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
     }
 }

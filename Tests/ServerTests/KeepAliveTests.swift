@@ -29,6 +29,15 @@ import TurnpikeKit
         }
     }
 
+    @Test func aRequestIDOfSomebodyElseIsNotPassedOn() async throws {
+        try await TestServer.with({ _, _ in
+            Response(status: .ok, headers: ["X-Turnpike-Request-ID": "theirs"], body: .empty)
+        }) { server in
+            let answer = try await server.exchange("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            #expect(answer.contains("\r\nx-turnpike-request-id: req_") && !answer.contains("theirs"))
+        }
+    }
+
     @Test func answersPipelinedRequestsInOrder() async throws {
         try await TestServer.with({ request, exchange in
             // The first is the slowest: order must not come from chance.

@@ -34,10 +34,16 @@ public final class Exchange: Sendable {
         /// Each value is an `ExchangeValue` of its key's type.
         var values: [(key: ObjectIdentifier, value: any AnyObject & Sendable)] = []
         var facts = ActivityFacts()
-        var finishers: [@Sendable (Outcome) -> Void] = []
+        var finishers: [Finisher] = []
         var logger: Logger?
         /// Set once, when the exchange is over.
         var outcome: Outcome?
+    }
+
+    /// What is told of the end.
+    fileprivate enum Finisher {
+        case action(@Sendable (Outcome) -> Void)
+        case observer(any ExchangeObserver)
     }
 
     package init(
@@ -126,20 +132,38 @@ public final class Exchange: Sendable {
     ///
     /// Actions run last added first, on the event loop, and must not block: enqueue, and let `run()` do the writing.
     /// An action that is registered after the end (by a step that had not noticed that the client was gone) runs at once.
-    public func onFinish(_ action: @escaping @Sendable (Outcome) -> Void) {
+    public func onFinish(_ action: @escaping @Sendable (Outcome) -> Void) { add(.action(action)) }
+
+    /// Registers what is told of the chain's answer and, in the order of ``onFinish(_:)``, of the end.
+    package func observe(with observer: any ExchangeObserver) { add(.observer(observer)) }
+
+    private func add(_ finisher: Finisher) {
         let outcome = state.withLock { state in
             guard state.outcome == nil else { return state.outcome }
             if state.finishers.isEmpty { state.finishers.reserveCapacity(4) }
-            state.finishers.append(action)
+            state.finishers.append(finisher)
             return nil
         }
-        if let outcome { action(outcome) }
+        if let outcome { run(finisher, outcome) }
+    }
+
+    private func run(_ finisher: Finisher, _ outcome: Outcome) {
+        switch finisher {
+        case .action(let action): action(outcome)
+        case .observer(let observer): observer.ended(self, outcome)
+        }
+    }
+
+    /// Shows the observers what the chain has answered.
+    package func show(_ response: inout Response) {
+        for case .observer(let observer) in state.withLock({ $0.finishers }).reversed() {
+            observer.answered(self, with: &response)
+        }
     }
 
     /// Runs the finishers. Later calls do nothing.
     package func finish(_ outcome: Outcome) {
-        let finishers = state.withLock { $0.finish(outcome) }
-        for action in finishers.reversed() { action(outcome) }
+        for finisher in state.withLock({ $0.finish(outcome) }).reversed() { run(finisher, outcome) }
     }
 }
 
@@ -169,7 +193,7 @@ extension Exchange.State {
     }
 
     /// Takes the finishers out, since they often hold the exchange itself; none the second time.
-    fileprivate mutating func finish(_ outcome: Outcome) -> [@Sendable (Outcome) -> Void] {
+    fileprivate mutating func finish(_ outcome: Outcome) -> [Exchange.Finisher] {
         guard self.outcome == nil else { return [] }
         self.outcome = outcome
         defer { finishers = [] }

@@ -51,7 +51,7 @@ package final class Gateway: ExchangeHandler {
     func begin(_ head: RequestHead, peerAddress: String, on eventLoop: any EventLoop, isCounted: Bool) -> Exchange {
         let world = world
         let exchange = Exchange(
-            head: head, eventLoop: eventLoop, clock: clock, logger: logger, flags: world.configuration.flags,
+            head: head, eventLoop: eventLoop, clock: clock, logger: logger, flags: world,
             peerAddress: peerAddress, budget: budget)
         exchange[WorldKey.self] = world
         if isCounted { metrics.begin(exchange) }
@@ -62,11 +62,11 @@ package final class Gateway: ExchangeHandler {
         var response: Response
         do {
             response = try await answer(request, in: exchange)
+            exchange.show(&response)
             failures.noteSuccess()
         } catch {
             response = errorResponse(error, in: exchange)
         }
-        response.headers.replaceOrAdd(name: Self.requestIDHeader, value: exchange.requestID)
         return response
     }
 
@@ -96,7 +96,7 @@ package final class Gateway: ExchangeHandler {
         let failure = GatewayError(wrapping: error, of: exchange.head.method)
         failures.report(failure, in: exchange)
         onFailure(failure, exchange)
-        return ErrorResponder.response(failure, requestID: exchange.requestID)
+        return refusal(failure, requestID: exchange.requestID)
     }
 }
 

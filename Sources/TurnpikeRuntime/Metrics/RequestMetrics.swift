@@ -5,7 +5,7 @@ package import TurnpikeKit
 ///
 /// A request costs some additions to shared counters. Nothing is told apart by user, session, key or model: those are
 /// what the activity log is for.
-package final class RequestMetrics: Sendable {
+package final class RequestMetrics: ExchangeObserver {
     /// The endpoints as labels; what has no endpoint is Turnpike's own.
     private static let endpoints = ["chat_completions", "models", "json", "streamed", "stateful", "unknown", "own"]
     private static let statuses = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"]
@@ -31,10 +31,10 @@ package final class RequestMetrics: Sendable {
     /// An exchange has begun; it is counted when it ends.
     func begin(_ exchange: Exchange) {
         inFlight.wrappingAdd(1, ordering: .relaxed)
-        exchange.onFinish { [self] outcome in end(exchange, outcome) }
+        exchange.observe(with: self)
     }
 
-    private func end(_ exchange: Exchange, _ outcome: Outcome) {
+    package func ended(_ exchange: Exchange, _ outcome: Outcome) {
         inFlight.wrappingSubtract(1, ordering: .relaxed)
         let endpoint = Self.index(exchange[EndpointKey.self])
         let status = min(max(outcome.status / 100, 0), Self.statuses.count - 1)

@@ -34,3 +34,8 @@ package final class World: Sendable {
 
 /// The world an exchange began in; it ends in the same one, whatever is reloaded meanwhile.
 enum WorldKey: ExchangeKey { typealias Value = World }
+
+extension World: FlagEvaluator {
+    package func isOn(_ name: String, in exchange: Exchange) -> Bool { configuration.flags.isOn(name, in: exchange) }
+    package func inEffect(for exchange: Exchange) -> [String] { configuration.flags.inEffect(for: exchange) }
+}

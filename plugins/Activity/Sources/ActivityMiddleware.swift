@@ -1,30 +1,39 @@
 import NIOHTTP1
 import TurnpikeKit
 
-/// Registers what records the exchange at its end. It stands first in the chain, so its finisher runs last and sees
-/// what the others noted. Of an answer that no step read, it reads the provider's token counts in passing.
+/// Has the exchange recorded at its end. It stands first in the chain, so it is told of the end last and sees what the
+/// others noted.
 struct ActivityMiddleware: Middleware {
     let recorder: ActivityRecorder
 
+    func pass(_ request: Request, in exchange: Exchange) -> Passing {
+        exchange.observe(with: ExchangeRecording(recorder))
+        return .done
+    }
+
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
-        let tail = UsageTail()
-        exchange.onFinish { [recorder] outcome in
-            var row = ActivityRow(exchange, outcome)
-            if row.facts.usage == nil { row.facts.usage = tail.usage }
-            row.cost = row.facts.cost
-            recorder.record(row)
-        }
-        var response = try await next(request)
-        guard response.status == .ok, let endpoint = exchange[EndpointKey.self], endpoint.reportsUsage else {
-            return response
-        }
+        exchange.observe(with: ExchangeRecording(recorder))
+        return try await next(request)
+    }
+}
+
+/// Makes the row of one exchange. Of an answer that no step read, it reads the provider's token counts in passing.
+private final class ExchangeRecording: ExchangeObserver {
+    private let recorder: ActivityRecorder
+    private let tail = UsageTail()
+
+    init(_ recorder: ActivityRecorder) { self.recorder = recorder }
+
+    func answered(_ exchange: Exchange, with response: inout Response) {
+        guard response.status == .ok, let endpoint = exchange[EndpointKey.self], endpoint.reportsUsage else { return }
         switch response.body {
         case .bytes(let bytes): tail.append(bytes)
         case .stream(let source): response.body = .stream(ObservedBody(source, tail: tail))
         case .empty: break
         }
-        return response
     }
+
+    func ended(_ exchange: Exchange, _ outcome: Outcome) { recorder.record(RecordedRow(exchange, outcome, tail)) }
 }
 
 extension Endpoint {

@@ -58,11 +58,12 @@ final class ActivityRecorder: Sendable {
     }
 
     /// Hands over a row. Never blocks, never throws.
-    func record(_ row: consuming ActivityRow) {
-        guard row.isAnonymousRefusal else { return write(RecordedRow(row)) }
-        let refusal = row
-        for due in refusals.withLock({ $0.add(refusal) }) { write(RecordedRow(due)) }
+    func record(_ recorded: RecordedRow) {
+        guard recorded.isAnonymousRefusal else { return write(recorded) }
+        for due in refusals.withLock({ $0.add(recorded.row) }) { write(RecordedRow(due)) }
     }
+
+    func record(_ row: ActivityRow) { record(RecordedRow(row)) }
 
     /// Hands over what was gathered and is a second old. Called once per second.
     func writeGathered() {

@@ -8,6 +8,11 @@ final class RecordedRow: LaneItem {
 
     init(_ row: consuming ActivityRow) { self.row = row }
 
+    init(_ exchange: Exchange, _ outcome: Outcome, _ tail: UsageTail) { row = ActivityRow(exchange, outcome, tail) }
+
+    /// See ``RefusalGatherer``. Asked here: the row would be copied to be asked.
+    var isAnonymousRefusal: Bool { row.userID == nil && row.ending == .refused }
+
     var shardKey: UInt64 { row.id.shardKey }
 
     var byteCount: Int {

@@ -40,13 +40,16 @@ enum ActivityEnding: String, Sendable, CaseIterable {
 }
 
 extension ActivityRow {
-    init(_ exchange: Exchange, _ outcome: Outcome) {
+    /// - Parameter tail: Where to look for what the exchange used, if no step has read it.
+    init(_ exchange: Exchange, _ outcome: Outcome, _ tail: UsageTail? = nil) {
         let principal = exchange[PrincipalKey.self]
         created = Timestamp(microseconds: exchange.startedMicroseconds)
         id = exchange.id
         userID = principal?.userID
         keyID = principal?.keyID
         facts = exchange.facts
+        if facts.usage == nil { facts.usage = tail?.usage }
+        cost = facts.cost
         method = exchange.head.method.rawValue
         path = String(exchange.head.path)
         endpoint = exchange[EndpointKey.self].map(Self.name)

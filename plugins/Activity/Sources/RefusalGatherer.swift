@@ -40,8 +40,3 @@ struct RefusalGatherer {
         return Array(rows.values)
     }
 }
-
-extension ActivityRow {
-    /// Whether nobody knows who sent it, and it was refused for that reason.
-    var isAnonymousRefusal: Bool { userID == nil && ending == .refused }
-}

@@ -2,7 +2,9 @@ import NIOHTTP1
 import TurnpikeKit
 
 /// A request's head as the parser gave it, examined: what the connection has to do with it.
-struct ArrivedHead: Sendable {
+///
+/// A class: it passes through the connection's states and queues, and is a dozen values.
+final class ArrivedHead: Sendable {
     let request: RequestHead
     let version: HTTPVersion
     let framing: RequestFraming
@@ -69,7 +71,7 @@ struct ArrivedHead: Sendable {
             throw GatewayError(.client, .notImplemented, code: "method_not_supported", "This server opens no tunnels.")
         }
         if head.uri == "*", head.method == .OPTIONS { return }
-        guard head.uri.utf8.first == UInt8(ascii: "/"), !head.uri.utf8.contains(UInt8(ascii: "#")) else {
+        guard head.uri.utf8.first == UInt8(ascii: "/"), head.uri.allBytes(are: { $0 != UInt8(ascii: "#") }) else {
             throw .badRequest(
                 "invalid_request_target",
                 "The request target must be a path that begins with a slash. "

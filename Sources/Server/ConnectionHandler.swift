@@ -49,7 +49,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         machine = ConnectionStateMachine(drainedBodyBytes: server.configuration.limits.drainedBodyBytes)
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? false }
+    /// Whether the channel takes more bytes, and whether it is open: as it has told. Asking it costs more.
+    private(set) var isWritable = true
+    private var isActive = false
 
     // MARK: What the channel reports
 
@@ -58,6 +60,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Admission and the first time-out wait for this: a channel that is closed before it was active never tells that it
     /// became inactive, and would stay registered.
     func channelActive(context: ChannelHandlerContext) {
+        isActive = true
         timer = ConnectionTimer(on: context.eventLoop) { [unowned self] in run(machine.timedOut()) }
         switch server.registry.admit(self, on: context.eventLoop) {
         case .served: break
@@ -67,7 +70,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         restartTimer()
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        isWritable = false
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         machine.readBegins()
@@ -93,8 +99,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        machine.writabilityChanged(context.channel.isWritable)
-        exchange?.writabilityChanged(context.channel.isWritable)
+        isWritable = context.channel.isWritable
+        machine.writabilityChanged(isWritable)
+        exchange?.writabilityChanged(isWritable)
         run(.nothing)
     }
 
@@ -110,6 +117,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        isActive = false
         run(machine.channelClosed())
         timer?.stop()
         leaveRegistryIfOver()
@@ -195,7 +203,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func leaveRegistryIfOver() {
-        guard exchange == nil, context?.channel.isActive != true else { return }
+        guard exchange == nil, !isActive else { return }
         server.registry.remove(self)
     }
 
@@ -225,7 +233,7 @@ extension ConnectionHandler: Flushing {
             isFlushAwaited = true
             executor.flushes.value.add(self)
         }
-        if !(context?.channel.isWritable ?? true) { flushNow() }
+        if !isWritable { flushNow() }
     }
 
     /// Sends it now: at the end of the turn, or because the connection is about to be closed.

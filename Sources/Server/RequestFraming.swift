@@ -41,9 +41,16 @@ enum RequestFraming: Sendable, Equatable {
 
     /// Digits, and the spaces around them that RFC 9110 section 5.5 takes off every field value.
     private static func length(_ text: String) -> Int? {
-        let digits = text.utf8.drop { $0 == 0x20 || $0 == 0x09 }.reversed().drop { $0 == 0x20 || $0 == 0x09 }.reversed()
+        let digits = trimmed(text)
         guard !digits.isEmpty, digits.count <= 18, digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
         return digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+    }
+
+    private static func trimmed(_ text: String) -> Substring.UTF8View {
+        var digits = text[...].utf8
+        while digits.first == 0x20 || digits.first == 0x09 { digits.removeFirst() }
+        while digits.last == 0x20 || digits.last == 0x09 { digits.removeLast() }
+        return digits
     }
 
     private static func refusal(_ message: String) -> GatewayError { .badRequest("malformed_request", message) }

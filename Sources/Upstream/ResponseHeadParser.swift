@@ -30,9 +30,10 @@ struct ResponseHeadParser {
             return .refuse(.upstreamProtocol("its head is longer than \(ResponseHeadParser.maxBytes) bytes"))
         }
         let line = ResponseHeadParser.withoutLineEnd(raw)
-        for byte in line where byte < 14 && (byte == 13 || byte == 10 || byte == 0) {
-            return .refuse(.upstreamProtocol("a header holds a control character"))
-        }
+        // All of them, without a way out: several are compared at once.
+        var hasControl = false
+        for byte in line { hasControl = byte == 13 || byte == 10 || byte == 0 || hasControl }
+        if hasControl { return .refuse(.upstreamProtocol("a header holds a control character")) }
         if line.isEmpty { return headEnds() }
         return status == nil ? statusLine(line) : fieldLine(line)
     }

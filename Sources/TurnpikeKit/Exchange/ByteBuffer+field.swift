@@ -5,14 +5,23 @@ extension ByteBuffer {
     ///
     /// One write for a whole line: four of them were a quarter of the cost of a head.
     package mutating func writeField(_ name: String, _ value: String) {
-        var (name, value) = (name, value)
-        name.withUTF8 { name in
-            value.withUTF8 { value in
-                let (name, value) = (UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(value))
-                guard let bytes = OpaqueText.bytes(of: value) else { return writeLine(name, value) }
-                bytes.withUnsafeBytes { writeLine(name, $0) }
+        // Where they lie: a copy to be made contiguous, which nearly all are, counts a reference of each.
+        let isWritten: Void?? = name.utf8.withContiguousStorageIfAvailable { name in
+            value.utf8.withContiguousStorageIfAvailable { value in
+                writeBytes(UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(value))
             }
         }
+        guard case .some(.some) = isWritten else {
+            return Array(name.utf8).withUnsafeBytes { name in
+                Array(value.utf8).withUnsafeBytes { value in writeBytes(name, value) }
+            }
+        }
+    }
+
+    @inline(__always)
+    private mutating func writeBytes(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        guard let bytes = OpaqueText.bytes(of: value) else { return writeLine(name, value) }
+        bytes.withUnsafeBytes { writeLine(name, $0) }
     }
 
     /// A header without a value has no space either.

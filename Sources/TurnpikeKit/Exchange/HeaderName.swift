@@ -23,6 +23,16 @@ extension String {
             ?? zip(utf8, UnsafeBufferPointer(start: wanted, count: count)).allSatisfy { Self.lowered($0) == $1 }
     }
 
+    /// Whether `isAllowed` holds for each byte of the UTF-8. Looks at all of them: without a way out of the loop several
+    /// are compared at once, and what is asked of headers holds nearly always.
+    @inline(__always) package func allBytes(are isAllowed: (UInt8) -> Bool) -> Bool {
+        utf8.withContiguousStorageIfAvailable { bytes in
+            var areAllowed = true
+            for byte in bytes { areAllowed = isAllowed(byte) && areAllowed }
+            return areAllowed
+        } ?? utf8.allSatisfy(isAllowed)
+    }
+
     private static func lowered(_ byte: UInt8) -> UInt8 {
         byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
     }

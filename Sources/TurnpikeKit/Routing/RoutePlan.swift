@@ -42,38 +42,52 @@ public struct Provider: Sendable {
 ///
 /// One reference: every step of the chain takes the targets along, and a provider is a dozen values.
 public struct RouteTarget: Sendable {
-    @usableFromInline final class Storage: Sendable {
+    /// What is the same for all models there.
+    @usableFromInline final class Place: Sendable {
         @usableFromInline let provider: Provider
-        @usableFromInline let model: String?
-        @usableFromInline let facts: ModelFacts?
         @usableFromInline let reasoning: ReasoningReplay
 
-        @usableFromInline init(
-            _ provider: Provider, _ model: String?, _ facts: ModelFacts?, _ reasoning: ReasoningReplay
-        ) {
+        @usableFromInline init(_ provider: Provider, _ reasoning: ReasoningReplay) {
             self.provider = provider
+            self.reasoning = reasoning
+        }
+    }
+
+    @usableFromInline final class Storage: Sendable {
+        @usableFromInline let place: Place
+        @usableFromInline let model: String?
+        @usableFromInline let facts: ModelFacts?
+
+        @usableFromInline init(_ place: Place, _ model: String?, _ facts: ModelFacts?) {
+            self.place = place
             self.model = model
             self.facts = facts
-            self.reasoning = reasoning
         }
     }
 
     @usableFromInline let storage: Storage
 
-    @inlinable public var provider: Provider { storage.provider }
+    @inlinable public var provider: Provider { storage.place.provider }
     /// The model's name at the provider; `nil` for a request without a model.
     @inlinable public var model: String? { storage.model }
     /// What the catalogue knows of that model: encoding, context window, prices.
     @inlinable public var facts: ModelFacts? { storage.facts }
     /// What of its own reasoning the model gets back with the history: its own setting, else its provider's.
-    @inlinable public var reasoning: ReasoningReplay { storage.reasoning }
+    @inlinable public var reasoning: ReasoningReplay { storage.place.reasoning }
 
     /// Whether it is this very value, or a copy of it.
     package func isIdentical(to other: RouteTarget) -> Bool { storage === other.storage }
 
     /// - Parameter reasoning: `nil` where the provider's own setting holds.
     public init(provider: Provider, model: String?, facts: ModelFacts? = nil, reasoning: ReasoningReplay? = nil) {
-        storage = Storage(provider, model, facts, reasoning ?? provider.reasoning)
+        storage = Storage(Place(provider, reasoning ?? provider.reasoning), model, facts)
+    }
+
+    private init(_ storage: Storage) { self.storage = storage }
+
+    /// The same place, asked for another model.
+    package func asked(for model: String, facts: ModelFacts?) -> RouteTarget {
+        RouteTarget(Storage(storage.place, model, facts))
     }
 }
 

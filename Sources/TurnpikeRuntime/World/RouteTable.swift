@@ -17,22 +17,36 @@ struct RouteTable: Sendable {
 
     private typealias Bytes = UnsafeBufferPointer<UInt8>
 
-    /// A class: most entries are looked at only to be passed over, and a route is not copied for that.
+    /// A class: a route is not copied to be compared.
     private final class Entry: Sendable {
         let route: Route
         let segments: [Segment]
-        /// The last segment, where it is a literal: paths differ at their end, most of them begin alike.
-        let tail: [UInt8]?
 
         init(_ route: Route, _ segments: [Segment]) {
             self.route = route
             self.segments = segments
-            if case .literal(let literal)? = segments.last { tail = literal } else { tail = nil }
+        }
+    }
+
+    /// The routes of as many segments. Paths differ at their end, most of them begin alike: of each there is a number that
+    /// stands for its last segment, so that what does not fit is passed over without a look at it.
+    private struct Group {
+        var entries: [Entry] = []
+        /// ``RouteTable/mark(_:)`` of the last segment; 0 where that is a parameter.
+        var marks: [UInt64] = []
+
+        mutating func append(_ entry: Entry) {
+            entries.append(entry)
+            if case .literal(let literal)? = entry.segments.last {
+                marks.append(literal.withUnsafeBufferPointer(RouteTable.mark))
+            } else {
+                marks.append(0)
+            }
         }
     }
 
     /// By the number of segments.
-    private let routes: [[Entry]]
+    private let groups: [Group]
 
     private enum Segment {
         case literal([UInt8])
@@ -40,15 +54,15 @@ struct RouteTable: Sendable {
     }
 
     init(_ routes: [Route]) {
-        var byCount: [[Entry]] = []
+        var groups: [Group] = []
         for route in routes {
             let segments = route.path.split(separator: "/").map { part -> Segment in
                 part.hasPrefix("{") ? .parameter(String(part.dropFirst().dropLast())) : .literal(Array(part.utf8))
             }
-            while byCount.count <= segments.count { byCount.append([]) }
-            byCount[segments.count].append(Entry(route, segments))
+            while groups.count <= segments.count { groups.append(Group()) }
+            groups[segments.count].append(Entry(route, segments))
         }
-        self.routes = byCount
+        self.groups = groups
     }
 
     func match(_ method: HTTPMethod, _ path: Substring) -> Match {
@@ -58,11 +72,11 @@ struct RouteTable: Sendable {
 
     private func match(_ method: HTTPMethod, _ path: Bytes) -> Match {
         let count = Self.segmentCount(path)
-        guard count < routes.count else { return .none }
-        let last = Self.lastSegment(path)
+        guard count < groups.count else { return .none }
+        let wanted = Self.mark(Self.lastSegment(path))
         var allowed: [HTTPMethod] = []
-        for entry in routes[count] {
-            if let tail = entry.tail, !Self.equal(last, tail) { continue }
+        for (index, mark) in groups[count].marks.enumerated() where mark == 0 || mark == wanted {
+            let entry = groups[count].entries[index]
             guard let parameters = Self.parameters(entry.segments, path) else { continue }
             let route = entry.route
             if route.method == method || (method == .HEAD && route.method == .GET) { return .route(route, parameters) }
@@ -84,6 +98,13 @@ struct RouteTable: Sendable {
         var start = end
         while start > 0, path[start - 1] != UInt8(ascii: "/") { start -= 1 }
         return Bytes(rebasing: path[start..<end])
+    }
+
+    /// The length of a segment and its first seven bytes.
+    private static func mark(_ segment: Bytes) -> UInt64 {
+        var mark = UInt64(UInt8(truncatingIfNeeded: segment.count))
+        for byte in segment.prefix(7) { mark = mark << 8 | UInt64(byte) }
+        return mark
     }
 
     private static func equal(_ part: Bytes, _ literal: [UInt8]) -> Bool {

@@ -35,7 +35,7 @@ struct PreparedRequest: Sendable {
             throw .upstreamRequestInvalid("the URL has no host")
         default: break
         }
-        guard RequestRules.allBytes(of: url, are: { $0 > 32 && $0 != 127 }) else {
+        guard url.allBytes(are: { $0 > 32 && $0 != 127 }) else {
             throw .upstreamRequestInvalid("the URL holds a space or a control character")
         }
     }
@@ -94,7 +94,7 @@ struct PreparedRequest: Sendable {
     /// libcurl drops a header whose value is empty after the colon; it sends one that is written `Name;`.
     private static func append(_ name: String, _ value: String, to lines: inout [UInt8]) {
         lines.append(contentsOf: name.utf8)
-        if RequestRules.allBytes(of: value, are: { $0 == 32 || $0 == 9 }) {
+        if value.allBytes(are: { $0 == 32 || $0 == 9 }) {
             lines.append(UInt8(ascii: ";"))
         } else {
             lines.append(UInt8(ascii: ":"))

@@ -35,7 +35,8 @@ final class PlainConnection: ChannelDuplexHandler {
         self.loop = loop
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? false }
+    /// Whether the channel takes more bytes, as it has told. Asking it costs more.
+    private(set) var isWritable = true
 
     // MARK: What the transfer does
 
@@ -81,7 +82,10 @@ final class PlainConnection: ChannelDuplexHandler {
     // MARK: What the channel reports
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        isWritable = false
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         // Bytes that nobody asked for would be taken for the next request's answer.
@@ -113,7 +117,8 @@ final class PlainConnection: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        transfer?.writabilityChanged(context.channel.isWritable)
+        isWritable = context.channel.isWritable
+        transfer?.writabilityChanged(isWritable)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

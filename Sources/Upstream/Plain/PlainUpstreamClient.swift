@@ -48,7 +48,9 @@ final class PlainUpstreamClient: Sendable {
             try PlainUpstreamClient.transfer(request, to: target, on: loop, eventLoop), eventLoop: eventLoop)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { waiter in
-                eventLoop.perform { transfer.value.begin(waiter) }
+                // At once where that is no other thread's: what `perform` takes is an object.
+                if eventLoop.inEventLoop { return transfer.value.begin(waiter) }
+                eventLoop.execute { transfer.value.begin(waiter) }
             }
         } onCancel: {
             eventLoop.perform { transfer.value.cancel(.clientLeft) }

@@ -11,12 +11,19 @@ struct ModelTable: Sendable {
     }
 
     struct WeightedTarget: Sendable {
-        var provider: Provider
-        /// The provider's own name for the model; `nil` keeps the client's.
-        var model: String?
+        /// With the provider's own name for the model, where it is not the client's.
+        var place: RouteTarget
         var weight: Int
-        /// What the model gets back of its reasoning; `nil` keeps the provider's setting.
-        var reasoning: ReasoningReplay?
+
+        var provider: Provider { place.provider }
+
+        /// - Parameters:
+        ///   - model: the provider's own name for the model; `nil` keeps the client's.
+        ///   - reasoning: what the model gets back of its reasoning; `nil` keeps the provider's setting.
+        init(provider: Provider, model: String?, weight: Int, reasoning: ReasoningReplay? = nil) {
+            place = RouteTarget(provider: provider, model: model, reasoning: reasoning)
+            self.weight = weight
+        }
     }
 
     private let named: [String: Entry]
@@ -66,9 +73,8 @@ struct ModelTable: Sendable {
     }
 
     private func target(_ target: WeightedTarget, _ model: String) -> RouteTarget {
-        let name = target.model ?? model
-        return RouteTarget(
-            provider: target.provider, model: name, facts: catalogue.facts(for: name), reasoning: target.reasoning)
+        let name = target.place.model ?? model
+        return target.place.asked(for: name, facts: catalogue.facts(for: name))
     }
 
     private func entry(for model: String) -> Entry? {

@@ -49,10 +49,9 @@ extension ModelTable.Entry {
 extension ModelTable.WeightedTarget {
     fileprivate init(_ section: ConfigurationSection, providers: Providers) throws {
         guard let name = try section.string("provider") else { throw section.missing("provider") }
-        provider = try section.provider(name, among: providers)
-        model = try section.string("model")
-        weight = try section.int("weight", default: 1, in: 0...1_000_000)
-        reasoning = try section.reasoning()
+        self.init(
+            provider: try section.provider(name, among: providers), model: try section.string("model"),
+            weight: try section.int("weight", default: 1, in: 0...1_000_000), reasoning: try section.reasoning())
     }
 }
 

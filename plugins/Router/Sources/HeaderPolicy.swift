@@ -5,18 +5,26 @@ import TurnpikeKit
 ///
 /// Names are compared by length first and without copies: this runs for every header of every request and answer.
 enum HeaderPolicy {
-    static func request(_ headers: HTTPHeaders) -> HTTPHeaders {
-        filter(headers) { isHopByHop($0) || $0.equalsIgnoringCase("content-length") || isForRequestsOnly($0) }
+    /// - Parameter authorization: The provider's, in place of the client's.
+    static func request(_ headers: HTTPHeaders, authorization: String?) -> HTTPHeaders {
+        filter(headers, adding: authorization.map { ("Authorization", $0) }) {
+            isHopByHop($0) || $0.equalsIgnoringCase("content-length") || isForRequestsOnly($0)
+        }
     }
 
     /// Keeps `Content-Length`: an answer that nobody reworks is framed as it came.
     static func response(_ headers: HTTPHeaders) -> HTTPHeaders {
-        filter(headers) { isHopByHop($0) || isForResponsesOnly($0) }
+        // Most answers have none of them, and keep their list.
+        guard headers.contains(where: { name, _ in isDeniedInResponses(name) }) else { return headers }
+        return filter(headers, denied: isDeniedInResponses)
     }
 
-    @inline(__always) private static func filter(_ headers: HTTPHeaders, denied: (String) -> Bool) -> HTTPHeaders {
+    private static func isDeniedInResponses(_ name: String) -> Bool { isHopByHop(name) || isForResponsesOnly(name) }
+
+    @inline(__always) private static func filter(
+        _ headers: HTTPHeaders, adding more: (String, String)? = nil, denied: (String) -> Bool
+    ) -> HTTPHeaders {
         var passed: [(String, String)] = []
-        // Room for what the router adds.
         passed.reserveCapacity(headers.count + 1)
         var namesMore = false
         for (name, value) in headers {
@@ -26,7 +34,9 @@ enum HeaderPolicy {
                 passed.append((name, value))
             }
         }
-        return HTTPHeaders(namesMore ? removingNamed(by: headers, from: passed) : passed)
+        if namesMore { passed = removingNamed(by: headers, from: passed) }
+        if let more { passed.append(more) }
+        return HTTPHeaders(passed)
     }
 
     /// Without the headers that `Connection` names: they are for one connection only, too.

@@ -54,7 +54,7 @@ public struct RequestBody: Sendable {
     /// begun then.
     func derivedAtOnce<Value: Sendable>(upTo limit: Int, _ make: (ByteBuffer) throws -> Value) throws -> Value? {
         if let known = storage.derived(Value.self) { return known }
-        guard let bytes = try storage.collectAtOnce(upTo: limit), bytes.readableBytes < BodyWork.largeBytes else {
+        guard let bytes = try storage.collectAtOnce(upTo: limit), BodyWork.isSmall(bytes.readableBytes) else {
             return nil
         }
         let value = try make(bytes)

@@ -23,6 +23,7 @@ struct InProcessClient: TestClient {
         let response = await gateway.respond(to: request, in: exchange)
         var answer = TestAnswer(
             status: Int(response.status.code), headers: response.headers, body: ByteBuffer(), isComplete: true)
+        answer.headers.replaceOrAdd(name: "x-turnpike-request-id", value: exchange.requestID)
         let end: ResponseEnd
         if call.leavesAtHead {
             end = .clientLeft

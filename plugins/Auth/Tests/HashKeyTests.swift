@@ -138,7 +138,7 @@ import TurnpikeKit
         let plugin = try AuthPlugin.factory.make(setup)
         #expect(AuthPlugin.factory.stage == .authenticate)
         #expect(plugin.middleware != nil)
-        #expect(plugin.migrations.count == 1)
+        #expect(plugin.migrations.count == 2)
         #expect(bench.database.reads == reads)
     }
 }

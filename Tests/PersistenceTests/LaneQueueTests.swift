@@ -4,36 +4,40 @@ import Testing
 
 /// Which batch is next, and for how many threads there is work.
 @Suite("The queue of a lane") struct LaneQueueTests {
-    private struct Item: LaneItem {
-        var shardKey: UInt64
-        var byteCount: Int { 1 }
+    private final class Item: LaneTicket {
+        let shard: UInt64
+
+        init(_ shard: UInt64) {
+            self.shard = shard
+            super.init(bytes: 1)
+        }
     }
 
-    private typealias Queue = LaneQueue<Item, Void>
-
-    private static func queue(threads: Int = 2) -> Queue {
+    private static func queue(threads: Int = 2) -> LaneQueue {
         var limits = LaneLimits()
         limits.splitItems = 4
-        return Queue(limits, threads: threads)
+        return LaneQueue(limits, threads: threads)
     }
 
     /// Admits an item of each of the shards; whether a thread is to be woken for one of them.
-    private static func admit(_ shards: [UInt64], to queue: inout Queue) -> Bool {
+    private static func admit(_ shards: [UInt64], to queue: inout LaneQueue) -> Bool {
         var mustWake = false
         for shard in shards {
-            let entry = LaneEntry<Item, Void>(item: Item(shardKey: shard), bytes: 1) { _ in }
-            if case .admitted(wake: true) = queue.admit(entry, shardKey: shard, now: { 0 }) { mustWake = true }
+            if case .admitted(wake: true) = queue.admit(Item(shard), shardKey: shard, now: { 0 }) { mustWake = true }
         }
         return mustWake
     }
 
-    private static func take(_ queue: inout Queue, after done: Queue.Batch? = nil) -> (batch: Queue.Batch, wake: Bool)?
-    {
+    private static func take(_ queue: inout LaneQueue, after done: LaneQueue.Batch? = nil) -> (
+        batch: LaneQueue.Batch, wake: Bool
+    )? {
         guard case .batch(let batch, let wake) = queue.next(after: done, now: { 0 }) else { return nil }
         return (batch, wake)
     }
 
-    private static func shards(_ batch: Queue.Batch?) -> [UInt64] { batch?.entries.map(\.item.shardKey) ?? [] }
+    private static func shards(_ batch: LaneQueue.Batch?) -> [UInt64] {
+        batch?.tickets.compactMap { ($0 as? Item)?.shard } ?? []
+    }
 
     @Test func fewItemsAreOneBatchWhateverTheirShards() throws {
         var queue = Self.queue()
@@ -98,6 +102,18 @@ import Testing
         for batch in [second, third] {
             guard case .finished = queue.next(after: batch, now: { 0 }) else { return #expect(Bool(false)) }
         }
+    }
+
+    @Test func aBatchHasItsLimits() throws {
+        var limits = LaneLimits()
+        (limits.batchItems, limits.batchBytes) = (3, 2)
+        var queue = LaneQueue(limits, threads: 1)
+        _ = Self.admit([1, 2, 3, 4, 5], to: &queue)
+        let first = try #require(Self.take(&queue)).batch
+        #expect(Self.shards(first) == [1, 2])
+        let second = try #require(Self.take(&queue, after: first)).batch
+        #expect(Self.shards(second) == [3, 4])
+        #expect(Self.shards(Self.take(&queue, after: second)?.batch) == [5])
     }
 
     @Test func whatIsGivenUpIsToldOnce() throws {

@@ -19,6 +19,9 @@ struct TurnBatch {
     private struct StoredTurnKey: Hashable {
         let session: SessionKey
         let turn: UniqueID
+
+        /// A turn is in one session.
+        func hash(into hasher: inout Hasher) { hasher.combine(turn) }
     }
 
     private init(_ connection: any Connection, _ time: Timestamp) {

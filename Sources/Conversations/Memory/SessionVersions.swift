@@ -119,17 +119,22 @@ final class SessionVersions: Sendable {
     }
 
     /// Reads what waits, and goes on until nothing does. Counted in `readings` already.
-    private func read() {
+    ///
+    /// - Parameter followsRead: The calling thread has just ended a reading, and goes on with this one.
+    private func read(followsRead: Bool = false) {
         let reading = Reading()
         let deadline = deadlines?.add { [self] in end(reading) }
         do throws(DatabaseError) {
-            try database.startRead({ [self] in try versions($0, reading) }) { [self] result in
-                answer(reading, result)
+            try database.startRead(followsRead: followsRead, { [self] in try versions($0, reading) }) {
+                [self] result in
                 deadline?.cancel()
+                answer(reading, result)
+                end(reading, isReader: true)
             }
         } catch {
-            answer(reading, .failure(error))
             deadline?.cancel()
+            answer(reading, .failure(error))
+            end(reading)
         }
     }
 
@@ -139,11 +144,12 @@ final class SessionVersions: Sendable {
 
     private func answer(_ reading: Reading, _ result: Result<[SessionKey: Int64], any Error>) {
         for question in questions(of: reading) { question.answer.give(result.map { $0[question.key] }) }
-        end(reading)
     }
 
     /// Gives the place of a statement to the next one, once.
-    private func end(_ reading: Reading) {
+    ///
+    /// - Parameter isReader: This is the last thing that a reader's thread does of the statement.
+    private func end(_ reading: Reading, isReader: Bool = false) {
         guard reading.end() else { return }
         let goesOn = state.withLock { state in
             state.readings -= 1
@@ -151,7 +157,7 @@ final class SessionVersions: Sendable {
             state.count(at: monotonicNanoseconds())
             return true
         }
-        if goesOn { read() }
+        if goesOn { read(followsRead: isReader) }
     }
 
     private func versions(_ connection: any Connection, _ reading: Reading) throws -> [SessionKey: Int64] {

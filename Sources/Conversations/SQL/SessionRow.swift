@@ -15,16 +15,18 @@ enum SessionRow {
 
     /// What appending reads of a session, in the order of `appending(_:)`.
     static let appendingList = [
-        "user_id", "session_id", "provider", "model", "ttl_seconds", "system_digest", "next_seq", "context_start_seq",
-        "version", "last_turn_id", "last_turn_seq", "last_turn_base", "last_turn_digest", "last_turn_key",
+        "user_id", "session_id", "provider IS NULL", "model IS NULL", "ttl_seconds", "system_digest", "next_seq",
+        "context_start_seq", "version", "last_turn_id", "last_turn_seq", "last_turn_base", "last_turn_digest",
+        "last_turn_key",
         "message_count", "turn_count", "prompt_tokens", "completion_tokens",
     ].joined(separator: ", ")
 
     /// A session as far as appending needs it: the other fields are empty, and it must not leave the batch.
     static func appending(_ row: borrowing Row) throws -> Session {
         var settings = SessionSettings()
-        settings.provider = try row.optional(2)
-        settings.model = try row.optional(3)
+        // Appending asks no more than whether there are any.
+        settings.provider = try row.value(2) ? nil : ""
+        settings.model = try row.value(3) ? nil : ""
         settings.ttlSeconds = try row.optional(4)
         var lastTurn: LastTurn?
         if let id: UniqueID = try row.optional(9) {

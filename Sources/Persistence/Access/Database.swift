@@ -86,13 +86,15 @@ extension Database {
 
     /// Reads, for callers that stop waiting for the answer after a while.
     ///
-    /// - Parameter completion: Told the result once, on the reader's thread: it must not block.
+    /// - Parameters:
+    ///   - followsRead: This is called by the end of a `completion`, so that its thread goes on with it.
+    ///   - completion: Told the result once, on the reader's thread: it must not block.
     /// - Throws: `overloaded` or `unavailable`; `completion` is then not called.
     package func startRead<Value: Sendable>(
-        _ body: @escaping @Sendable (any Connection) throws -> Value,
+        followsRead: Bool = false, _ body: @escaping @Sendable (any Connection) throws -> Value,
         completion: @escaping @Sendable (Result<Value, any Error>) -> Void
     ) throws(DatabaseError) {
-        try threads.readers.submit { [self] in
+        try threads.readers.submit(followsJob: followsRead) { [self] in
             completion(
                 Result { try RetryPolicy.standard.attempt(when: \.isRetryable) { try blockingRead(body) } })
         }

@@ -17,9 +17,9 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
     /// items, and it changes nothing but the database.
     public typealias Apply = @Sendable (any Connection, [Item]) throws -> [Output]
 
-    private typealias Queue = LaneQueue<Item, Output>
+    private typealias Entry = LaneEntry<Item, Output>
 
-    private let queue: Monitor<Queue>
+    private let queue: Monitor<LaneQueue>
     private let ended: Countdown
     private let threads: DatabaseThreads
     private let registration: DatabaseThreads.Registration?
@@ -38,14 +38,14 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
     ) {
         threads = database.threads
         let count = min(limits.threads, threads.shards)
-        let (queue, ended) = (Monitor(Queue(limits, threads: count)), Countdown(count))
+        let (queue, ended) = (Monitor(LaneQueue(limits, threads: count)), Countdown(count))
         (self.queue, self.ended) = (queue, ended)
         let writer = LaneWriter(database: database, retry: retry, apply: apply)
         for index in 0..<count {
             BlockingThread.start("\(name)-\(index)") {
-                var done: Queue.Batch?
+                var done: LaneQueue.Batch?
                 while let batch = Self.next(queue, after: done) {
-                    writer.write(batch.entries)
+                    writer.write(Self.entries(batch.tickets))
                     done = batch
                 }
                 ended.leave()
@@ -97,7 +97,7 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
 
     /// A thread of the lane that may be waiting for work which is there.
     package struct Sleeper: Sendable {
-        fileprivate let queue: Monitor<LaneQueue<Item, Output>>
+        fileprivate let queue: Monitor<LaneQueue>
 
         /// To be called in any case.
         package func wake() { queue.signal() }
@@ -117,26 +117,31 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
     package func drain(within limit: Duration) async {
         let isDone = await Patience.wait(limit) { [queue, ended] in await Self.drain(queue, ended) }
         if !isDone {
-            for entry in queue.withLock({ $0.abandon() }) {
+            for entry in Self.entries(queue.withLock { $0.abandon() }) {
                 entry.answer(.failure(DatabaseError(.unavailable, "it was not written before the end")))
             }
         }
         if let registration { threads.unregister(registration) }
     }
 
-    private static func drain(_ queue: Monitor<Queue>, _ ended: Countdown) async {
+    /// Nothing else is in the queue.
+    private static func entries(_ tickets: [LaneTicket]) -> [Entry] {
+        tickets.map { unsafeDowncast($0, to: Entry.self) }
+    }
+
+    private static func drain(_ queue: Monitor<LaneQueue>, _ ended: Countdown) async {
         close(queue)
         await ended.wait()
     }
 
-    private static func close(_ queue: Monitor<Queue>) {
+    private static func close(_ queue: Monitor<LaneQueue>) {
         queue.withLock { $0.close() }
         queue.broadcast()
     }
 
-    private static func next(_ queue: Monitor<Queue>, after done: Queue.Batch?) -> Queue.Batch? {
+    private static func next(_ queue: Monitor<LaneQueue>, after done: LaneQueue.Batch?) -> LaneQueue.Batch? {
         var done = done
-        let (batch, mustWake) = queue.wait { state -> Monitor<Queue>.Finding<(Queue.Batch?, Bool)> in
+        let (batch, mustWake) = queue.wait { state -> Monitor<LaneQueue>.Finding<(LaneQueue.Batch?, Bool)> in
             let next = state.next(after: done, now: monotonicNanoseconds)
             done = nil
             switch next {

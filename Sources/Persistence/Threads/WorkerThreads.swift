@@ -42,7 +42,10 @@ package final class WorkerThreads: Sendable {
     }
 
     /// Hands a job over and does not wait for it. It must not throw, and tells its result itself.
-    package func submit(_ job: @escaping Job) throws(DatabaseError) {
+    ///
+    /// - Parameter followsJob: The caller is a job that ends behind this: its thread goes on with this one, and no other
+    ///   has to be woken.
+    package func submit(followsJob: Bool = false, _ job: @escaping Job) throws(DatabaseError) {
         let refusal: DatabaseError? = monitor.withLock { state in
             if state.isClosed { return DatabaseError(.unavailable, "the database is closed") }
             if state.jobs.count >= limit { return DatabaseError(.overloaded, "\(limit) accesses are waiting") }
@@ -50,7 +53,7 @@ package final class WorkerThreads: Sendable {
             return nil
         }
         if let refusal { throw refusal }
-        monitor.signal()
+        if !followsJob { monitor.signal() }
     }
 
     /// Takes no more jobs, finishes those that wait, and returns when the threads have ended.

@@ -19,6 +19,9 @@ public struct UniqueID: Hashable, Comparable, Sendable {
         UniqueIDGenerator.shared.next()
     }
 
+    /// The random half is hash enough.
+    public func hash(into hasher: inout Hasher) { hasher.combine(low) }
+
     /// Reads 16 raw bytes; nil if there are not exactly 16.
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 16 else { return nil }

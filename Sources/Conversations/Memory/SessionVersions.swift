@@ -5,7 +5,8 @@ import Synchronization
 ///
 /// A statement asks for what waits when its thread gets to it, and what comes while it is under way waits for the next:
 /// statements, wake-ups and trips over the network are shared by all who came meanwhile. Alone, a question is asked at
-/// once, and is one small row.
+/// once, and is one small row. Where more come than one per millisecond, a statement begins a millisecond behind the one
+/// before: the row itself is the least of what asking costs.
 final class SessionVersions: Sendable {
     typealias Answer = FirstAnswer<Int64?>
 
@@ -21,6 +22,9 @@ final class SessionVersions: Sendable {
         var beginner: ThreadName?
         /// When the newest reading began, on the monotonic clock.
         var newest: UInt64 = 0
+        /// When the last question came, and whether that was soon after the one before.
+        var lastQuestion: UInt64?
+        var isBusy = false
 
         /// Whether another statement may begin for what waits.
         func mayBegin(at now: UInt64, patience: UInt64) -> Bool {
@@ -32,6 +36,12 @@ final class SessionVersions: Sendable {
         mutating func count(at now: UInt64) {
             readings += 1
             newest = now
+        }
+
+        mutating func add(_ question: Question, at now: UInt64, spacing: UInt64) {
+            waiting.append(question)
+            isBusy = lastQuestion.map { now - $0 < spacing } ?? false
+            lastQuestion = now
         }
 
         /// What the next statement asks for. Whose time is over has no use for it.
@@ -48,6 +58,8 @@ final class SessionVersions: Sendable {
     /// Nanoseconds after which a statement is taken for a slow one, beside which another one begins: several times what a
     /// row by its key takes, network included.
     static let patience: UInt64 = 5_000_000
+    /// Nanoseconds between the beginnings of two statements, as long as questions come faster than that.
+    static let spacing: UInt64 = 1_000_000
     /// How many sessions one statement asks for.
     private static let batch = 32
 
@@ -55,11 +67,19 @@ final class SessionVersions: Sendable {
     /// After them nobody waits for a statement any more, and another one takes its place.
     private let deadlines: Deadlines?
     private let patience: UInt64
+    private let spacing: UInt64
+    private let pause: @Sendable (UInt64) -> Void
     private let state = Mutex(State())
 
-    init(_ database: any Database, _ deadlines: Deadlines?, patience: UInt64 = patience) {
+    /// - Parameter pause: Blocks the thread for some nanoseconds.
+    init(
+        _ database: any Database, _ deadlines: Deadlines?, patience: UInt64 = patience, spacing: UInt64 = spacing,
+        pause: @escaping @Sendable (UInt64) -> Void = BlockingThread.sleep
+    ) {
         self.database = database
         self.patience = patience
+        self.spacing = spacing
+        self.pause = pause
         self.deadlines = deadlines
     }
 
@@ -70,8 +90,9 @@ final class SessionVersions: Sendable {
     func ask(_ key: SessionKey) -> (answer: Answer, mustBegin: Bool) {
         let question = Question(key: key, answer: Answer())
         let mustBegin = state.withLock { state in
-            state.waiting.append(question)
-            guard state.mayBegin(at: monotonicNanoseconds(), patience: patience) else { return false }
+            let now = monotonicNanoseconds()
+            state.add(question, at: now, spacing: spacing)
+            guard state.mayBegin(at: now, patience: patience) else { return false }
             state.beginner = .current
             return true
         }
@@ -123,12 +144,14 @@ final class SessionVersions: Sendable {
     /// - Parameter followsRead: The calling thread has just ended a reading, and goes on with this one.
     private func read(followsRead: Bool = false) {
         let reading = Reading()
+        let (begun, isBusy) = (monotonicNanoseconds(), state.withLock { $0.isBusy })
         let deadline = deadlines?.add { [self] in end(reading) }
         do throws(DatabaseError) {
             try database.startRead(followsRead: followsRead, { [self] in try versions($0, reading) }) {
                 [self] result in
                 deadline?.cancel()
                 answer(reading, result)
+                if isBusy { gather(since: begun) }
                 end(reading, isReader: true)
             }
         } catch {
@@ -144,6 +167,12 @@ final class SessionVersions: Sendable {
 
     private func answer(_ reading: Reading, _ result: Result<[SessionKey: Int64], any Error>) {
         for question in questions(of: reading) { question.answer.give(result.map { $0[question.key] }) }
+    }
+
+    /// Leaves time for others to ask, where they come fast. Until then this reading counts as under way.
+    private func gather(since begun: UInt64) {
+        let elapsed = monotonicNanoseconds() - begun
+        if elapsed < spacing { pause(spacing - elapsed) }
     }
 
     /// Gives the place of a statement to the next one, once.

@@ -29,6 +29,13 @@ package enum BlockingThread {
         pthread_detach(thread)
     }
 
+    /// Blocks the calling thread.
+    @Sendable package static func sleep(nanoseconds: UInt64) {
+        var time = timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        var rest = timespec()
+        while nanosleep(&time, &rest) != 0, errno == EINTR { time = rest }
+    }
+
     /// Names the calling thread. `pthread_setname_np` is not in the Glibc module; a system without `/proc` shows no name.
     private static func show(_ name: String) {
         let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)

@@ -46,6 +46,30 @@ import TurnpikeTesting
         }
     }
 
+    @Test func whoAsksSoonAfterOthersWaitsForCompany() async throws {
+        try await SpoolFixture.with { fixture in
+            let session = try await fixture.store.create(SessionDraft(owner: .generate()))
+            let (reads, gate) = (ScriptedReads(fixture.database), Gate())
+            let versions = SessionVersions(reads, nil, patience: .max, spacing: .max) { _ in gate.pass() }
+            reads.set { _ in }
+            // The first has no reason to wait for others, nor has the second, which others may follow.
+            for _ in 0..<2 {
+                let answer = versions.askAtOnce(session.key)
+                await answer.arrival.wait()
+                #expect(try answer.take() == session.version)
+            }
+            await gate.entered()
+            let answers = (0..<3).map { _ in versions.askAtOnce(session.key) }
+            #expect(reads.count == 2)
+            gate.open()
+            for answer in answers {
+                await answer.arrival.wait()
+                #expect(try answer.take() == session.version)
+            }
+            #expect(reads.count == 3)
+        }
+    }
+
     @Test func besideAStatementThatIsSlowAnotherOneBegins() async throws {
         try await SpoolFixture.with { fixture in
             let session = try await fixture.store.create(SessionDraft(owner: .generate()))

@@ -27,6 +27,7 @@ extension ConversationStore {
         guard !session.isExpired(at: now()), !(durability?.spool.holds(session.key) ?? false) else { return false }
         // A version that was counted on may by now be that of somebody else's change.
         guard known.isConfirmed else { return false }
+        if soleUse.isInForce { return true }
         if let durability, !durability.reads.mayTry() { return true }
         let (answer, mustBegin) = versions.ask(session.key)
         if mustBegin {

@@ -30,6 +30,14 @@ extension ConversationStore {
     /// - Parameter room: What was reserved for the turn.
     package func append(_ turn: TurnDraft, in room: TurnRoom?) async throws -> AppendOutcome {
         try turn.validate()
+        do { return try await store(turn, in: room) } catch {
+            // It may be stored all the same, and later.
+            soleUse.suspend()
+            throw error
+        }
+    }
+
+    private func store(_ turn: TurnDraft, in room: TurnRoom?) async throws -> AppendOutcome {
         CrashPoint.beforeLane.pass()
         guard let durability else { return try await commit(turn) }
         durability.appending.add(1, ordering: .relaxed)

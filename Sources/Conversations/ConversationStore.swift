@@ -24,6 +24,8 @@ public final class ConversationStore: Sendable {
     private let creations: TransactionLane<SessionDraft, SessionCreation.Outcome>
     let cache: SessionCache
     let versions: SessionVersions
+    /// Whether memory needs no asking.
+    package let soleUse: SoleUse
     /// Nil: a turn is committed, or it is not stored.
     let durability: Durability?
 
@@ -42,8 +44,10 @@ public final class ConversationStore: Sendable {
     /// - Parameters:
     ///   - durability: The spool and its deadlines.
     ///   - cacheLimit: How many bytes of sessions are kept in memory.
+    ///   - soleUse: Whether memory needs no asking; nil: it does.
     package init(
-        database: any Database, durability: Durability?, cacheLimit: Int, limits: LaneLimits = LaneLimits(),
+        database: any Database, durability: Durability?, cacheLimit: Int, soleUse: SoleUse? = nil,
+        limits: LaneLimits = LaneLimits(),
         now: @escaping @Sendable () -> Timestamp = Timestamp.now
     ) {
         self.database = database
@@ -51,6 +55,7 @@ public final class ConversationStore: Sendable {
         self.durability = durability
         cache = SessionCache(limit: cacheLimit)
         versions = SessionVersions(database, durability?.deadlines)
+        self.soleUse = soleUse ?? SoleUse(isWanted: false, database)
         turns = TransactionLane("turns", on: database, limits: limits) { connection, turns in
             CrashPoint.afterBegin.pass()
             let outcomes = try TurnBatch.append(turns, connection, at: now())

@@ -70,7 +70,8 @@ struct Composition {
     ) throws -> ConversationStore {
         let durability = try configuration.spool.settings.map { try openSpool($0, logger: logger) }
         return ConversationStore(
-            database: database, durability: durability, cacheLimit: configuration.sessionCache.maxSize)
+            database: database, durability: durability, cacheLimit: configuration.sessionCache.maxSize,
+            soleUse: SoleUse(isWanted: !configuration.sessionCache.sharesDatabase, database))
     }
 
     private static func openSpool(_ settings: SpoolSettings, logger: Logger) throws -> Durability {
@@ -102,13 +103,13 @@ struct Composition {
         let keeper = WorldKeeper(gateway, changes: watch.changes, logger: logger) { [builder] former in
             try builder.build(GatewayConfiguration.read(file ?? ""), replacing: former)
         }
+        let soleUse = SoleUseService(store, readiness: readiness, logger: logger)
         let migrations = MigrationService(
             database, migrations: gateway.world.plugins.flatMap(\.plugin.migrations), readiness: readiness,
-            logger: logger)
+            logger: logger, arrival: { try await soleUse.arrive() })
         let services: [any Service] = [
             DatabaseService(database, logger: logger), SpoolService(store, readiness: readiness, logger: logger),
-            upstream, keeper,
-            migrations, watch,
+            soleUse, upstream, keeper, migrations, watch,
         ]
         let group = ServiceGroup(
             configuration: .init(

@@ -4,16 +4,16 @@ import random
 
 import pytest
 
-from harness import chat
+from harness import chat, context
 from harness.answers import error_answer, json_answer
+from harness.context import WINDOWS, write_catalogue
 from harness.ports import free_port
 from harness.site import CHAT, SESSIONS, answered, fresh, said
 from harness.upstream import ScriptedUpstream
 from harness.vocabulary import encoding
 
 DATABASES = "both"
-WINDOWS = {"gpt-4o": ("o200k_base", 3_000), "gpt-4": ("cl100k_base", 1_500)}
-MAX_OUTPUT, RESERVED = 700, 300  # of both models in the catalogue, and for requests without a limit in the configuration
+RESERVED = 300  # for requests without a limit, in the configuration
 PLUGINS = {"history": {"max_history_messages": 200, "reserved_output": RESERVED}}
 WORDS = "the of tokens antidisestablishmentarianism HTTPServer x=1; 3.14159 naïve Straße москва 日本語テスト हिन्दी العربية 👩‍👩‍👧‍👦 \n\n \t <|endoftext|> aaaaaaaa".split(" ")
 
@@ -26,21 +26,12 @@ def site(open_site, catalogue):
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory):
     """The file of a catalogue with both models."""
-    models = {name: {"encoding": encoding, "context_window": window, "max_output": MAX_OUTPUT} for name, (encoding, window) in WINDOWS.items()}
-    path = tmp_path_factory.mktemp("catalogue") / "models.json"
-    path.write_text(json.dumps({"version": 1, "groups": [{"source": "this test", "date": "2026-01-01", "models": models}]}))
-    return str(path)
+    return write_catalogue(tmp_path_factory.mktemp("catalogue"))
 
 
 def tokens(model, messages):
-    """By OpenAI's published rule; of tool calls only the text, which is less than they cost."""
-    count = lambda text: len(encoding(WINDOWS[model][0]).encode_ordinary(text))
-    total = 3
-    for message in messages:
-        total += 3 + count(message["role"]) + count(message.get("content") or "")
-        total += 1 + count(message["name"]) if "name" in message else 0
-        total += sum(count(call["function"]["name"]) + count(call["function"]["arguments"]) for call in message.get("tool_calls") or [])
-    return total
+    """By tiktoken, in the model's encoding."""
+    return context.tokens(WINDOWS[model][0], messages)
 
 
 def text(source, most):

@@ -33,4 +33,11 @@ import TurnpikeKit
         #expect(read.admin?.port == 8081)
         #expect(read.tls?.certificate == "server.pem" && read.tls?.key == "server.key")
     }
+
+    @Test func showsTheDefaultsOfTheSessionCache() throws {
+        let shown = Self.lines.drop { $0 != "# session_cache:" }.prefix { !$0.isEmpty }.map { $0.dropFirst(2) }
+        #expect(shown.count == 3)
+        #expect(try configuration(shown.joined(separator: "\n")).sessionCache == configuration().sessionCache)
+        #expect(try configuration("session_cache: { shared_database: false }").sessionCache.sharesDatabase == false)
+    }
 }

@@ -200,6 +200,9 @@ final class SessionCache: Sendable {
 
     func drop(owner: UniqueID) {
         state.withLock { state in
+            // No reading is kept that began before: it may be one of theirs.
+            state.clock += 1
+            (state.changes, state.forgotten) = ([:], state.clock)
             for key in state.entries.keys where key.owner == owner { _ = take(key, &state) }
         }
     }

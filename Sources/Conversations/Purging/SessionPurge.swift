@@ -29,8 +29,10 @@ public struct SessionPurge: Sendable {
     private static let lease = 2
 
     /// The chore that does it.
-    public static func chore(_ limits: Limits, every interval: Duration) -> Chore {
-        let walk = SessionWalk()
+    ///
+    /// - Parameter store: forgets what expires.
+    public static func chore(_ limits: Limits, every interval: Duration, store: ConversationStore? = nil) -> Chore {
+        let walk = SessionWalk(store)
         return Chore(lease: lease, name: "purging sessions", interval: interval) { database, now in
             try await walk.step(limits, database, now)
         }
@@ -45,6 +47,9 @@ private final class SessionWalk: Sendable {
     }
 
     private let state = Mutex(State())
+    private let store: ConversationStore?
+
+    init(_ store: ConversationStore?) { self.store = store }
 
     func step(_ limits: SessionPurge.Limits, _ database: any Database, _ now: Timestamp) async throws -> Chore.Progress
     {
@@ -58,6 +63,7 @@ private final class SessionWalk: Sendable {
         let place = state.withLock { $0.place }
         let rows = try await database.read { try $0.rows(PurgeSQL.sessions(after: place), ScannedSession.init) }
         for row in rows where row.isExpired(limits, at: now) {
+            defer { store?.cache.drop(row.key) }
             try await database.write { try PurgeSQL.expire(row.key, limits, at: now, $0) }
         }
         let isEnd = rows.count < SessionPurge.slice

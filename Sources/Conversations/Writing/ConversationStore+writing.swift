@@ -52,8 +52,9 @@ extension ConversationStore {
             let value = try answer.take()
             durability?.writes.noteAnswer()
             return value
-        } catch let error as DatabaseError where error.isSilence {
-            durability?.writes.noteSilence()
+        } catch let error as DatabaseError {
+            if error.isSilence { durability?.writes.noteSilence() }
+            if error.failure == .unknownAtCommit { soleUse.suspend() }
             throw error
         }
     }

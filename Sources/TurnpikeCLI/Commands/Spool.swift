@@ -104,7 +104,10 @@ enum SpoolCommand {
 
     static func drain(_ store: ConversationStore, _ logger: Logger) async throws -> Int {
         do {
+            // A process that relies on being alone on the database is told first.
+            if try await store.soleUse.look() == .wasNamed { try await Task.sleep(for: SoleUse.patience) }
             let count = try await store.drainSpool(logger: logger)
+            await store.soleUse.release()
             await store.closeSpool()
             return count
         } catch {

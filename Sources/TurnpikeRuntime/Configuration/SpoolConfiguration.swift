@@ -26,13 +26,17 @@ package struct SpoolConfiguration: Sendable, Equatable {
     }
 }
 
-/// The section `session_cache`: sessions in memory, whose version is read from the database in every exchange.
+/// The section `session_cache`: sessions in memory, whose version is read from the database in every exchange unless no
+/// other process uses it.
 package struct SessionCacheSettings: Sendable, Equatable {
     /// 0: nothing is kept.
     package var maxSize: Int
+    /// Whether other processes may use the database.
+    package var sharesDatabase: Bool
 
     init(_ section: ConfigurationSection) throws {
         maxSize = try section.bytes("max_size", default: 16 << 20)
+        sharesDatabase = try section.bool("shared_database", default: true)
     }
 }
 

@@ -18,14 +18,17 @@ package struct MigrationService: Service {
     private let logger: Logger
     private let pause: Duration
     private let patience: Duration
+    private let arrival: @Sendable () async throws -> Void
 
     /// - Parameters:
     ///   - pause: Between two looks at a database that answers, and at most eight times between two attempts to reach one
     ///     that does not.
     ///   - patience: After how long one that says nothing is said not to answer.
+    ///   - arrival: Is done with the tables there, before the database counts as ready.
     package init(
         _ database: any Database, migrations: [Migration], readiness: Readiness, logger: Logger,
-        pause: Duration = .seconds(1), patience: Duration = .seconds(3)
+        pause: Duration = .seconds(1), patience: Duration = .seconds(3),
+        arrival: @escaping @Sendable () async throws -> Void = {}
     ) {
         self.database = database
         self.migrator = Migrator(migrations, logger: logger)
@@ -33,6 +36,7 @@ package struct MigrationService: Service {
         self.logger = logger
         self.pause = pause
         self.patience = patience
+        self.arrival = arrival
         readiness.addReporter { [weak database] in Readiness.Report(Self.part, problems: database?.problems ?? []) }
     }
 
@@ -51,6 +55,7 @@ package struct MigrationService: Service {
             do {
                 try await look("SELECT 1")
                 try await applied()
+                try await arrival()
                 return readiness.markReady(Self.part)
             } catch let error as Unusable {
                 throw error.reason

@@ -1,6 +1,7 @@
 import Conversations
 import NIOCore
 import Persistence
+import Synchronization
 import TurnpikeKit
 
 /// What a process keeps of sessions in memory is never what an exchange goes by once another process has changed it.
@@ -11,6 +12,9 @@ enum MemoryConformance {
             Promise("64 exchanges at once get their own sessions, and strangers none", manyAtOnce),
             Promise("names that only look the same are two sessions in memory too", exactNames),
             Promise("of a session in memory an exchange reads the version, and nothing else", oneStatement),
+            Promise("alone on its database, of a session in memory an exchange reads nothing", noStatement),
+            Promise("alone on its database, a process sees every change that it made itself", ownChanges),
+            Promise("what another process changed is seen as soon as it has come", anotherComes),
         ].flatMap { promise in
             [
                 ConformanceCase(promise.text) { try await with($0, isDurable: false, promise.check) },
@@ -34,6 +38,8 @@ enum MemoryConformance {
         let store: ConversationStore
         /// Of `store`.
         let database: FaultyDatabase
+        /// Of the sole use of the database.
+        let clock: TestClock
         let other: ConversationSamples
     }
 
@@ -45,10 +51,12 @@ enum MemoryConformance {
         try await ConversationSamples.with(fixture) { samples in
             try await fixture.with { second in
                 let database = FaultyDatabase(second)
+                let clock = TestClock()
                 let store = ConversationStore(
-                    database: database, durability: isDurable ? try durability() : nil, cacheLimit: 1 << 20)
+                    database: database, durability: isDurable ? try durability() : nil, cacheLimit: 1 << 20,
+                    soleUse: SoleUse(isWanted: true, database) { clock.nanoseconds })
                 do {
-                    try await body(Processes(store: store, database: database, other: samples))
+                    try await body(Processes(store: store, database: database, clock: clock, other: samples))
                 } catch {
                     await store.closeSpool()
                     throw error
@@ -146,6 +154,103 @@ enum MemoryConformance {
         for name in names + names {
             let found = try await visit(store, name)
             try expect(found?.externalID?.utf8.elementsEqual(name.utf8) ?? false, "the session of that very name")
+        }
+    }
+}
+
+// MARK: - Alone on a database
+
+extension MemoryConformance {
+    /// Seconds that a test counts.
+    final class TestClock: Sendable {
+        private let seconds = Atomic<UInt64>(1_000)
+        var nanoseconds: UInt64 { seconds.load(ordering: .relaxed) * 1_000_000_000 }
+        func advance(_ count: UInt64) { seconds.add(count, ordering: .relaxed) }
+    }
+
+    /// Looks until the process believes that nobody else is there.
+    private static func beAlone(_ processes: Processes) async throws {
+        try expectEqual(try await processes.store.soleUse.look(), .nothing, "the first look")
+        processes.clock.advance(1)
+        try expectEqual(try await processes.store.soleUse.look(), .nothing, "a look before everybody has looked")
+        processes.clock.advance(2)
+        try expectEqual(try await processes.store.soleUse.look(), .begun, "the look after that")
+    }
+
+    @Sendable private static func noStatement(_ processes: Processes) async throws {
+        let store = processes.store
+        let made = try await store.create(SessionDraft(owner: owner, externalID: "known"))
+        _ = try await store.append(ConversationSamples.turn(made, ["question", "answer"]))
+        _ = try await visit(store, "known")
+        processes.database.fail(atStep: 0, with: .data)
+        try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
+        try await beAlone(processes)
+        for _ in 0..<3 {
+            processes.database.fail(atStep: 0, with: .data)
+            try expect(try await visit(store, "known") != nil, "the session")
+            try expect(processes.database.withdraw(), "a statement was run")
+        }
+        // What was found is believed for two seconds and no longer.
+        processes.clock.advance(2)
+        processes.database.fail(atStep: 0, with: .data)
+        try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
+    }
+
+    @Sendable private static func ownChanges(_ processes: Processes) async throws {
+        let (store, other) = (processes.store, processes.other)
+        let name = "own"
+        let made = try await store.create(SessionDraft(owner: owner, externalID: name))
+        try await beAlone(processes)
+        let changes: [@Sendable () async throws -> Void] = [
+            {
+                let now = try await other.current(made)
+                _ = try await store.append(ConversationSamples.turn(now, ["question", "answer"]))
+            },
+            { _ = try await store.update(made.key) { $0.maxHistory = 3 } },
+            { _ = try await store.update(made.key, conversation: { $0.groupName = "g" }) { _ in } },
+            { try await store.moveContextStart(made.key, from: 0, to: 1) },
+            { _ = try await store.delete(made.key) },
+            { _ = try await store.create(SessionDraft(owner: owner, externalID: name)) },
+            { _ = try await store.erase(owner) },
+            { _ = try await store.create(SessionDraft(owner: owner, externalID: name)) },
+            {
+                guard let session = try await other.store.session(SessionReference(name), of: owner) else { return }
+                _ = try await store.purge(session.key)
+            },
+        ]
+        for (index, change) in changes.enumerated() {
+            _ = try await visit(store, name)
+            try await change()
+            let stored = try await other.store.session(SessionReference(name), of: owner)
+            let found = try await visit(store, name)
+            // Memory has its own clock of when that was.
+            try expectEqual(found?.key, stored?.key, "the session after change \(index)")
+            try expectEqual(found?.version, stored?.version, "its version")
+            try expectEqual(found?.nextSeq, stored?.nextSeq, "its messages")
+            try expectEqual(found?.settings, stored?.settings, "its settings")
+            try expectEqual(found?.conversation, stored?.conversation, "its conversation")
+            try expectEqual(found?.contextStartSeq, stored?.contextStartSeq, "where its history begins")
+        }
+    }
+
+    @Sendable private static func anotherComes(_ processes: Processes) async throws {
+        let (store, other) = (processes.store, processes.other)
+        let made = try await store.create(SessionDraft(owner: owner, externalID: "shared"))
+        try await beAlone(processes)
+        _ = try await visit(store, "shared")
+        let arriving = SoleUse(isWanted: false, processes.database) { processes.clock.nanoseconds }
+        try expectEqual(try await arriving.look(), .wasNamed, "what the process that comes finds")
+        // For so long it serves nobody, and meanwhile the first one has looked.
+        processes.clock.advance(1)
+        try expectEqual(try await store.soleUse.look(), .ended, "what the first one finds")
+        processes.clock.advance(2)
+        _ = try await other.store.update(made.key) { $0.maxHistory = 3 }
+        try expectEqual(try await visit(store, "shared")?.settings.maxHistory, 3, "the change of the other")
+        try expect(store.soleUse.isEnded, "it is told")
+        // Once is enough: it does not claim the database again.
+        for _ in 0..<4 {
+            processes.clock.advance(1)
+            try expectEqual(try await store.soleUse.look(), .nothing, "a later look")
         }
     }
 }

@@ -7,19 +7,23 @@ package import TurnpikeKit
 /// Removes sessions that were deleted a while ago or have expired, in the background. It has no step in the chain.
 package struct RetentionPlugin: Plugin {
     package static let factory = PluginFactory(id: "retention", stage: .observe, section: "sessions") { setup in
-        RetentionPlugin(try RetentionConfiguration(setup.configuration), database: setup[DatabaseKey.self])
+        RetentionPlugin(
+            try RetentionConfiguration(setup.configuration), database: setup[DatabaseKey.self],
+            store: setup[ConversationStoreKey.self])
     }
 
     private let configuration: RetentionConfiguration
     private let database: any Database
+    private let store: ConversationStore
 
-    init(_ configuration: RetentionConfiguration, database: any Database) {
+    init(_ configuration: RetentionConfiguration, database: any Database, store: ConversationStore) {
         self.configuration = configuration
         self.database = database
+        self.store = store
     }
 
     package func run() async throws {
-        let chore = SessionPurge.chore(configuration.limits, every: configuration.interval)
+        let chore = SessionPurge.chore(configuration.limits, every: configuration.interval, store: store)
         await cancelWhenGracefulShutdown {
             await chore.run(on: database, logger: Logger(label: "turnpike.retention"))
         }

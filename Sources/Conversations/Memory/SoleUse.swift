@@ -1,0 +1,167 @@
+package import Persistence
+import Synchronization
+
+/// Whether this process is the only one on its database, so that its memory of sessions needs no asking.
+///
+/// Every process looks at one row each second. Who wants the database for itself writes its name there; whoever finds a
+/// name that is not its own takes it out, for as long as it runs. A name that has stayed for longer than it takes
+/// everybody to look means that nobody else is there, and that is believed for a moment only after each look. So a
+/// process that comes to it has its answer `patience` after its first look: until then it is not to serve.
+package final class SoleUse: Sendable {
+    /// What a look has found.
+    package enum Finding: Sendable, Equatable {
+        case nothing
+        /// The row had somebody's name: who is to serve waits for `patience` first.
+        case wasNamed
+        /// From now on this process believes its memory.
+        case begun
+        /// Another process is there: this one asks the database again, for as long as it runs.
+        case ended
+    }
+
+    /// A value without I/O. Times are of the monotonic clock.
+    struct State {
+        enum Claim: Equatable {
+            /// Not wanted, or given up because another process was found.
+            case none
+            case wanted
+            /// Since then the row has this process' name.
+            case made(since: UInt64)
+        }
+
+        var claim: Claim
+        var isBelieved = false
+
+        /// What the row is to say from now on; nil leaves it.
+        enum Change: Equatable { case own, empty }
+
+        /// - Parameter name: in the row: somebody's, one's own, or none.
+        mutating func look(_ name: UniqueID?, own: UniqueID, at start: UInt64) -> (change: Change?, finding: Finding) {
+            let isForeign = name != nil && name != own
+            switch claim {
+            case .none: return (isForeign ? .empty : nil, isForeign ? .wasNamed : .nothing)
+            case .wanted:
+                claim = .made(since: start)
+                return (.own, isForeign ? .wasNamed : .nothing)
+            case .made(let since):
+                guard name == own else {
+                    claim = .none
+                    isBelieved = false
+                    return (isForeign ? .empty : nil, .ended)
+                }
+                guard !isBelieved, start >= since + SoleUse.patienceNanoseconds else { return (nil, .nothing) }
+                isBelieved = true
+                return (nil, .begun)
+            }
+        }
+    }
+
+    /// How long a look is believed: twice the time between two.
+    private static let trust: UInt64 = 2_000_000_000
+    /// After how long everybody has looked, and nobody believes an earlier look any more.
+    package static let patience = Duration.seconds(3)
+    private static let patienceNanoseconds: UInt64 = 3_000_000_000
+    /// How long nothing is believed behind a commit of which nobody knows whether it happens.
+    private static let doubt: UInt64 = 300_000_000_000
+    /// The row's place among the leases.
+    private static let row = 3
+
+    package let isWanted: Bool
+    private let database: any Database
+    private let clock: @Sendable () -> UInt64
+    private let own = UniqueID.generate()
+    private let state: Mutex<State>
+    private let believedUntil = Atomic<UInt64>(0)
+    private let doubtedUntil = Atomic<UInt64>(0)
+
+    /// - Parameters:
+    ///   - isWanted: whether no other process is to use the database, as its operator says.
+    ///   - clock: monotonic nanoseconds, for tests.
+    package init(
+        isWanted: Bool, _ database: any Database, clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }
+    ) {
+        self.isWanted = isWanted
+        self.database = database
+        self.clock = clock
+        state = Mutex(State(claim: isWanted ? .wanted : .none))
+    }
+
+    /// Whether memory is as the database is, without asking.
+    var isInForce: Bool {
+        let until = believedUntil.load(ordering: .acquiring)
+        guard until > 0 else { return false }
+        let now = clock()
+        return now < until && now >= doubtedUntil.load(ordering: .acquiring)
+    }
+
+    /// Whether this process was to be alone, and another one was found.
+    package var isEnded: Bool { isWanted && state.withLock { $0.claim == .none } }
+
+    /// A commit got no answer, and may still happen.
+    func suspend() {
+        guard isWanted else { return }
+        doubtedUntil.store(clock() + Self.doubt, ordering: .releasing)
+    }
+
+    /// Looks at the row; to be called each second, by one task.
+    package func look() async throws -> Finding {
+        let start = clock()
+        let name = try await database.read { connection in
+            try connection.first("SELECT holder FROM schema_lease WHERE lease_id = \(Self.row)") {
+                try $0.optional(0, as: UniqueID.self)
+            }
+        }
+        let (change, finding) = state.withLock { $0.look(name ?? nil, own: own, at: start) }
+        if finding == .ended { believedUntil.store(0, ordering: .releasing) }
+        if finding == .ended {
+            // The next look does it otherwise.
+            try? await write(change, insteadOf: name ?? nil)
+        } else {
+            try await write(change, insteadOf: name ?? nil)
+        }
+        // A claim counts from when it is there.
+        if change == .own { state.withLock { $0.claim = .made(since: clock()) } }
+        if state.withLock({ $0.isBelieved }) { believedUntil.store(start + Self.trust, ordering: .releasing) }
+        return finding
+    }
+
+    private func write(_ change: State.Change?, insteadOf name: UniqueID?) async throws {
+        switch change {
+        case nil: break
+        case .own:
+            do {
+                try await database.write { [own] connection in
+                    try connection.execute(
+                        """
+                        INSERT INTO schema_lease (lease_id, holder, expires_us) VALUES (\(Self.row), NULL, 0) \
+                        \(raw: connection.dialect.orIgnore("lease_id"))
+                        """)
+                    try connection.execute(
+                        "UPDATE schema_lease SET holder = \(own) WHERE lease_id = \(Self.row)")
+                }
+            } catch {
+                // Whether it is there is found out by the next look, which begins anew.
+                state.withLock { $0.claim = .wanted }
+                throw error
+            }
+        case .empty: try await clear(name)
+        }
+    }
+
+    private func clear(_ name: UniqueID?) async throws {
+        try await database.write { connection in
+            _ = try connection.execute(
+                "UPDATE schema_lease SET holder = NULL WHERE lease_id = \(Self.row) AND holder = \(name)")
+        }
+    }
+
+    /// Takes this process' name out, so that the next one need not wait. Behind the last exchange.
+    package func release() async {
+        believedUntil.store(0, ordering: .releasing)
+        let isClaimed = state.withLock { state in
+            defer { state = State(claim: .none) }
+            return state.claim != .none
+        }
+        if isClaimed { try? await clear(own) }
+    }
+}

@@ -1,0 +1,58 @@
+package import Conversations
+package import Logging
+import Persistence
+import ServiceLifecycle
+import Synchronization
+
+/// Finds out each second whether other processes use the database, and tells them that this one does.
+///
+/// For `session_cache.shared_database: false`; where that is not set it sees to it that another process for which it is
+/// does not rely on being alone.
+package final class SoleUseService: Service {
+    /// What `readyz` calls it.
+    package static let part = "session_cache"
+
+    private let soleUse: SoleUse
+    private let logger: Logger
+    private let hasArrived = Atomic(false)
+
+    package init(_ store: ConversationStore, readiness: Readiness, logger: Logger) {
+        soleUse = store.soleUse
+        self.logger = logger
+        guard soleUse.isWanted else { return }
+        readiness.addReporter { [soleUse] in
+            Readiness.Report(Self.part, problems: soleUse.isEnded ? [Self.problem] : [])
+        }
+    }
+
+    private static let problem =
+        "another process uses the database, against session_cache.shared_database: false; versions are read again"
+
+    /// To be called once the tables are there, before this process is ready: whoever was alone until now knows of it when
+    /// this returns.
+    package func arrive() async throws {
+        if try await soleUse.look() == .wasNamed {
+            logger.notice("Another process may rely on being alone on the database; waiting until it does not.")
+            try await Task.sleep(for: SoleUse.patience)
+        }
+        hasArrived.store(true, ordering: .releasing)
+    }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in
+            while (try? await Task.sleep(for: .seconds(1))) != nil { await look() }
+            try? await gracefulShutdown()
+        }
+        await Patience.wait(.seconds(1)) { [soleUse] in await soleUse.release() }
+    }
+
+    private func look() async {
+        // While the database does not answer nothing is relied upon.
+        guard hasArrived.load(ordering: .acquiring), let finding = try? await soleUse.look() else { return }
+        switch finding {
+        case .begun: logger.notice("This process is alone on the database: versions of sessions are not read.")
+        case .ended: logger.warning("The configuration says that no other process uses the database, but one does.")
+        case .nothing, .wasNamed: break
+        }
+    }
+}

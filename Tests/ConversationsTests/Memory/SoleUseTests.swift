@@ -1,0 +1,135 @@
+import Logging
+import Persistence
+import Synchronization
+import Testing
+import TurnpikeTesting
+
+@testable import Conversations
+
+/// Who may believe that nobody else uses the database: at no time a process beside which another one serves.
+@Suite struct SoleUseTests {
+    /// Processes on one database, and their clock.
+    private final class Site: Sendable {
+        let database: any Database
+        private let seconds = Atomic<UInt64>(1_000)
+
+        init(_ database: any Database) { self.database = database }
+
+        func process(alone: Bool) -> SoleUse {
+            SoleUse(isWanted: alone, database) { [self] in seconds.load(ordering: .relaxed) * 1_000_000_000 }
+        }
+
+        func wait(_ count: UInt64) { seconds.add(count, ordering: .relaxed) }
+    }
+
+    private static func with(_ body: (Site) async throws -> Void) async throws {
+        try await SQLiteFixture().with { (database: any Database) async throws -> Void in
+            _ = try await Migrator([], logger: Logger(label: "test")).migrate(database)
+            try await body(Site(database))
+        }
+    }
+
+    @Test func aProcessAloneBelievesItAfterThreeSecondsAndForTwoAfterEachLook() async throws {
+        try await Self.with { (site: Site) async throws in
+            let process = site.process(alone: true)
+            for _ in 0..<3 {
+                #expect(try await process.look() == .nothing)
+                #expect(!process.isInForce)
+                site.wait(1)
+            }
+            #expect(try await process.look() == .begun)
+            #expect(process.isInForce)
+            site.wait(1)
+            #expect(process.isInForce)
+            site.wait(1)
+            #expect(!process.isInForce)
+            #expect(try await process.look() == .nothing)
+            #expect(process.isInForce)
+        }
+    }
+
+    @Test func ofTwoThatWantToBeAloneNeitherIs() async throws {
+        try await Self.with { (site: Site) async throws in
+            let (first, second) = (site.process(alone: true), site.process(alone: true))
+            for _ in 0..<4 {
+                _ = try await first.look()
+                site.wait(1)
+            }
+            #expect(first.isInForce)
+            #expect(try await second.look() == .wasNamed)
+            site.wait(1)
+            #expect(try await first.look() == .ended)
+            #expect(!first.isInForce)
+            #expect(try await second.look() == .ended)
+            for _ in 0..<6 {
+                site.wait(1)
+                for process in [first, second] { #expect(try await process.look() == .nothing) }
+                #expect(!first.isInForce && !second.isInForce)
+            }
+        }
+    }
+
+    @Test func nobodyIsAloneBesideAProcessThatWasThereBefore() async throws {
+        try await Self.with { (site: Site) async throws in
+            let (old, new) = (site.process(alone: false), site.process(alone: true))
+            #expect(try await old.look() == .nothing)
+            #expect(try await new.look() == .nothing)
+            site.wait(1)
+            #expect(try await old.look() == .wasNamed)
+            #expect(try await new.look() == .ended)
+            site.wait(5)
+            #expect(try await new.look() == .nothing)
+            #expect(!new.isInForce && new.isEnded)
+        }
+    }
+
+    @Test func theNameOfAProcessThatDiedCostsTheNextOneThreeSecondsOnce() async throws {
+        try await Self.with { (site: Site) async throws in
+            _ = try await site.process(alone: true).look()
+            let next = site.process(alone: true)
+            #expect(try await next.look() == .wasNamed)
+            site.wait(3)
+            #expect(try await next.look() == .begun)
+            await next.release()
+            #expect(!next.isInForce)
+            #expect(try await site.process(alone: true).look() == .nothing)
+        }
+    }
+
+    @Test func nothingIsBelievedWhileACommitMayStillHappen() async throws {
+        try await Self.with { (site: Site) async throws in
+            let process = site.process(alone: true)
+            _ = try await process.look()
+            site.wait(3)
+            _ = try await process.look()
+            process.suspend()
+            #expect(!process.isInForce)
+            for _ in 0..<301 {
+                site.wait(1)
+                _ = try await process.look()
+            }
+            #expect(process.isInForce)
+        }
+    }
+
+    @Test func aTurnWhoseCommitGotNoAnswerEndsIt() async throws {
+        try await SQLiteFixture().with { base in
+            let database = FaultyDatabase(base)
+            _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
+            let site = Site(database)
+            let process = site.process(alone: true)
+            let store = ConversationStore(
+                database: database, durability: nil, cacheLimit: 1 << 20, soleUse: process)
+            let session = try await store.create(SessionDraft(owner: .generate(), externalID: "s"))
+            _ = try await process.look()
+            site.wait(3)
+            _ = try await process.look()
+            #expect(process.isInForce)
+            database.failNextCommit(.happened)
+            await #expect(throws: DatabaseError.self) {
+                _ = try await store.update(session.key) { $0.maxHistory = 1 }
+            }
+            #expect(!process.isInForce)
+        }
+    }
+}

@@ -245,6 +245,35 @@ import TurnpikeTesting
         #expect(try await chain.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":4"#))
     }
 
+    @Test func aRequestThatIsSentAgainIsKnownWithoutTheHistoryToo() async throws {
+        let chain = try await chain(["history": [("on_history_failure", "degrade")]])
+        _ = try await chain.send(.chat("s", [user("hi")]))
+        _ = try await chain.send(.chat("s", [user("again")]))
+        chain.database.fail(atStep: 1, with: .unavailable)
+        let answer = try await chain.send(.chat("s", [user("again")]).with("x-stainless-retry-count", "1"))
+        #expect(answer.history == "injected=0; dropped=0; retry=1; reason=unavailable")
+        #expect(try await chain.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":4"#))
+        // The same words once more, by themselves, are another message.
+        chain.database.fail(atStep: 1, with: .unavailable)
+        _ = try await chain.send(.chat("s", [user("again")]))
+        #expect(try await chain.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":6"#))
+        // And what its client says is new all of it is so without the history, too.
+        chain.database.fail(atStep: 1, with: .unavailable)
+        let view = [user("hi"), assistant("ok"), user("more")]
+        _ = try await chain.send(.chat("s", view, #""history_mode":"append""#))
+        #expect(try await chain.route(.GET, "/v1/chat/sessions/s/messages").body.contains(#""total":10"#))
+    }
+
+    @Test func aViewWithoutInstructionsGetsTheStoredOnes() async throws {
+        let chain = try await chain()
+        _ = try await chain.send(.chat("s", [system("S"), user("one")]))
+        for mode in ["auto", "replace"] {
+            let view = [user("other"), assistant("x"), user("two")]
+            _ = try await chain.send(.chat("s", view, #""history_mode":"\#(mode)""#))
+            #expect(chain.upstream.last.messages == [system("S")] + view)
+        }
+    }
+
     @Test func aSessionWithoutTheHistoryFeatureIsStoredAllTheSame() async throws {
         let chain = try await chain(off: ["history"])
         _ = try await chain.send(.chat("s", [system("S"), user("one")]))

@@ -96,17 +96,26 @@ package struct ExchangePlanner: Sendable {
             rules: history.rules ?? HistoryRules(), models: models, held: held)
     }
 
-    /// The plan where the session's history cannot be read: what follows the last answer in the request is new.
+    /// The plan where the session's history cannot be read: what follows the last answer in the request is new, or all of it
+    /// where its client says so. What is known of the session itself still tells a request that is sent again.
     package func planBlindly(_ request: ChatRequest, in exchange: Exchange, _ context: SessionContext) async throws
         -> PlannedHistory
     {
         let turn = try await BodyWork.run(on: request.bytes.readableBytes) {
             try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
         }
-        let known = turn.messages.lastIndex { $0.role == .assistant }.map { $0 + 1 } ?? 0
+        let answer = context.mode == .append ? nil : turn.messages.lastIndex { $0.role == .assistant }
+        let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
+        let repetition = context.repetition(
+            earlier: store.attempts.base(of: attempt, sentAgain: context.attempt > 0 ? exchange.head : nil))
+        let repeated = repetition.turn(repeatedBy: turn, newest: context.session.lastTurn)
         var plan = HistoryPlan(
-            newMessages: Array(turn.messages.dropFirst(known)), base: context.session.nextSeq, reason: .unavailable)
+            newMessages: Array(turn.messages.dropFirst(answer.map { $0 + 1 } ?? 0)),
+            base: repeated?.baseSeq ?? context.session.nextSeq, reason: .unavailable)
+        plan.isRetry = repetition != .none
+        plan.repeatsLastTurn = repeated != nil
         if !turn.instructions.isEmpty { plan.instructionsToStore = turn.instructions }
+        if !exchange.has(DryRunKey.self) { store.attempts.note(attempt, base: plan.baseSeq) }
         try Self.check(plan, limit: exchange[TurnLimitKey.self])
         return PlannedHistory(
             request, turn, HistorySnapshot(plan: plan), in: context.session.key, rules: HistoryRules(), models: models)

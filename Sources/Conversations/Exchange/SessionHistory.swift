@@ -93,17 +93,26 @@ struct SessionHistory: Sendable {
         return try finish(snapshot, reader, session)
     }
 
+    /// How many bodies are read at once to make their digests anew.
+    private static let renewedAtOnce = 64
+
     /// Makes the digests anew that an earlier release made by other rules.
     private func renewDigests(_ entries: inout [MessageOutline], _ reader: any HistoryReading, _ session: Session)
         throws
     {
         let current = Int(MessageDigest.version)
         guard turn.showsAnswers || planner.mode == .replace else { return }
-        for index in entries.indices where entries[index].digestVersion != current {
-            let seq = entries[index].seq
-            guard let message = try reader.messages(of: session.key, in: seq..<seq + 1).first else { continue }
-            entries[index].digest = StoredDigest(try MessageDigest(messageJSON: message.body))
-            entries[index].digestVersion = current
+        let old = entries.indices.filter { entries[$0].digestVersion != current }
+        for chunk in old.chunks(Self.renewedAtOnce) {
+            guard let first = chunk.first, let last = chunk.last else { continue }
+            let seqs = entries[first].seq..<entries[last].seq + 1
+            var bodies: [Int64: ByteBuffer] = [:]
+            for message in try reader.messages(of: session.key, in: seqs) { bodies[message.seq] = message.body }
+            for index in chunk {
+                guard let body = bodies[entries[index].seq] else { continue }
+                entries[index].digest = StoredDigest(try MessageDigest(messageJSON: body))
+                entries[index].digestVersion = current
+            }
         }
     }
 

@@ -56,7 +56,7 @@ package struct TurnPlanner: Sendable {
         plan.isRetry = repetition != .none
         if !turn.instructions.isEmpty {
             plan.instructionsToStore = turn.instructions
-        } else if hasStoredInstructions, mode != .replace {
+        } else if hasStoredInstructions {
             plan.instructions = .fromSession
         }
         return plan

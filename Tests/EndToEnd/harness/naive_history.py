@@ -1,0 +1,173 @@
+"""The rules of histories a second time, as literally and as slowly as they can be written: what the upstream must get of a
+request, and what its session holds afterwards. Tokens are not in it."""
+import copy
+import json
+from dataclasses import dataclass, field, replace
+
+
+def same(message):
+    """What two messages have in common that say the same."""
+    content = message.get("content")
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    calls = [
+        (call["id"], call["function"]["name"], json.loads(call["function"]["arguments"])) for call in message.get("tool_calls") or []
+    ]
+    return message["role"], content, calls, message.get("tool_call_id"), message.get("name")
+
+
+def alike(messages, others):
+    """Whether they say the same, one by one."""
+    return len(messages) == len(others) and all(same(one) == same(other) for one, other in zip(messages, others))
+
+
+@dataclass
+class Item:
+    """A stored message."""
+
+    message: dict
+    turn: int
+    seq: int
+
+
+@dataclass
+class Plan:
+    """What becomes of a request."""
+
+    sent: list  # the messages that the upstream gets, the client's included
+    instructions: list  # those in front of them
+    injected: list  # the items of the session among what is sent
+    new: list
+    base: int  # the number of the next message, as far as the request knows
+    since: int | None  # active messages from this number on are superseded
+    superseded: int = 0
+    is_retry: bool = False  # the client says that it sent the request before
+    repeats: bool = False  # the newest turn is what came of that
+
+
+@dataclass
+class Session:
+    """A session as the rules have it."""
+
+    limit: int = 20
+    active: list = field(default_factory=list)
+    next: int = 1
+    turns: int = 0
+    system: list = field(default_factory=list)
+    newest: tuple | None = None  # of the newest turn: what was asked, on which base, where it begins
+    attempts: list = field(default_factory=list)  # (what was asked, under which key, base), the latest first
+
+    def copy(self):
+        return copy.deepcopy(self)
+
+    @property
+    def messages(self):
+        """The active messages."""
+        return [item.message for item in self.active]
+
+    # Planning
+
+    def plan(self, request, mode="auto", is_retry=False, key=None):
+        """What becomes of the messages of a request; it is remembered as an attempt."""
+        asked = strip(request)
+        instructions = request[: len(request) - len(asked)]
+        is_it = lambda attempt: attempt[1] == key and alike(attempt[0], asked)
+        base = next((attempt[2] for attempt in self.attempts if is_it(attempt)), None) if is_retry else None
+        known = self
+        repeats = base is not None and self.newest is not None and alike(self.newest[0], asked) and self.newest[1] == base
+        if repeats:
+            known = replace(self, active=[item for item in self.active if item.seq < self.newest[2]], next=base)
+        plan = known._plan(asked, mode, self.limit)
+        plan.is_retry, plan.repeats = is_retry, repeats
+        plan.instructions = instructions or self.system
+        plan.sent = plan.instructions + plan.sent
+        self.attempts = [(asked, key, plan.base), *(attempt for attempt in self.attempts if not is_it(attempt))]
+        return plan
+
+    def _plan(self, asked, mode, limit):
+        answers = [at for at, message in enumerate(asked) if message["role"] == "assistant"]
+        stored = self.messages
+        if mode == "replace":
+            return self._view(asked)
+        if mode == "append" or not answers:
+            return self._inject(asked, 0, limit)
+        for count in range(min(len(asked), len(stored)), answers[-1], -1):
+            if alike(asked[:count], stored[-count:]):
+                return self._inject(asked, count, limit)
+        return self._view(asked)
+
+    def _view(self, asked):
+        common = 0
+        while common < min(len(asked), len(self.active)) and same(asked[common]) == same(self.active[common].message):
+            common += 1
+        while 0 < common < len(self.active) and self.active[common - 1].turn == self.active[common].turn:
+            common -= 1
+        since = self.active[common].seq if common < len(self.active) else None
+        return Plan(asked, [], [], asked[common:], self.next, since, len(self.active) - common)
+
+    def beginnings(self):
+        """Where a history may begin: at a turn that does not answer an earlier call."""
+        return [
+            at for at, item in enumerate(self.active)
+            if at == 0 or (self.active[at - 1].turn != item.turn and item.message["role"] != "tool")
+        ]
+
+    def _inject(self, asked, known, limit):
+        end, beginnings = len(self.active) - known, self.beginnings()
+        fitting = [at for at in beginnings if len(self.active) - at <= limit]
+        start = fitting[0] if fitting else beginnings[-1] if beginnings and limit > 0 else len(self.active)
+        if asked and asked[0]["role"] == "tool":
+            start = min([start, *[at for at in beginnings if at < end][-1:]])
+        items = self.active[min(start, end):end]
+        return Plan([*shown(items, asked), *asked], [], items, asked[known:], self.next, None)
+
+    # Storing
+
+    def store(self, request, plan, answer):
+        """Stores the turn: whole, behind everything, and superseding nothing that its request did not know."""
+        asked = strip(request)
+        self.system = request[: len(request) - len(asked)] or self.system
+        repeated = plan.is_retry and self.newest is not None and alike(self.newest[0], asked) and self.newest[1] == plan.base
+        if repeated:
+            first = self.newest[2]
+            since = first if plan.since is None else min(plan.since, first)
+            self.active = [item for item in self.active if item.seq < (since if first <= plan.base else first)]
+        elif plan.since is not None:
+            self.active = [item for item in self.active if item.seq < plan.since or item.seq >= plan.base]
+        self.turns += 1
+        self.newest = (asked, plan.base, self.next)
+        for message in [*plan.new, answer]:
+            self.active.append(Item(message, self.turns, self.next))
+            self.next += 1
+
+
+def strip(request):
+    """Without the leading instructions."""
+    split = next((at for at, message in enumerate(request) if message["role"] not in ("system", "developer")), len(request))
+    return request[split:]
+
+
+def shown(items, asked):
+    """Stored messages as a model is shown them: calls that nobody answered are left out."""
+    return [message for _, message in replayed(items, asked)]
+
+
+def replayed(items, asked):
+    """The same, with the item of each."""
+    found = []
+    for at, item in enumerate(items):
+        message = item.message
+        if not message.get("tool_calls"):
+            found.append((item, message))
+            continue
+        behind = []
+        for follower in [*(later.message for later in items[at + 1:]), *asked]:
+            if follower["role"] != "tool":
+                break
+            behind.append(follower["tool_call_id"])
+        kept = [call for call in message["tool_calls"] if call["id"] in behind]
+        if kept:
+            found.append((item, {**message, "tool_calls": kept}))
+        elif message.get("content") or message.get("refusal"):
+            found.append((item, {name: value for name, value in message.items() if name != "tool_calls"}))
+    return found

@@ -393,4 +393,5 @@ def test_in_a_small_context_too_and_never_more_than_it_holds(site, model):
     for _ in range(2 * STEPS):
         talk.step()
     assert talk.kept > 5, "nothing was ever cut"
-    assert talk.cuts <= talk.exchanges / 3, "the prefix does not stay"
+    # Where each cut goes down to the watermark, two requests of three and more find the history beginning where it did.
+    assert talk.cuts <= 1 + 0.4 * talk.kept, "the prefix does not stay"

@@ -30,9 +30,9 @@ extension ConversationStore {
     /// - Parameter room: What was reserved for the turn.
     package func append(_ turn: TurnDraft, in room: TurnRoom?) async throws -> AppendOutcome {
         try turn.validate()
-        do { return try await store(turn, in: room) } catch {
+        do { return try await store(turn, in: room) } catch let error as DatabaseError {
             // It may be stored all the same, and later.
-            soleUse.suspend()
+            if error.failure != .overloaded, error.failure != .data { soleUse.suspend() }
             throw error
         }
     }
@@ -96,7 +96,10 @@ extension ConversationStore {
         direct.knownTurn = nil
         direct.baseTurn = turn.knownTurn
         direct.trial = FirstTrial()
-        return try turns.place(direct) { answer.give($0) }
+        return try turns.place(direct) { [cache, soleUse] result in
+            // Nobody waits any more, and memory that is believed unasked would not hear of it.
+            if !answer.give(result), soleUse.isWanted, case .success = result { cache.drop(turn.key) }
+        }
     }
 
     /// Leaves the turn in the spool. A disk that hangs holds nobody up for longer than its deadline.

@@ -6,9 +6,9 @@ internal import Synchronization
 ///
 /// - Nothing is connected until it is needed: Turnpike starts without its database, and goes on without a restart when
 ///   the server comes back.
-/// - Calls block threads of the database's own: readers, writers, and two shards per lane. More writers would meet each
+/// - Calls block threads of the database's own: readers, writers, and two per lane at most. More writers would meet each
 ///   other more often than they would help.
-/// - Statements are prepared once per connection, rows are streamed, batches are bound as arrays.
+/// - Statements are prepared once per connection, rows are streamed, batches are one command each.
 /// - Of several hosts the first that can be used gets all connections.
 public final class MariaDBDatabase: Database {
     public var dialect: Dialect { .mariadb }

@@ -108,8 +108,9 @@ struct Composition {
             database, migrations: gateway.world.plugins.flatMap(\.plugin.migrations), readiness: readiness,
             logger: logger, arrival: { try await soleUse.arrive() })
         let services: [any Service] = [
-            DatabaseService(database, logger: logger), SpoolService(store, readiness: readiness, logger: logger),
-            soleUse, upstream, keeper, migrations, watch,
+            DatabaseService(database, logger: logger),
+            SpoolService(store, readiness: readiness, logger: logger, arrival: { await soleUse.arrived() }), soleUse,
+            upstream, keeper, migrations, watch,
         ]
         let group = ServiceGroup(
             configuration: .init(

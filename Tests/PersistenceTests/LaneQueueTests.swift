@@ -20,18 +20,18 @@ import Testing
     }
 
     /// Admits an item of each of the shards; whether a thread is to be woken for one of them.
-    private static func admit(_ shards: [UInt64], to queue: inout LaneQueue) -> Bool {
+    private static func admit(_ shards: [UInt64], to queue: inout LaneQueue, at time: UInt64 = 0) -> Bool {
         var mustWake = false
         for shard in shards {
-            if case .admitted(wake: true) = queue.admit(Item(shard), shardKey: shard, now: { 0 }) { mustWake = true }
+            if case .admitted(wake: true) = queue.admit(Item(shard), shardKey: shard, now: { time }) { mustWake = true }
         }
         return mustWake
     }
 
-    private static func take(_ queue: inout LaneQueue, after done: LaneQueue.Batch? = nil) -> (
+    private static func take(_ queue: inout LaneQueue, after done: LaneQueue.Batch? = nil, at time: UInt64 = 0) -> (
         batch: LaneQueue.Batch, wake: Bool
     )? {
-        guard case .batch(let batch, let wake) = queue.next(after: done, now: { 0 }) else { return nil }
+        guard case .batch(let batch, let wake) = queue.next(after: done?.receipt, now: { time }) else { return nil }
         return (batch, wake)
     }
 
@@ -89,6 +89,46 @@ import Testing
         #expect(Self.shards(first) == [0, 0, 0, 0, 1] && !wake)
     }
 
+    @Test func aTransactionThatHangsHoldsUpOnlyTheShardsThatItHas() throws {
+        var queue = Self.queue()
+        let second: UInt64 = 1_000_000_000
+        _ = Self.admit([0, 1], to: &queue)
+        _ = try #require(Self.take(&queue))
+        #expect(!Self.admit([2], to: &queue, at: 10_000_000))
+        // Only what is behind the one that hangs waits for it.
+        #expect(Self.admit([1, 3], to: &queue, at: second))
+        let other = try #require(Self.take(&queue, at: second)).batch
+        #expect(Self.shards(other) == [2, 3])
+        #expect(Self.take(&queue, after: other, at: second) == nil)
+    }
+
+    @Test func whoWasPassedOverIsNext() throws {
+        var limits = LaneLimits()
+        limits.batchItems = 2
+        var queue = LaneQueue(limits, threads: 2)
+        _ = Self.admit([5, 5, 5, 3, 5], to: &queue)
+        let first = try #require(Self.take(&queue)).batch
+        #expect(Self.shards(first) == [5, 5])
+        let next = try #require(Self.take(&queue, after: first)).batch
+        #expect(Self.shards(next) == [5, 5])
+        #expect(Self.shards(Self.take(&queue, after: next)?.batch) == [3])
+    }
+
+    @Test func whatIsDoneIsKeptByNobody() throws {
+        var queue = Self.queue()
+        weak var item: Item?
+        let receipt: LaneQueue.Receipt
+        do {
+            let made = Item(0)
+            item = made
+            _ = queue.admit(made, shardKey: 0, now: { 0 })
+            receipt = try #require(Self.take(&queue)).batch.receipt
+        }
+        #expect(item != nil)
+        guard case .idle = queue.next(after: receipt, now: { 0 }) else { return #expect(Bool(false)) }
+        #expect(item == nil)
+    }
+
     @Test func closingLeavesNothingBehind() throws {
         var queue = Self.queue()
         _ = Self.admit([0], to: &queue)
@@ -100,7 +140,7 @@ import Testing
         let third = try #require(Self.take(&queue, after: first)).batch
         #expect(Self.shards(third) == [0])
         for batch in [second, third] {
-            guard case .finished = queue.next(after: batch, now: { 0 }) else { return #expect(Bool(false)) }
+            guard case .finished = queue.next(after: batch.receipt, now: { 0 }) else { return #expect(Bool(false)) }
         }
     }
 
@@ -122,6 +162,6 @@ import Testing
         let first = try #require(Self.take(&queue)).batch
         _ = Self.admit([0, 1, 1], to: &queue)
         #expect(queue.abandon().count == 5)
-        guard case .finished = queue.next(after: first, now: { 0 }) else { return #expect(Bool(false)) }
+        guard case .finished = queue.next(after: first.receipt, now: { 0 }) else { return #expect(Bool(false)) }
     }
 }

@@ -38,6 +38,7 @@ struct TestServer: Sendable {
 
     static func with(
         _ script: @escaping ScriptedHandler.Script, budget: Int = 64 << 20,
+        on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         _ configure: (inout ServerConfiguration) throws -> Void = { _ in }, _ body: (TestServer) async throws -> Void
     ) async throws {
         let path = path()
@@ -49,8 +50,7 @@ struct TestServer: Sendable {
         let budget = BufferBudget(limit: budget)
         let listening = Signal<Result<SocketAddress, any Error>>()
         let server = HTTPServer(
-            configuration: configuration, handler: handler, group: MultiThreadedEventLoopGroup.singleton,
-            budget: budget,
+            configuration: configuration, handler: handler, group: group, budget: budget,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             onListening: { listening.send(.success($0)) })
         let services = ServiceGroup(

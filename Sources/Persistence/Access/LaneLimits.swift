@@ -4,10 +4,10 @@ public struct LaneLimits: Sendable {
     public var batchItems = 256
     /// Bytes in one transaction; a single item that is bigger goes alone.
     public var batchBytes = 4 << 20
-    /// Items that wait, per shard; beyond: `overloaded`.
-    public var queuedItems = 4_096
-    /// Bytes that wait, per shard; beyond: `overloaded`.
-    public var queuedBytes = 64 << 20
+    /// Items that wait; beyond: `overloaded`.
+    public var queuedItems = 8_192
+    /// Bytes that wait; beyond: `overloaded`.
+    public var queuedBytes = 128 << 20
     /// From how many waiting items on they are done in several transactions at once, where the database can do that:
     /// fewer are done sooner, and at far less cost, in one.
     public var splitItems = 16
@@ -27,13 +27,14 @@ public struct LaneLimits: Sendable {
         limits.batchItems = 1_024
         limits.threads = 1
         limits.queuedItems = 65_536
+        limits.queuedBytes = 64 << 20
         return limits
     }
 }
 
 /// What goes through a `TransactionLane`.
 public protocol LaneItem: Sendable {
-    /// Items with the same key are applied in the order in which they came, by the same thread.
+    /// Items with the same key are applied in the order in which they came, one transaction after the other.
     var shardKey: UInt64 { get }
     /// About how many bytes it writes.
     var byteCount: Int { get }

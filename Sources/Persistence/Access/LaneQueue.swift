@@ -6,6 +6,8 @@ import Synchronization
 /// run time, which took more than writing a row.
 class LaneTicket {
     let bytes: Int
+    /// The queue's: the how-manieth it is.
+    fileprivate var number: UInt64 = 0
 
     init(bytes: Int) { self.bytes = bytes }
 }
@@ -36,6 +38,9 @@ struct LaneShard {
     private(set) var bytes = 0
     /// A thread has items of this shard in its hands: what came behind them waits for it.
     var isUnderWay = false
+
+    /// The number of the item that has waited longest.
+    var oldest: UInt64 { tickets.first?.number ?? .max }
 
     mutating func append(_ ticket: LaneTicket) {
         tickets.append(ticket)
@@ -72,8 +77,14 @@ struct LaneShard {
 /// What waits for a lane's threads: which batch is next, when, and whether it takes a second thread. A value without I/O.
 ///
 /// One thread does everything while little waits, because a transaction of twice the size costs much less than two. From
-/// `LaneLimits.splitItems` on each thread has shards of its own. Whoever ends a batch takes what has come meanwhile.
+/// `LaneLimits.splitItems` on, and when a transaction hangs, the next thread takes shards of which no other has any. Who
+/// has waited longest goes first, and whoever ends a batch takes what has come meanwhile.
 struct LaneQueue {
+    /// Enough that a transaction which hangs leaves most sessions to the other threads.
+    private static let shardsPerThread = 8
+    /// Nanoseconds after which a transaction takes too long to be waited for: several times a slow disk's commit.
+    private static let patience: UInt64 = 50_000_000
+
     enum Admission {
         /// In the queue. A thread needs a signal if one may be waiting.
         case admitted(wake: Bool)
@@ -94,6 +105,12 @@ struct LaneQueue {
     /// What a thread does in one transaction.
     struct Batch {
         let tickets: [LaneTicket]
+        let receipt: Receipt
+        fileprivate let began: UInt64
+    }
+
+    /// What is left of a batch when it is done: it keeps no item alive.
+    struct Receipt {
         fileprivate let number: UInt64
         fileprivate let shards: [Int]
     }
@@ -103,96 +120,113 @@ struct LaneQueue {
     private let threads: Int
     private var shards: [LaneShard]
     private var underWay: [Batch] = []
-    private var lastNumber: UInt64 = 0
+    private var lastBatch: UInt64 = 0
+    private var lastTicket: UInt64 = 0
     /// When the first of what waits came; kept where the lane lingers.
     private var oldest: UInt64 = 0
+    /// Items that wait, and their bytes.
+    private(set) var count = 0
+    private var bytes = 0
     private(set) var isClosed = false
     /// The thread that was told to wake one of the lane's, until that one has taken a batch.
     private var waker: ThreadName?
 
-    /// - Parameter threads: How many there are, and shards as well.
+    /// - Parameter threads: How many there are.
     init(_ limits: LaneLimits, threads: Int) {
         self.limits = limits
         self.threads = threads
-        shards = Array(repeating: LaneShard(), count: threads)
+        shards = Array(repeating: LaneShard(), count: threads > 1 ? threads * Self.shardsPerThread : 1)
         let (seconds, attoseconds) = limits.linger.components
         linger = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
     }
 
-    var count: Int { shards.reduce(0) { $0 + $1.tickets.count } }
-
-    /// - Parameter now: Asked only when the queue lingers.
+    /// - Parameter now: Asked only when the queue lingers, or a batch is under way.
     mutating func admit(_ ticket: LaneTicket, shardKey: UInt64, now: () -> UInt64) -> Admission {
         guard !isClosed else { return .closed }
-        let index = Int(shardKey % UInt64(shards.count))
-        let (waiting, bytes) = (shards[index].tickets.count, shards[index].bytes)
-        guard waiting == 0 || (waiting < limits.queuedItems && bytes + ticket.bytes <= limits.queuedBytes) else {
+        guard count == 0 || (count < limits.queuedItems && bytes + ticket.bytes <= limits.queuedBytes) else {
             return .overloaded
         }
         let wasFull = linger > 0 && isFull
         let isFirst = count == 0
-        shards[index].append(ticket)
+        append(ticket, to: Int(shardKey % UInt64(shards.count)))
         if isFirst, linger > 0 { oldest = now() }
-        guard mayBegin(isFirst: isFirst, becomesFull: linger > 0 && isFull && !wasFull) else {
+        guard mayBegin(isFirst: isFirst, becomesFull: linger > 0 && isFull && !wasFull, now: now) else {
             return .admitted(wake: false)
         }
         waker = .current
         return .admitted(wake: true)
     }
 
+    private mutating func append(_ ticket: LaneTicket, to shard: Int) {
+        lastTicket += 1
+        ticket.number = lastTicket
+        shards[shard].append(ticket)
+        count += 1
+        bytes += ticket.bytes
+    }
+
     /// Whether what has just come is for a thread that waits.
-    private func mayBegin(isFirst: Bool, becomesFull: Bool) -> Bool {
-        guard underWay.isEmpty else {
-            // Whoever is at work takes it along, unless it is worth a second transaction.
-            return underWay.count < threads && freeCount == worthATransaction
-        }
+    private func mayBegin(isFirst: Bool, becomesFull: Bool, now: () -> UInt64) -> Bool {
+        // Whoever is at work takes it along, unless it is worth another transaction.
+        guard underWay.isEmpty else { return isWorthAnother(now: now) }
         // Who comes on another thread does not wait until the first one gets to it.
         return isFirst || becomesFull || (linger == 0 && waker != .current)
     }
 
+    /// Whether another thread is to begin beside those at work: there is much to do, or one of them takes too long.
+    private func isWorthAnother(now: () -> UInt64) -> Bool {
+        guard underWay.count < threads else { return false }
+        let count = freeCount
+        return count >= worthATransaction || (count > 0 && underWay.contains { now() > $0.began + Self.patience })
+    }
+
     private var worthATransaction: Int { max(1, limits.splitItems / 2) }
 
-    /// The shards with items of which no thread has any.
-    private var free: [Int] { shards.indices.filter { !shards[$0].isUnderWay && !shards[$0].tickets.isEmpty } }
+    /// The shards with items of which no thread has any; whose first item has waited longest comes first.
+    private var free: [Int] {
+        shards.indices.filter { !shards[$0].isUnderWay && !shards[$0].tickets.isEmpty }
+            .sorted { shards[$0].oldest < shards[$1].oldest }
+    }
 
     /// How many items they have.
     private var freeCount: Int { shards.reduce(0) { $0 + ($1.isUnderWay ? 0 : $1.tickets.count) } }
 
-    /// - Parameter done: The batch that the calling thread has ended.
-    mutating func next(after done: Batch?, now: () -> UInt64) -> Next {
+    /// - Parameter done: Of the batch that the calling thread has ended.
+    mutating func next(after done: Receipt?, now: () -> UInt64) -> Next {
         if let done { end(done) }
-        let free = free
-        guard !free.isEmpty else { return isClosed ? .finished : .idle }
+        guard freeCount > 0 else { return isClosed ? .finished : .idle }
         if linger > 0, !isClosed, !isFull, now() < oldest + linger { return .gather(until: oldest + linger) }
-        guard underWay.isEmpty || isClosed || freeCount >= worthATransaction else { return .idle }
-        return take(free, now: now)
+        guard underWay.isEmpty || isClosed || isWorthAnother(now: now) else { return .idle }
+        return take(now: now)
     }
 
-    private mutating func end(_ batch: Batch) {
-        underWay.removeAll { $0.number == batch.number }
-        for shard in batch.shards { shards[shard].isUnderWay = false }
+    private mutating func end(_ done: Receipt) {
+        underWay.removeAll { $0.receipt.number == done.number }
+        for shard in done.shards { shards[shard].isUnderWay = false }
     }
 
-    /// Takes the fullest of the shards, and with it those that are not worth a thread.
-    private mutating func take(_ free: [Int], now: () -> UInt64) -> Next {
+    /// Takes everything, or half of it where the other half is worth another thread.
+    private mutating func take(now: () -> UInt64) -> Next {
         var tickets: [LaneTicket] = []
-        var (size, taken, left) = (0, [Int](), 0)
-        let mayLeave = freeCount > limits.splitItems && underWay.count + 1 < threads
-        for shard in free.sorted(by: { shards[$0].tickets.count > shards[$1].tickets.count }) {
-            if mayLeave, !taken.isEmpty, shards[shard].tickets.count >= worthATransaction {
-                left += 1
-                continue
-            }
+        var (size, taken) = (0, [Int]())
+        let all = freeCount
+        let isShared = all > limits.splitItems && underWay.count + 1 < threads
+        for shard in free {
+            let isHalf = 2 * tickets.count >= all && all - tickets.count >= worthATransaction
+            if isShared, isHalf { break }
             shards[shard].move(to: &tickets, &size, limits)
             if shards[shard].isUnderWay { taken.append(shard) }
         }
-        lastNumber += 1
-        let batch = Batch(tickets: tickets, number: lastNumber, shards: taken)
+        count -= tickets.count
+        bytes -= size
+        lastBatch += 1
+        let time = now()
+        let batch = Batch(tickets: tickets, receipt: Receipt(number: lastBatch, shards: taken), began: time)
         underWay.append(batch)
         waker = nil
         // Those left behind start to wait anew; they are few, and the next batch is full or one linger away.
-        if linger > 0, count > 0 { oldest = now() }
-        return .batch(batch, wake: left > 0)
+        if linger > 0, count > 0 { oldest = time }
+        return .batch(batch, wake: underWay.count < threads && freeCount >= worthATransaction)
     }
 
     mutating func close() {
@@ -203,11 +237,9 @@ struct LaneQueue {
     mutating func abandon() -> [LaneTicket] {
         isClosed = true
         let given = underWay.flatMap(\.tickets)
-        underWay = []
+        (underWay, count, bytes) = ([], 0, 0)
         return shards.indices.reduce(given) { $0 + shards[$1].removeAll() }
     }
 
-    private var isFull: Bool {
-        count >= limits.batchItems || shards.reduce(0) { $0 + $1.bytes } >= limits.batchBytes
-    }
+    private var isFull: Bool { count >= limits.batchItems || bytes >= limits.batchBytes }
 }

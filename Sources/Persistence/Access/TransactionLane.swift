@@ -1,8 +1,8 @@
 /// Batched transactions by shard key: the high-rate way to write.
 ///
 /// Items come from many exchanges at once. A thread takes everything pending (up to the limits) and applies it in **one**
-/// transaction; where much waits and the database can write from several connections, each shard has a thread. There is no
-/// timer unless the limits ask for one, because items gather while the previous commit runs. Who waits is told after COMMIT.
+/// transaction; where much waits, or a transaction hangs, and the database can write from several connections, another thread
+/// takes the items of other shards. There is no timer unless the limits ask for one, because items gather while the previous commit runs. Who waits is told after COMMIT.
 ///
 /// - When the values of an item are refused, or the statement for a reason that is not known, the items of the batch are
 ///   done again one by one, so that only the bad one fails.
@@ -43,10 +43,10 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
         let writer = LaneWriter(database: database, retry: retry, apply: apply)
         for index in 0..<count {
             BlockingThread.start("\(name)-\(index)") {
-                var done: LaneQueue.Batch?
+                var done: LaneQueue.Receipt?
                 while let batch = Self.next(queue, after: done) {
                     writer.write(Self.entries(batch.tickets))
-                    done = batch
+                    done = batch.receipt
                 }
                 ended.leave()
             }
@@ -139,7 +139,7 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
         queue.broadcast()
     }
 
-    private static func next(_ queue: Monitor<LaneQueue>, after done: LaneQueue.Batch?) -> LaneQueue.Batch? {
+    private static func next(_ queue: Monitor<LaneQueue>, after done: LaneQueue.Receipt?) -> LaneQueue.Batch? {
         var done = done
         let (batch, mustWake) = queue.wait { state -> Monitor<LaneQueue>.Finding<(LaneQueue.Batch?, Bool)> in
             let next = state.next(after: done, now: monotonicNanoseconds)

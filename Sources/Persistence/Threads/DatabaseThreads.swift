@@ -13,7 +13,7 @@ public final class DatabaseThreads: Sendable {
 
     package let readers: WorkerThreads
     package let writers: WorkerThreads
-    /// How many threads a lane has, each with its own share of the shard keys: as many as connections can write at once.
+    /// How many threads a lane has at most: as many as connections can write at once.
     package let shards: Int
     private let lanes = Mutex(Lanes())
 

@@ -18,14 +18,16 @@ package final class FirstAnswer<Value: Sendable>: Sendable {
         case taken
     }
 
-    /// Gives an answer; only the first one counts.
-    package func give(_ given: Result<Value, any Error>) {
+    /// Gives an answer; only the first one counts. Returns whether this is the one.
+    @discardableResult
+    package func give(_ given: Result<Value, any Error>) -> Bool {
         let isFirst = answer.withLock { answer in
             guard case .none = answer else { return false }
             answer = .given(given)
             return true
         }
         if isFirst { arrival.announce() }
+        return isFirst
     }
 
     /// Whether an answer has come.

@@ -15,10 +15,15 @@ package final class SoleUseService: Service {
     private let soleUse: SoleUse
     private let logger: Logger
     private let hasArrived = Atomic(false)
+    /// A look that failed may have taken a claim away: the next one does not find it.
+    private let mayHaveTaken = Atomic(false)
+    private let arrival: AsyncStream<Never>
+    private let announce: AsyncStream<Never>.Continuation
 
     package init(_ store: ConversationStore, readiness: Readiness, logger: Logger) {
         soleUse = store.soleUse
         self.logger = logger
+        (arrival, announce) = AsyncStream.makeStream(of: Never.self)
         guard soleUse.isWanted else { return }
         readiness.addReporter { [soleUse] in
             Readiness.Report(Self.part, problems: soleUse.isEnded ? [Self.problem] : [])
@@ -29,14 +34,28 @@ package final class SoleUseService: Service {
         "another process uses the database, against session_cache.shared_database: false; versions are read again"
 
     /// To be called once the tables are there, before this process is ready: whoever was alone until now knows of it when
-    /// this returns.
+    /// this returns. May be called again after it has thrown.
     package func arrive() async throws {
-        if try await soleUse.look() == .wasNamed {
+        if try await mustWait() {
             logger.notice("Another process may rely on being alone on the database; waiting until it does not.")
             try await Task.sleep(for: SoleUse.patience)
         }
         hasArrived.store(true, ordering: .releasing)
+        announce.finish()
     }
+
+    private func mustWait() async throws -> Bool {
+        do {
+            let finding = try await soleUse.look()
+            return finding == .wasNamed || mayHaveTaken.load(ordering: .acquiring)
+        } catch {
+            mayHaveTaken.store(true, ordering: .releasing)
+            throw error
+        }
+    }
+
+    /// Returns when this process may write, or its task is cancelled. For one caller.
+    package func arrived() async { for await _ in arrival {} }
 
     package func run() async throws {
         await cancelWhenGracefulShutdown { [self] in

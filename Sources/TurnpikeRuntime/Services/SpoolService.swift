@@ -11,16 +11,23 @@ package struct SpoolService: Service {
 
     private let store: ConversationStore
     private let logger: Logger
+    private let arrival: @Sendable () async -> Void
 
-    package init(_ store: ConversationStore, readiness: Readiness, logger: Logger) {
+    /// - Parameter arrival: returns when the process may write to the database, or its task is cancelled.
+    package init(
+        _ store: ConversationStore, readiness: Readiness, logger: Logger,
+        arrival: @escaping @Sendable () async -> Void = {}
+    ) {
         self.store = store
+        self.arrival = arrival
         self.logger = logger
         guard store.spoolStatus != nil else { return }
         readiness.addReporter { [store] in store.spoolStatus.map(Self.report) ?? Readiness.Report(Self.part) }
     }
 
     package func run() async throws {
-        await cancelWhenGracefulShutdown { [store, logger] in
+        await cancelWhenGracefulShutdown { [store, logger, arrival] in
+            await arrival()
             await store.replaySpool(logger: logger)
             try? await gracefulShutdown()
         }

@@ -112,7 +112,7 @@ import TurnpikeTesting
         }
     }
 
-    @Test func aTurnWhoseCommitGotNoAnswerEndsIt() async throws {
+    @Test func aChangeWhoseCommitGotNoAnswerSuspendsIt() async throws {
         try await SQLiteFixture().with { base in
             let database = FaultyDatabase(base)
             _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
@@ -129,6 +129,28 @@ import TurnpikeTesting
             await #expect(throws: DatabaseError.self) {
                 _ = try await store.update(session.key) { $0.maxHistory = 1 }
             }
+            #expect(!process.isInForce)
+        }
+    }
+
+    @Test func aTurnThatMayBeStoredSuspendsItAndOneThatIsNotDoesNot() async throws {
+        try await SQLiteFixture().with { base in
+            let database = FaultyDatabase(base)
+            _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
+            let site = Site(database)
+            let process = site.process(alone: true)
+            let store = ConversationStore(
+                database: database, durability: nil, cacheLimit: 1 << 20, soleUse: process)
+            let session = try await store.create(SessionDraft(owner: .generate(), externalID: "s"))
+            _ = try await process.look()
+            site.wait(3)
+            _ = try await process.look()
+            let turn = SpoolFixture.turn("1", after: session)
+            database.fail(atStep: 0, with: .data)
+            await #expect(throws: DatabaseError.self) { _ = try await store.append(turn) }
+            #expect(process.isInForce)
+            database.fail(atStep: 0, with: .unavailable)
+            await #expect(throws: DatabaseError.self) { _ = try await store.append(turn) }
             #expect(!process.isInForce)
         }
     }

@@ -16,7 +16,7 @@ struct CountedModels: TargetModels {
             meter: Meter(counter: TokenCounter(facts, estimator: estimator), images: facts?.images ?? .standard))
     }
 
-    /// Counts with the margins: a budget has to allow for them.
+    /// Counts with the margins: a budget has to allow for them. What is likely has none.
     private struct Meter: TokenMeter {
         let counter: TokenCounter
         let images: ImageRule
@@ -34,6 +34,10 @@ struct CountedModels: TargetModels {
         func tokens(ofMessage message: ByteBuffer) -> Int { counter.count(message: message).atMost }
         func tokens(besideMessagesOf request: ChatRequest) -> Int {
             counter.countWithoutMessages(request).total.atMost
+        }
+        func likelyTokens(ofMessage message: ByteBuffer) -> Int { counter.count(message: message).tokens }
+        func likelyTokens(besideMessagesOf request: ChatRequest) -> Int {
+            counter.countWithoutMessages(request).total.tokens
         }
     }
 }

@@ -201,3 +201,28 @@ def test_a_fallback_with_a_smaller_context_gets_less_of_the_same_history(open_si
         # The header tells of what the second was sent, and the turn is stored.
         assert f"injected={len(sent) - 1}" in response.header("x-turnpike-history")
         assert site.stored(session)[-1]["content"] == "from the second"
+
+
+@pytest.mark.parametrize("facts", [{}, {"encoding": "o200k_base"}], ids=["estimated", "exact"])
+def test_only_what_surely_does_not_fit_is_refused(open_site, tmp_path, facts):
+    """The margins of the count take room from the history, not from what the client sends."""
+    path = tmp_path / "models.json"
+    models = {"m": {"context_window": 600, **facts}}
+    path.write_text(json.dumps({"version": 1, "groups": [{"source": "this test", "date": "2026-01-01", "models": models}]}))
+    site = open_site(model_catalogue=str(path))
+    parameters = {"type": "object", "properties": {"q": {"type": "string", "pattern": "^[a-z]+( [a-z]+)*$", "minLength": 3}}}
+    tool = {"type": "function", "function": {"name": "look_up", "description": "Looks a thing up", "parameters": parameters}}
+    session = fresh("session")
+    assert site.chat([said("hello")], "m", [("X-Session-ID", session)]).status == 200
+
+    def preview(words):
+        body = {"model": "m", "messages": [said("house " * words)], "tools": [tool]}
+        return site.send("POST", f"{SESSIONS}/{session}/preview", body)
+
+    words = next(words for words in range(300, 700) if preview(words).status == 400)
+    message = preview(words).json()["error"]["message"]
+    assert 600 < int(message.split("resulted in ")[1].split()[0]) < 605, message
+    history = preview(words - 1).json()["history"]
+    assert history["request_tokens"] > 600 and (history["injected"], history["budget"]) == (0, 0), history
+    response = site.chat([said("house " * (words - 1))], "m", [("X-Session-ID", session)], tools=[tool])
+    assert response.status == 200 and "budget=0" in response.header("x-turnpike-history")

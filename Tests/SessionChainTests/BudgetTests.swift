@@ -63,6 +63,34 @@ import TurnpikeKit
         #expect(answer?.message.contains("in the completion") == true)
     }
 
+    @Test func aMarginCutsTheHistoryAndRefusesNothing() async throws {
+        let chain = try await chain("vague-200", [("reserved_output", "0")])
+        _ = try await chain.send(.chat("s", [user("q1")]))
+        let long = user(String(repeating: "x", count: 200 - user("").utf8.count))
+        let answer = try await chain.send(.chat("s", [long]))
+        #expect(answer.status == 200 && chain.upstream.last.messages == [long])
+        #expect(answer.fullHistory == "injected=0; dropped=2; tokens=0; budget=0; reason=token_budget")
+        let longer = try await chain.refusal(.chat("s", [long], #""tools":[1,2]"#))
+        #expect(longer?.message.contains("your messages resulted in 205 tokens. ") == true)
+        let asked = try await chain.refusal(.chat("s", [long], #""max_tokens":1"#))
+        #expect(asked?.message.contains("(200 in the messages, 1 in the completion)") == true)
+    }
+
+    @Test func aMarginPassesOverNoTargetThatHasRoom() async throws {
+        let chain = try await ChainFixture(targets: ["vague-200", "large-9000"])
+        _ = try await chain.route(.POST, "/v1/chat/sessions", body: #"{"id":"s"}"#)
+        _ = try await chain.send(.chat("s", [user("q1")]))
+        let answer = try await chain.send(.chat("s", [user(String(repeating: "x", count: 150))]))
+        // The larger one would get all of the history.
+        #expect(answer.fullHistory?.hasPrefix("injected=0; dropped=2; ") == true)
+    }
+
+    @Test func aShadowSaysOfAMarginWhatWouldBeDone() async throws {
+        let chain = try await chain("vague-200", [("mode", "shadow")])
+        let answer = try await chain.send(.chat("s", [user(String(repeating: "x", count: 150))]))
+        #expect(answer.history == "mode=shadow; injected=0; dropped=0; reason=empty")
+    }
+
     @Test func anUnknownModelHasAnAssumedContextAndIsNeverRefused() async throws {
         let chain = try await chain("unknown", [("default_context_window", "400"), ("reserved_output", "0")])
         for turn in 1...12 { _ = try await chain.send(.chat("s", [user("q\(turn)")])) }

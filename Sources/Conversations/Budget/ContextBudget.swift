@@ -13,10 +13,11 @@ struct ContextBudget: Equatable {
     let reserved: Int
     /// Whether the client itself named `reserved`.
     let isRequested: Bool
-    /// Tokens of what is sent in any case: tools, response format, instructions, the client's messages.
+    /// Tokens of what is sent in any case: tools, response format, instructions, the client's messages. With the margins
+    /// of the count.
     let fixed: Int
 
-    /// Tokens that the history may have; negative where the request does not fit alone.
+    /// Tokens that the history may have; negative where the request does not fit alone, or only without the margins.
     var forHistory: Int { contextWindow - reserved - fixed }
 
     init(_ model: TargetModel, _ request: ChatRequest, fixed: Int, _ rules: HistoryRules) {
@@ -37,9 +38,8 @@ struct ContextBudget: Equatable {
     /// The refusal of what the client sent, if the context is known and too small for it: what a client sends is never
     /// cut. Room for the answer counts where the client asked for it.
     ///
-    /// - Parameter history: tokens of stored messages that must be there: the call that a result answers.
-    func refusal(with history: Int = 0) -> GatewayError? {
-        let needed = fixed + history
+    /// - Parameter needed: tokens of what has to be sent.
+    func refusal(of needed: Int) -> GatewayError? {
         guard !isAssumed, needed + (isRequested ? reserved : 0) > contextWindow else { return nil }
         let what =
             isRequested && reserved > 0

@@ -15,6 +15,18 @@ package protocol TokenMeter: Sendable {
 
     /// The tokens of everything in a request that is no message: tools, response format, the beginning of the answer.
     func tokens(besideMessagesOf request: ChatRequest) -> Int
+
+    /// The same without what a count allows for where no rule is exact: by this a request is refused, which a margin
+    /// must not be the reason for.
+    func likelyTokens(ofMessage message: ByteBuffer) -> Int
+    /// The same without margins.
+    func likelyTokens(besideMessagesOf request: ChatRequest) -> Int
+}
+
+/// Counts that have no margins.
+extension TokenMeter {
+    package func likelyTokens(ofMessage message: ByteBuffer) -> Int { tokens(ofMessage: message) }
+    package func likelyTokens(besideMessagesOf request: ChatRequest) -> Int { tokens(besideMessagesOf: request) }
 }
 
 /// What is known of the model that a request goes to.

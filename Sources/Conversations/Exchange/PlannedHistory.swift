@@ -156,7 +156,12 @@ package final class PlannedHistory: RequestFitting {
         let required = required
         let cut = HistoryCut(candidates, limits(budget, required: required))
         let kept = required.map { candidates[$0...].reduce(0) { $0 + $1.tokens } } ?? 0
-        if let refusal = budget.refusal(with: kept) { throw refusal }
+        // Margins are there to cut the history safely: only what most likely does not fit is refused.
+        if budget.refusal(of: budget.fixed + kept) != nil,
+            let refusal = budget.refusal(of: likelyTokens(from: required, model.meter))
+        {
+            throw refusal
+        }
         guard !candidates.isEmpty else {
             return Fitted(plan: snapshot.plan, messages: messages(from: 0, target.reasoning), budget: budget)
         }
@@ -200,6 +205,17 @@ package final class PlannedHistory: RequestFitting {
     /// The tokens of a stored message that was not counted by this rule.
     private func tokens(_ index: Int, _ meter: any TokenMeter) -> Int {
         snapshot.body(index).map { meter.tokens(ofMessage: $0) } ?? 0
+    }
+
+    /// The tokens of what has to be sent, without margins: the request and the stored messages from `required` on.
+    private func likelyTokens(from required: Int?, _ meter: any TokenMeter) -> Int {
+        var tokens = meter.likelyTokens(besideMessagesOf: request)
+        for body in turn.instructions + snapshot.instructions { tokens += meter.likelyTokens(ofMessage: body) }
+        for message in turn.messages { tokens += meter.likelyTokens(ofMessage: message.body) }
+        for index in (required ?? snapshot.stored.count)..<snapshot.stored.count {
+            if let body = snapshot.body(index) { tokens += meter.likelyTokens(ofMessage: body) }
+        }
+        return tokens
     }
 
     /// The tokens of what is sent in any case, counted once per encoding.

@@ -59,6 +59,8 @@ def test_a_retry_of_what_found_no_connection_takes_nobodys_place(open_site):
     site = open_site(server={"max_connections": 4})
     conversation = talk(site)
     headers, alive = [("X-Session-ID", conversation.session)], lambda: exchange(site.port, "GET", "/healthz").status
+    # One that is still closing would take the place of one of the four.
+    eventually(lambda: 'turnpike_connections{listener="clients"} 0' in metrics(site))
     with ExitStack() as others:
         for _ in range(4):
             others.enter_context(Connection(site.port))

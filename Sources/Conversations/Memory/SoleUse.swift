@@ -63,8 +63,8 @@ package final class SoleUse: Sendable {
     private static let patienceNanoseconds: UInt64 = 3_000_000_000
     /// How long nothing is believed behind a commit of which nobody knows whether it happens.
     private static let doubt: UInt64 = 300_000_000_000
-    /// The row's place among the leases.
-    private static let row = 3
+    /// The row's place among the leases: behind those of all chores.
+    private static let row = Chore.leases.upperBound
 
     package let isWanted: Bool
     private let database: any Database

@@ -33,11 +33,14 @@ public struct Chore: Sendable {
     /// For how long one step may keep the lease; a process that dies in it delays the others by so much.
     private static let stepLimit: Duration = .seconds(60)
 
-    /// - Parameter lease: 2 and up; 1 is the migrator's.
+    /// The leases that chores may have: 1 is the migrator's, and what is behind them belongs to others.
+    package static let leases = 2..<1_000
+
+    /// - Parameter lease: from 2 to 999, another one for each chore.
     public init(
         lease: Int, name: String, interval: Duration, pause: Duration = .milliseconds(50), step: @escaping Step
     ) {
-        precondition(lease > 1, "lease 1 belongs to the migrator")
+        precondition(Self.leases.contains(lease), "the leases of chores are \(Self.leases)")
         self.lease = lease
         self.name = name
         self.interval = interval

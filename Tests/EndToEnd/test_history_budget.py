@@ -226,3 +226,28 @@ def test_only_what_surely_does_not_fit_is_refused(open_site, tmp_path, facts):
     assert history["request_tokens"] > 600 and (history["injected"], history["budget"]) == (0, 0), history
     response = site.chat([said("house " * (words - 1))], "m", [("X-Session-ID", session)], tools=[tool])
     assert response.status == 200 and "budget=0" in response.header("x-turnpike-history")
+
+
+def sent_to(site, model, session, text, **fields):
+    """The messages that the upstream got of one request."""
+    seen = []
+    site.script(model, lambda request: seen.append(request.json()["messages"]) or json_answer(chat.completion("ok")))
+    assert site.chat([said(text)], model, [("X-Session-ID", session)], **fields).status == 200
+    return seen[0]
+
+
+@pytest.mark.parametrize("small", [{"model": "tiny"}, {"model": "large", "max_tokens": 18_500}], ids=["a smaller model", "more room for the answer"])
+def test_a_request_with_a_small_budget_takes_nothing_from_later_ones(open_site, tmp_path, small):
+    path = tmp_path / "models.json"
+    models = {"large": {"encoding": "o200k_base", "context_window": 20_000, "max_output": 19_000}, "tiny": {"encoding": "o200k_base", "context_window": 1_500}}
+    path.write_text(json.dumps({"version": 1, "groups": [{"source": "this test", "date": "2026-01-01", "models": models}]}))
+    site = open_site(model_catalogue=str(path), plugins={"history": {"max_history_messages": 1_000}})
+    session, text = fresh("session"), "house " * 400
+    before = [sent_to(site, "large", session, text) for _ in range(40)][-1]
+    assert 10_000 < len(before) * 200 < 20_000 and len(before) > 50  # not yet cut, or once
+    model, fields = small["model"], {name: value for name, value in small.items() if name != "model"}
+    for _ in range(4):
+        assert len(sent_to(site, model, session, "and now?", **fields)) < len(before) / 4
+        after = sent_to(site, "large", session, "and now?")
+        assert after[: len(before)] == before
+        before = after

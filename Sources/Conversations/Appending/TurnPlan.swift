@@ -88,7 +88,10 @@ extension Session.Values {
 
     /// What later requests find of the newest turn.
     fileprivate mutating func move(to turn: TurnDraft, _ plan: TurnPlan, movesStart: Bool) {
-        if let start = turn.contextStart, movesStart { contextStartSeq = max(contextStartSeq, start) }
+        // Back it moves only where nothing was stored since the turn was planned: else the position may be a newer one.
+        if let start = turn.contextStart, movesStart {
+            contextStartSeq = turn.baseSeq == nextSeq ? start : max(contextStartSeq, start)
+        }
         if let superseded = plan.superseded { contextStartSeq = min(contextStartSeq, superseded.lowerBound) }
         lastTurn = LastTurn(
             id: turn.id, firstSeq: plan.firstSeq, baseSeq: turn.baseSeq, requestDigest: turn.requestDigest,

@@ -5,6 +5,14 @@
 /// - what lies within the low watermarks is all there, whatever was cut before;
 /// - else it begins where the last cut left it;
 /// - where it has outgrown a limit it is cut down to the low watermark of that limit, and the new position is stored.
+///
+/// One position serves requests of different budgets, to other models or with more room for the answer:
+/// - where it leaves far less than the low watermark, it was made for a smaller budget: the cut is made anew;
+/// - where it leaves far more than the budget, the cut is the request's own and nothing is stored, so that a later request
+///   with the larger budget finds its prefix. Such a cut is at the roundest position, which stays for some turns too.
+///
+/// What a cut for one budget leaves is never far too little for another for which it was stored: two that alternate do
+/// not move it to and fro.
 struct HistoryCut: Equatable {
     /// A stored message as the cut sees it.
     struct Candidate: Equatable {
@@ -28,6 +36,8 @@ struct HistoryCut: Equatable {
         /// Tokens that the candidates may have.
         var tokens: Int
         var lowTokens: Int
+        /// Fewer tokens than these, with more to be had, are left by a cut for a smaller budget.
+        var leastTokens: Int
         /// Messages that may be there, as far as the cut enforces it: with a stable truncation.
         var messages: Int?
         var lowMessages: Int
@@ -55,17 +65,42 @@ struct HistoryCut: Equatable {
         let isOver =
             !fits(kept, limits.tokens, limits.messages)
             || (limits.messages != nil && !isFresh && begins && limits.unlisted > 0)
-        if isOver {
+        let isFar = kept > 0 && sums[kept] < limits.leastTokens
+        var isOwn = false
+        if isOver || isFar {
             let beginnings = candidates.indices.filter { candidates[$0].mayBegin || $0 == 0 }
             let lowest = beginnings.first { fits($0, limits.lowTokens, low) }
             // A single turn above the watermark stays whole while it fits.
             let single = beginnings.last.flatMap { sums[$0] <= limits.tokens ? $0 : nil }
-            start = lowest ?? single ?? candidates.count
+            let cut = lowest ?? single ?? candidates.count
+            start = isOver ? cut : min(cut, kept)
+            // Without the newest turn: by that much alone every history outgrows its budget.
+            let before = sums[kept] - (beginnings.last.map { sums[max($0, kept)] } ?? 0)
+            isOwn = isOver && Self.isFarAbove(limits.tokens, before)
+            if isOwn {
+                let band = beginnings.filter { $0 <= cut && fits($0, limits.tokens, limits.messages) }
+                start = Self.roundest(band, candidates) ?? cut
+            }
         }
-        moves = isOver && start != kept
+        moves = start != kept && !isOwn
         isByTokens = start > 0 && (limits.messages == nil || sums[0] > limits.tokens)
         self.start = min(start, limits.required ?? start)
         tokens = sums[self.start]
+    }
+
+    /// Whether so many tokens were never within the budget, nor within one like it: by more than a quarter.
+    private static func isFarAbove(_ budget: Int, _ tokens: Int) -> Bool { tokens > budget + budget / 4 }
+
+    /// The beginning at whose turn the highest power of two divides a position. While messages are added it stays the
+    /// same until it no longer fits, or a rounder one comes up: nobody has to remember it.
+    private static func roundest(_ beginnings: [Int], _ candidates: [Candidate]) -> Int? {
+        beginnings.max { roundness($0, candidates) < roundness($1, candidates) }
+    }
+
+    /// The most zeros at the end of a position between this beginning and the one before.
+    private static func roundness(_ index: Int, _ candidates: [Candidate]) -> Int {
+        let before = candidates[..<index].last { $0.mayBegin }?.seq ?? candidates[index].seq - 1
+        return (before + 1...candidates[index].seq).reduce(0) { max($0, $1.trailingZeroBitCount) }
     }
 
     /// The tokens from each index on.

@@ -26,4 +26,7 @@ package struct HistoryRules: Sendable, Equatable {
 
     /// A limit's low watermark.
     func low(_ limit: Int) -> Int { Int(Double(max(0, limit)) * retentionRatio) }
+
+    /// What a cut has to leave to be one for this limit: three fifths of what the watermark leaves of the watermark.
+    func least(_ limit: Int) -> Int { low(low(limit)) * 3 / 5 }
 }

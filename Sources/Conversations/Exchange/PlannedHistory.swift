@@ -173,7 +173,8 @@ package final class PlannedHistory: RequestFitting {
         let tokens = max(0, budget.forHistory)
         let isStable = rules.truncation == .stable
         return HistoryCut.Limits(
-            tokens: tokens, lowTokens: rules.low(tokens), messages: isStable ? rules.maxMessages : nil,
+            tokens: tokens, lowTokens: rules.low(tokens), leastTokens: rules.least(tokens),
+            messages: isStable ? rules.maxMessages : nil,
             lowMessages: rules.low(rules.maxMessages),
             repeated: turn.messages.count - snapshot.plan.newMessages.count, unlisted: snapshot.plan.droppedCount,
             contextStart: snapshot.contextStart, required: required)

@@ -29,7 +29,8 @@ public struct TurnDraft: Sendable {
     public var attempt = 0
     /// The digest of the client's `Idempotency-Key`, by which a later attempt is recognised.
     public var idempotencyKey: StoredDigest?
-    /// The history that goes upstream begins here from now on; nil leaves what the session has. It only moves forward.
+    /// The history that goes upstream begins here from now on; nil leaves what the session has. It moves
+    /// back only if nothing was stored since `baseSeq`.
     public var contextStart: Int64?
     /// Which stored messages it takes the place of.
     public var supersedes = Supersession()

@@ -110,8 +110,12 @@ enum BranchConformance {
     @Sendable private static func contextStart(_ fixture: any DatabaseFixture) async throws {
         try await Samples.with(fixture) { samples in
             let session = try await samples.store.create(SessionDraft(owner: .generate()))
-            for (start, expected) in [(nil, 0), (5, 5), (3, 5), (nil, 5)] as [(Int64?, Int64)] {
+            let moves: [(start: Int64?, isLate: Bool, expected: Int64)] = [
+                (nil, false, 0), (5, false, 5), (3, true, 5), (nil, false, 5), (3, false, 3), (4, true, 4),
+            ]
+            for (start, isLate, expected) in moves {
                 var turn = Samples.turn(try await samples.current(session), ["q", "a"])
+                if isLate { turn.baseSeq -= 2 }
                 turn.contextStart = start
                 turn.idempotencyKey = Samples.digest("key")
                 try await samples.append(turn)

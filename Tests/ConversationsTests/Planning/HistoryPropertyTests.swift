@@ -35,7 +35,9 @@ private struct Run {
     private var naive = NaiveHistory()
     private let memory: MemorySession
     private let rules: HistoryRules
-    private let window: Int
+    /// The contexts of the model that the conversation is mostly led with, and of another one.
+    private let windows: (Int, Int)
+    private var window: Int
     private var last: (step: ConversationScript.Step, base: Int64)?
     private var before: (sent: [String], first: Int64)?
 
@@ -48,11 +50,15 @@ private struct Run {
         rules.retentionRatio = script.random.pick([0.3, 0.7, 1])
         rules.reservedOutput = script.random.pick([0, 30])
         self.rules = rules
-        window = script.random.pick([60, 200, 500, 2_000, 100_000])
+        windows = (
+            script.random.pick([60, 200, 500, 2_000, 100_000]), script.random.pick([60, 200, 500, 2_000, 100_000])
+        )
+        window = windows.0
     }
 
     /// One request, or two at once; nil if all is as it should be.
     mutating func step() throws -> String? {
+        window = script.random.below(6) == 0 ? windows.1 : windows.0
         let view = naive.active.map(\.body)
         let step = script.step(view, last: last?.step)
         let known = step.isRetry && last != nil ? naive.withoutLastTurn : naive

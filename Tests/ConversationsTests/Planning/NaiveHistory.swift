@@ -95,26 +95,45 @@ struct NaiveHistory {
         let low = Int(Double(settings.budget) * settings.ratio)
         let lowMessages = Int(Double(settings.maxMessages) * settings.ratio)
         var start = first
+        let allowed = (first..<end).filter { mayBegin($0) || $0 == first }
         let isWhole = fits(first, low, lowMessages) && (!settings.isStable || first == 0)
         if !isWhole, position > active[first].seq {
             start = (first..<end).first { active[$0].seq >= position && mayBegin($0) } ?? end
         }
         var moved: Int64?
         let isBeforeLimit = settings.isStable && first > 0 && position < active[first].seq
-        if !fits(start, settings.budget, settings.maxMessages) || isBeforeLimit {
-            let allowed = (first..<end).filter { mayBegin($0) || $0 == first }
-            let cut =
-                allowed.first { fits($0, low, lowMessages) } ?? allowed.last.flatMap {
-                    tokens($0) <= settings.budget ? $0 : nil
-                }
-                ?? end
-            if cut != start {
-                let sent = min(cut, round ?? cut)
-                moved = sent < end ? active[sent].seq : nextSeq
+        let isOver = !fits(start, settings.budget, settings.maxMessages) || isBeforeLimit
+        let least = Int(Double(low) * settings.ratio) * 3 / 5
+        var cut =
+            allowed.first { fits($0, low, lowMessages) } ?? allowed.last.flatMap {
+                tokens($0) <= settings.budget ? $0 : nil
             }
+            ?? end
+        if !isOver, start == first || tokens(start) >= least || cut > start { cut = start }
+        // A request with a much smaller budget than the one before it cuts for itself.
+        let newest = allowed.last.map { tokens(max($0, start)) } ?? 0
+        let isOwn = isOver && tokens(start) - newest > settings.budget + settings.budget / 4
+        if isOwn {
+            let fitting = allowed.filter { $0 <= cut && fits($0, settings.budget, settings.maxMessages) }
+            start = roundest(fitting, allowed) ?? cut
+        } else if cut != start {
+            let sent = min(cut, round ?? cut)
+            moved = sent < end ? active[sent].seq : nextSeq
             start = cut
         }
         return (min(start, round ?? start), moved)
+    }
+
+    /// The one whose turn's beginning is at, or next behind, the multiple of the highest power of two.
+    private func roundest(_ fitting: [Int], _ allowed: [Int]) -> Int? {
+        for power in (0..<62).reversed() {
+            let found = fitting.last { index in
+                let before = allowed.last { $0 < index }.map { active[$0].seq } ?? active[index].seq - 1
+                return active[index].seq >> Int64(power) > before >> Int64(power)
+            }
+            if let found { return found }
+        }
+        return nil
     }
 
     /// The tokens of each, as they were stored; nothing for what is left out.
@@ -145,7 +164,10 @@ struct NaiveHistory {
 
     /// Stores the turn as the session is to hold it.
     mutating func store(_ expected: Expected, _ messages: [String], answer: String) {
-        if let moved = expected.position { position = max(position, moved) }
+        // A turn that repeats the newest one does not move it back.
+        if let moved = expected.position {
+            position = expected.kept.count == active.count ? moved : max(position, moved)
+        }
         if expected.kept.count < active.count { position = min(position, active[expected.kept.count].seq) }
         active = expected.kept
         append(messages.suffix(expected.new) + [answer])

@@ -35,6 +35,13 @@ def began(site, mode=None):
     return session
 
 
+def test_two_words_of_one_request_must_be_the_same(site):
+    headers = [("X-Session-ID", began(site)), ("X-History-Mode", "off")]
+    response = site.chat(VIEW, "m", headers, history_mode="append")
+    assert response.status == 400
+    assert response.json()["error"]["message"] == "history_mode and X-History-Mode name different history modes."
+
+
 def test_the_nearest_word_counts(site):
     plain, appending = bearer(site), bearer(site, "--history-mode", "append")
     assert "reason=replace" in history(site, began(site), plain)

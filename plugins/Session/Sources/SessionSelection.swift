@@ -134,9 +134,13 @@ extension SessionSelection {
         let written = try string(body, "history_mode")
         let modes = (written.map { [$0] } ?? []) + header
         guard let text = modes.first else { return nil }
-        guard modes.allSatisfy({ $0 == text }), let mode = HistoryMode(rawValue: text) else {
+        guard let mode = HistoryMode(rawValue: text), modes.allSatisfy({ HistoryMode(rawValue: $0) != nil }) else {
             let known = HistoryMode.allCases.map(\.rawValue).joined(separator: ", ")
             throw .badRequest("invalid_value", "The history mode is one of \(known).", param: "history_mode")
+        }
+        guard modes.allSatisfy({ $0 == text }) else {
+            throw .badRequest(
+                "invalid_value", "history_mode and X-History-Mode name different history modes.", param: "history_mode")
         }
         return mode
     }

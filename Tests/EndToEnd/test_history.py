@@ -281,6 +281,69 @@ def test_a_streamed_tool_call_can_be_answered_in_the_next_request(site):
     assert made["id"] == "call_scripted" and made["type"] == "function" and json.loads(made["function"]["arguments"]) == {"city": "Paris"}
 
 
+def calling(*names):
+    return [{"id": name, "type": "function", "function": {"name": "weather", "arguments": "{}"}} for name in names]
+
+
+FINE = json_answer(chat.completion("fine"))
+
+
+def tool_calls(*names):
+    return json_answer(chat.completion(None, calling(*names), "tool_calls"))
+
+
+def result(name):
+    return {"role": "tool", "tool_call_id": name, "content": f"of {name}"}
+
+
+def outline(conversation):
+    """What was sent, in short: texts, results, and the ids of calls."""
+    return [[call["id"] for call in message["tool_calls"]] if message.get("tool_calls") else message["content"] for message in conversation.seen]
+
+
+def test_a_result_that_comes_late_has_its_call_in_front_of_it(site):
+    conversation = site.conversation().answer(tool_calls("A"), FINE)
+    conversation.say("call")
+    conversation.say("meanwhile")
+    assert outline(conversation) == ["call", "meanwhile"]
+    conversation.say([result("A")])
+    late = ["call", "meanwhile", "fine", ["A"], "of A"]
+    assert outline(conversation) == late
+    conversation.say("thanks")
+    assert outline(conversation)[:5] == late and outline(conversation)[-1] == "thanks"
+
+
+def test_two_clients_in_tool_rounds_of_one_session_both_get_theirs_whole(site):
+    conversation = site.conversation().answer(tool_calls("A"), tool_calls("B"), tool_calls("A2"), FINE)
+    conversation.say("a")
+    conversation.say("b")
+    conversation.say([result("A")])
+    assert outline(conversation) == ["a", "b", ["A"], "of A"]
+    conversation.say([result("B")])
+    both = ["a", "b", ["A"], "of A", ["B"], "of B"]
+    assert outline(conversation) == both
+    conversation.say([result("A2")])
+    assert outline(conversation) == [*both, "fine", ["A2"], "of A2"]
+
+
+def test_results_that_are_sent_one_by_one_are_both_shown(site):
+    conversation = site.conversation().answer(tool_calls("c1", "c2"), FINE)
+    conversation.say("call")
+    conversation.say([result("c1")])
+    assert outline(conversation) == ["call", ["c1"], "of c1"]
+    conversation.say([result("c2")])
+    assert outline(conversation)[:3] == ["call", ["c1"], "of c1"] and outline(conversation)[-2:] == [["c2"], "of c2"]
+
+
+def test_a_late_result_brings_a_call_that_a_limit_left_out(narrow):
+    conversation = narrow.conversation().answer(tool_calls("A"), FINE)
+    conversation.say("call")
+    numbers(conversation, 6)
+    conversation.say([result("A")])
+    assert outline(conversation)[-2:] == [["A"], "of A"] and "call" not in outline(conversation)
+    assert "tool" not in [message["role"] for message in (numbers(conversation, 4), conversation.seen)[1]]
+
+
 def test_images_audio_and_files_come_back_as_they_went(site):
     parts = [
         {"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "QUJD" * 5000, "detail": "low"}},

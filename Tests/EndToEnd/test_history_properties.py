@@ -92,11 +92,20 @@ class Client:
 
     def new(self):
         """What follows the view: mostly the results of its calls, all of them, some, or none; else a question."""
+        if self.source.random() < 0.15 and (late := self.late()):
+            return late
         calls = self.view[-1].get("tool_calls") or [] if self.view else []
         if not calls or self.source.random() < 0.15:
             return [self.question()]
         results = [{"role": "tool", "tool_call_id": call["id"], "content": self.text()} for call in calls]
         return results[: self.source.randint(1, len(results))] if self.source.random() < 0.1 else results
+
+    def late(self):
+        """Results of calls that were passed over, in any order."""
+        given = {message.get("tool_call_id") for message in self.view}
+        ids = [call["id"] for message in self.view for call in message.get("tool_calls") or [] if call["id"] not in given]
+        ids = self.source.sample(ids, min(len(ids), self.source.randint(1, 3)))
+        return [{"role": "tool", "tool_call_id": name, "content": self.text()} for name in ids]
 
     def reworded(self, messages):
         """The same messages as another program would write them."""
@@ -293,15 +302,18 @@ class Talk:
         messages, raw = sent.json()["messages"], spans(sent.body)
         asked, front = strip(request), len(plan.instructions)
         items = self.cut(messages, asked, plan) if self.narrow else plan.injected
-        expected = [*plan.instructions, *shown(items, asked), *asked]
+        earlier = [*plan.earlier, *plan.injected[: len(plan.injected) - len(items)]]
+        pairs = [(None, message) for message in plan.instructions] + replayed(items, asked, earlier)
+        expected = [message for _, message in pairs]
         assert alike(messages, expected), (self.model, messages, expected)
         assert raw[:front] == [written(message) for message in plan.instructions]
-        assert raw[len(raw) - len(asked):] == [written(message) for message in asked]
-        injected = replayed(items, asked)
-        for (item, message), text in zip(injected, raw[front:]):
-            if message is item.message:
+        own = [text for (item, _), text in zip(pairs[front:], raw[front:]) if item is None]
+        assert own == [written(message) for message in asked]
+        injected = {item.seq for item, _ in pairs if item is not None}
+        for (item, message), text in zip(pairs, raw):
+            if item is not None and message is item.message:
                 assert self.written.setdefault(item.seq, text) == text
-        check_rounds(messages[front : len(messages) - len(asked)], asked)
+        check_rounds(pairs)
         header = response.header("x-turnpike-history")
         assert f"injected={len(injected)};" in header, header
         assert (f"superseded={plan.superseded};" in header) == (plan.superseded > 0), header
@@ -309,18 +321,18 @@ class Talk:
 
     def cut(self, messages, asked, plan):
         """The stored messages that are among `messages`: whole turns, the newest ones, and not more than fit."""
-        count = len(messages) - len(plan.instructions) - len(asked)
+        count = len(messages) - len(plan.instructions)
         window = plan.injected
         begins = {self.naive.active[at].seq for at in self.naive.beginnings()}
         starts = [at for at, item in enumerate(window) if item.seq in begins or at == 0] + [len(window)]
-        start = next((at for at in starts if len(shown(window[at:], asked)) == count), None)
+        start = next((at for at in starts if alike(shown(window[at:], asked, [*plan.earlier, *window[:at]]), messages[-count:])), None)
         assert start is not None, (messages, window)
         encoding, size = NARROW[self.narrow]
         needed = max((at for at in starts if at < len(window)), default=len(window)) if asked[:1] and asked[0]["role"] == "tool" else len(window)
         if start < needed:
             assert tokens(encoding, messages) + RESERVED <= size
         budget = 0.9 * (size - RESERVED - tokens(encoding, [*plan.instructions, *asked])) - 50
-        if 1.2 * tokens(encoding, shown(window, asked)) + 200 * len([True for item in window if "image" in written(item.message)]) < 0.6 * budget:
+        if 1.2 * tokens(encoding, shown(window, asked, plan.earlier)) + 200 * len([True for item in window if "image" in written(item.message)]) < 0.6 * budget:
             assert start == 0, "it would have fitted"
         self.note_cut(window, start)
         return window[start:]
@@ -351,17 +363,17 @@ class Talk:
         assert alike(stored, naive.messages), (self.model, stored, naive.messages)
 
 
-def check_rounds(injected, asked):
-    """Of what is injected, every call is answered right behind it, and every result has its call before it."""
-    behind = [*injected, *asked]
-    for at, message in enumerate(injected):
-        if calls := message.get("tool_calls"):
-            results = []
-            for follower in behind[at + 1:]:
-                if follower["role"] != "tool":
-                    break
-                results.append(follower["tool_call_id"])
-            assert {call["id"] for call in calls} <= set(results), injected
+def check_rounds(pairs):
+    """Of what is injected, every call is answered right behind it, and every result has its call in front of it."""
+    calls = set()
+    for at, (item, message) in enumerate(pairs):
+        if message["role"] == "tool":
+            assert item is None or message["tool_call_id"] in calls, pairs
+            continue
+        calls = {call["id"] for call in message.get("tool_calls") or []}
+        behind = [follower for _, follower in pairs[at + 1:]]
+        end = next((at for at, follower in enumerate(behind) if follower["role"] != "tool"), len(behind))
+        assert item is None or calls <= {follower["tool_call_id"] for follower in behind[:end]}, pairs
 
 
 def stream(message, pause):

@@ -3,51 +3,227 @@ import OpenAIWire
 
 /// Stored messages as they are shown to a model again: byte for byte, except for what no model accepts.
 ///
-/// A call of tools without its results is refused by every upstream, and would be in each further request: calls that
-/// nobody answered are taken out of the message, and the message with them if nothing else is said in it.
-enum ReplayedMessages {
-    /// The bodies, each `nil` where the message is left out; nil where all are as they are stored.
-    ///
-    /// - Parameter next: the client's messages, which may answer the last call.
-    static func bodies(
-        _ stored: StoredRun, before next: [IncomingTurn.Message], replaysPartial: Bool
-    ) -> [ByteBuffer?]? {
-        // Memory has looked: most histories need no second look at each message.
-        let isPlain = stored.withMessages { messages in
-            messages.indices.allSatisfy { messages[$0].callsTools == false && !messages[$0].isPartial }
-        }
-        if isPlain { return nil }
-        return stored.indices.map { index in
-            if stored[index].isPartial, !replaysPartial { return nil }
-            guard stored[index].callsTools ?? callsTools(stored[index]) else { return stored[index].body }
-            return body(stored[index].body, answered: answered(behind: index, stored, next))
-        }
-    }
+/// No upstream takes a call of tools without its results, nor a result without its call in front of it:
+/// - Calls that the messages right behind them do not answer are taken out of their message, and the message with them if
+///   nothing else is said in it.
+/// - Results that come later, because others spoke meanwhile or the first ones were sent alone, have their call shown again
+///   right in front of them, without what was said beside it. What a model was sent before stays as it was.
+/// - A stored result whose call is not among what is shown is left out. What the request itself sends never is.
+struct ReplayedMessages: Sendable {
+    /// The stored bodies, each `nil` where the message is left out.
+    fileprivate(set) var bodies: [ByteBuffer?]
+    /// Calls that are shown again, by the index of the result that they stand in front of. The request's messages are
+    /// counted behind the stored ones.
+    fileprivate(set) var calls: [Int: ByteBuffer] = [:]
+    /// The indices of stored messages of which some part is shown; negative for those that are older than the stored ones.
+    fileprivate(set) var shown: Set<Int> = []
 
     /// Whether calls of tools stand in a message, whose results are to follow it.
     static func callsTools(_ message: StoredMessage) -> Bool {
         message.outline.role == .assistant && MessageMembers.callsTools(message.body)
     }
+}
 
-    /// The ids of the calls that the messages right behind `index` answer.
-    private static func answered(behind index: Int, _ stored: StoredRun, _ next: [IncomingTurn.Message])
-        -> Set<String>
-    {
-        let behind = stored[(index + 1)...].prefix { $0.outline.role == .tool }
-        var bodies = behind.map(\.body)
-        if index + 1 + behind.count == stored.count { bodies += next.prefix { $0.role == .tool }.map(\.body) }
-        return Set(bodies.compactMap { (try? ChatMessage(scanning: $0))?.toolCallID })
+/// The tool calls among stored messages and a request's, and the results that answer them: looked at once, shown from
+/// wherever a cut leaves the history.
+struct ToolRounds: Sendable {
+    fileprivate enum Part: Sendable {
+        case call(ids: [String])
+        case result(id: String?)
+        case other
+        /// An answer that broke off, where such are not shown.
+        case hidden
     }
 
-    private static func body(_ message: ByteBuffer, answered: Set<String>) -> ByteBuffer? {
-        guard let object = try? JSONObject(scanning: message), let calls = try? object["tool_calls"]?.array()
-        else { return message }
-        let kept = calls.filter { call in
-            (try? call.object())?["id"]?.string.map(answered.contains) ?? false
+    private let stored: StoredRun
+    private let older: [StoredMessage]
+    private let parts: [Part]
+    private let olderIDs: [[String]]
+
+    /// - Parameters:
+    ///   - older: messages before the stored ones whose calls the request answers, oldest first.
+    ///   - next: the client's messages, which may answer stored calls.
+    /// - Returns: nil where all are shown as they are stored.
+    init?(
+        _ stored: StoredRun, older: [StoredMessage] = [], before next: [IncomingTurn.Message], replaysPartial: Bool
+    ) {
+        // Memory has looked: most histories need no second look at each message.
+        let isPlain = stored.withMessages { messages in
+            messages.indices.allSatisfy {
+                messages[$0].callsTools == false && !messages[$0].isPartial && messages[$0].outline.role != .tool
+            }
         }
+        if isPlain, older.isEmpty { return nil }
+        self.stored = stored
+        self.older = older
+        parts =
+            stored.map { $0.isPartial && !replaysPartial ? .hidden : Self.part($0) }
+            + next.map { Self.part($0.role, $0.body) }
+        olderIDs = older.map { Self.callIDs($0.body) }
+    }
+
+    private static func part(_ message: StoredMessage) -> Part {
+        message.callsTools == false && message.outline.role != .tool ? .other : part(message.outline.role, message.body)
+    }
+
+    private static func part(_ role: MessageRole, _ body: ByteBuffer) -> Part {
+        switch role {
+        case .assistant: MessageMembers.callsTools(body) ? .call(ids: callIDs(body)) : .other
+        case .tool: .result(id: resultID(body))
+        default: .other
+        }
+    }
+
+    private static func callIDs(_ body: ByteBuffer) -> [String] {
+        (try? ChatMessage(scanning: body))?.toolCallIDs ?? []
+    }
+
+    private static func resultID(_ body: ByteBuffer) -> String? { (try? ChatMessage(scanning: body))?.toolCallID }
+
+    /// The ids of the request's results whose calls are not among the stored messages and not its own.
+    static func missingCalls(of next: [IncomingTurn.Message], in stored: StoredRun) -> Set<String> {
+        var missing = Set(next.filter { $0.role == .tool }.compactMap { resultID($0.body) })
+        if missing.isEmpty { return missing }
+        for message in next where message.role == .assistant { missing.subtract(callIDs(message.body)) }
+        for index in stored.indices where stored[index].callsTools ?? ReplayedMessages.callsTools(stored[index]) {
+            missing.subtract(callIDs(stored[index].body))
+        }
+        return missing
+    }
+
+    /// What is shown of a history that begins with the stored message at `start`.
+    ///
+    /// The request's results find calls before `start` too: they cannot be left out.
+    func replayed(from start: Int = 0) -> ReplayedMessages {
+        var placing = Placing()
+        for place in start..<stored.count { placing.take(parts[place], at: place) }
+        placing.addCalls(before: earlierCalls(than: start))
+        for place in stored.count..<parts.count { placing.take(parts[place], at: place) }
+        var replayed = ReplayedMessages(bodies: Array(repeating: nil, count: stored.count))
+        for place in start..<stored.count {
+            guard let body = body(place, placing) else { continue }
+            replayed.bodies[place] = body
+            replayed.shown.insert(place)
+        }
+        // A call of the request's own stays where its client put it.
+        for round in placing.rounds where round.isAgain && round.caller < stored.count {
+            let body = round.caller < 0 ? older[older.count + round.caller].body : stored[round.caller].body
+            replayed.calls[round.first] = ToolCalls(body).shownAgain(with: round.ids)
+            replayed.shown.insert(round.caller)
+        }
+        return replayed
+    }
+
+    private func earlierCalls(than start: Int) -> [(caller: Int, ids: [String])] {
+        var calls = olderIDs.enumerated().map { (caller: $0.offset - older.count, ids: $0.element) }
+        for place in 0..<start {
+            if case .call(let ids) = parts[place] { calls.append((place, ids)) }
+        }
+        return calls
+    }
+
+    private func body(_ place: Int, _ placing: Placing) -> ByteBuffer? {
+        switch parts[place] {
+        case .other: stored[place].body
+        case .hidden: nil
+        case .result: placing.answers.contains(place) ? stored[place].body : nil
+        case .call: ToolCalls(stored[place].body).shown(with: placing.answeredAtOnce[place] ?? [])
+        }
+    }
+}
+
+/// Finds the call of each result, going through the messages in order. What comes later changes nothing of what was found.
+private struct Placing {
+    /// Results that follow one call without a gap.
+    struct Round {
+        let caller: Int
+        /// Where the first of the results is.
+        let first: Int
+        /// Whether something else lies between the call and them.
+        let isAgain: Bool
+        var ids: Set<String> = []
+    }
+
+    private(set) var rounds: [Round] = []
+    /// The results whose call is there.
+    private(set) var answers: Set<Int> = []
+    /// Where a message with each id was called, in order.
+    private var callers: [String: [Int]] = [:]
+    private var answered: [Int: Set<String>] = [:]
+    /// Whether the last round goes on.
+    private var isOpen = false
+
+    /// The ids that are answered right behind their call, by its index.
+    var answeredAtOnce: [Int: Set<String>] {
+        var ids: [Int: Set<String>] = [:]
+        for round in rounds where !round.isAgain { ids[round.caller] = round.ids }
+        return ids
+    }
+
+    mutating func take(_ part: ToolRounds.Part, at place: Int) {
+        switch part {
+        case .hidden: return
+        case .other: isOpen = false
+        case .call(let ids):
+            for id in ids { callers[id, default: []].append(place) }
+            rounds.append(Round(caller: place, first: place + 1, isAgain: false))
+            isOpen = true
+        case .result(let id):
+            guard let id, let caller = caller(of: id) else { return }
+            if !isOpen || rounds.last?.caller != caller {
+                rounds.append(Round(caller: caller, first: place, isAgain: true))
+                isOpen = true
+            }
+            rounds[rounds.count - 1].ids.insert(id)
+            answered[caller, default: []].insert(id)
+            answers.insert(place)
+        }
+    }
+
+    /// The call that a result answers: the one in front of it, else the newest that nobody answered, else the newest.
+    private func caller(of id: String) -> Int? {
+        guard let known = callers[id] else { return nil }
+        if isOpen, let last = rounds.last?.caller, known.contains(last) { return last }
+        return known.last { !(answered[$0]?.contains(id) ?? false) } ?? known.last
+    }
+
+    /// Calls that lie further back than everything until now.
+    mutating func addCalls(before calls: [(caller: Int, ids: [String])]) {
+        for call in calls.reversed() {
+            for id in call.ids { callers[id, default: []].insert(call.caller, at: 0) }
+        }
+    }
+}
+
+/// A message that calls tools.
+private struct ToolCalls {
+    private let message: ByteBuffer
+    init(_ message: ByteBuffer) { self.message = message }
+
+    /// The message with the calls of these ids; nil where nothing is left of it.
+    func shown(with ids: Set<String>) -> ByteBuffer? {
+        guard let (object, calls, kept) = calls(ids) else { return message }
         if kept.count == calls.count { return message }
         if !kept.isEmpty { return object.edited([.set("tool_calls", elements: kept.map(\.bytes))]) }
-        return saysSomething(object) ? object.edited([.remove("tool_calls")]) : nil
+        return Self.saysSomething(object) ? object.edited([.remove("tool_calls")]) : nil
+    }
+
+    /// The calls of these ids without what is said beside them, which is shown where it was said.
+    func shownAgain(with ids: Set<String>) -> ByteBuffer {
+        guard let (object, calls, kept) = calls(ids) else { return message }
+        var edits: [JSONEdit] = []
+        if kept.count < calls.count { edits.append(.set("tool_calls", elements: kept.map(\.bytes))) }
+        if Self.saysSomething(object) {
+            edits += [.set("content", ByteBuffer(string: "null")), .remove("refusal"), .remove("audio")]
+        }
+        return edits.isEmpty ? message : object.edited(edits)
+    }
+
+    private func calls(_ ids: Set<String>) -> (JSONObject, calls: [JSONValue], kept: [JSONValue])? {
+        guard let object = try? JSONObject(scanning: message), let calls = try? object["tool_calls"]?.array()
+        else { return nil }
+        let kept = calls.filter { call in (try? call.object())?["id"]?.string.map(ids.contains) ?? false }
+        return (object, calls, kept)
     }
 
     private static func saysSomething(_ message: JSONObject) -> Bool {

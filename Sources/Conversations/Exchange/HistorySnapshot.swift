@@ -6,9 +6,10 @@ struct HistorySnapshot: Sendable {
     var plan: HistoryPlan
     /// The stored messages that may go in front, oldest first: what the limit on messages leaves.
     var stored = StoredRun()
-    /// Their bodies as a model sees them again, `nil` for what is left out. Nil: as they are stored, all of them.
-    /// None of them is partial then.
-    var replayed: [ByteBuffer?]?
+    /// The calls of tools among them; nil where all are shown as they are stored. None of them is partial then.
+    private(set) var rounds: ToolRounds?
+    /// How a model sees all of them again, where `rounds` is there.
+    private(set) var replayed: ReplayedMessages?
     /// The session's instructions, where the plan says so.
     var instructions: [ByteBuffer] = []
     /// Where the last cut left the history.
@@ -23,15 +24,19 @@ struct HistorySnapshot: Sendable {
         return copy
     }
 
-    /// The body of the stored message at `index` as a model sees it again; nil where it is left out.
-    func body(_ index: Int) -> ByteBuffer? {
-        if let replayed { replayed[index] } else { stored[index].body }
+    init(plan: HistoryPlan, stored: StoredRun = StoredRun()) {
+        self.plan = plan
+        self.stored = stored
     }
 
-    /// Whether the stored message at `index` goes in front, in whatever form.
-    func isReplayed(_ index: Int) -> Bool {
-        if let replayed { replayed[index] != nil } else { true }
+    /// Notes which calls are answered, and where.
+    mutating func show(_ rounds: ToolRounds?) {
+        self.rounds = rounds
+        replayed = rounds?.replayed()
     }
+
+    /// How a model sees the messages from `start` on again; nil: as they are stored.
+    func replayed(from start: Int) -> ReplayedMessages? { start == 0 ? replayed : rounds?.replayed(from: start) }
 
     /// Whether a history may begin with the stored message at `index`: see `HistoryOutline.mayBegin`.
     func mayBegin(_ index: Int) -> Bool {

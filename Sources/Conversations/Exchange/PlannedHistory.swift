@@ -149,10 +149,11 @@ package final class PlannedHistory: RequestFitting {
     private func fitted(to target: RouteTarget) throws(GatewayError) -> Fitted {
         let model = model(of: target)
         if snapshot.stored.isEmpty, ContextBudget.surelyFits(request, turn, model) {
-            return Fitted(plan: snapshot.plan, messages: messages(from: 0, target.reasoning))
+            return Fitted(plan: snapshot.plan, messages: messages(from: 0, nil, target.reasoning))
         }
-        let budget = ContextBudget(model, request, fixed: counts(model.meter).total, rules)
-        let candidates = candidates(model.meter)
+        let again = callsShownAgain(model.meter)
+        let budget = ContextBudget(model, request, fixed: counts(model.meter).total + again, rules)
+        let candidates = candidates(model.meter, snapshot.replayed)
         let required = required
         let cut = HistoryCut(candidates, limits(budget, required: required))
         let kept = required.map { candidates[$0...].reduce(0) { $0 + $1.tokens } } ?? 0
@@ -163,10 +164,21 @@ package final class PlannedHistory: RequestFitting {
             throw refusal
         }
         guard !candidates.isEmpty else {
-            return Fitted(plan: snapshot.plan, messages: messages(from: 0, target.reasoning), budget: budget)
+            return Fitted(plan: snapshot.plan, messages: messages(from: 0, nil, target.reasoning), budget: budget)
         }
-        return Fitted(
-            plan: plan(cut, budget), messages: messages(from: cut.start, target.reasoning), budget: budget)
+        let replayed = snapshot.replayed(from: cut.start)
+        var plan = plan(cut, budget, replayed)
+        // Results whose calls are cut away are not sent.
+        if replayed != nil, cut.start > 0 {
+            plan.tokens = self.candidates(model.meter, replayed)[cut.start...].reduce(0) { $0 + $1.tokens }
+        }
+        return Fitted(plan: plan, messages: messages(from: cut.start, replayed, target.reasoning), budget: budget)
+    }
+
+    /// The tokens of calls that are shown again because the request answers them.
+    private func callsShownAgain(_ meter: any TokenMeter) -> Int {
+        guard let calls = snapshot.replayed?.calls, !calls.isEmpty else { return 0 }
+        return calls.reduce(0) { $0 + ($1.key < snapshot.stored.count ? 0 : meter.tokens(ofMessage: $1.value)) }
     }
 
     private func limits(_ budget: ContextBudget, required: Int?) -> HistoryCut.Limits {
@@ -186,26 +198,39 @@ package final class PlannedHistory: RequestFitting {
         return snapshot.stored.indices.last { snapshot.mayBegin($0) }
     }
 
-    private func candidates(_ meter: any TokenMeter) -> [HistoryCut.Candidate] {
+    private func candidates(_ meter: any TokenMeter, _ replayed: ReplayedMessages?) -> [HistoryCut.Candidate] {
         let encoding = meter.encoding
         return snapshot.stored.withMessages { messages in
             var candidates: [HistoryCut.Candidate] = []
             candidates.reserveCapacity(messages.count)
             for index in messages.indices {
-                let isKnown = encoding != nil && messages[index].tokenEncoding == encoding && snapshot.isReplayed(index)
+                let isKnown = encoding != nil && messages[index].tokenEncoding == encoding
                 let known = isKnown ? messages[index].outline.tokens : nil
+                let tokens: Int
+                if let replayed {
+                    tokens = Self.tokens(index, replayed, messages, known, meter)
+                } else {
+                    tokens = known ?? meter.tokens(ofMessage: messages[index].body)
+                }
                 candidates.append(
                     HistoryCut.Candidate(
-                        seq: messages[index].outline.seq, tokens: known ?? tokens(index, meter),
+                        seq: messages[index].outline.seq, tokens: tokens,
                         mayBegin: HistorySnapshot.mayBegin(index, messages)))
             }
             return candidates
         }
     }
 
-    /// The tokens of a stored message that was not counted by this rule.
-    private func tokens(_ index: Int, _ meter: any TokenMeter) -> Int {
-        snapshot.body(index).map { meter.tokens(ofMessage: $0) } ?? 0
+    /// The tokens of a stored message as it is shown, and of the call that is shown again in front of it.
+    private static func tokens(
+        _ index: Int, _ replayed: ReplayedMessages, _ stored: UnsafeBufferPointer<StoredMessage>, _ known: Int?,
+        _ meter: any TokenMeter
+    ) -> Int {
+        let call = replayed.calls[index].map { meter.tokens(ofMessage: $0) } ?? 0
+        guard let body = replayed.bodies[index] else { return call }
+        // What is left of a message is shorter than it was.
+        let isWhole = body.readableBytes == stored[index].body.readableBytes
+        return call + ((isWhole ? known : nil) ?? meter.tokens(ofMessage: body))
     }
 
     /// The tokens of what has to be sent, without margins: the request and the stored messages from `required` on.
@@ -213,8 +238,14 @@ package final class PlannedHistory: RequestFitting {
         var tokens = meter.likelyTokens(besideMessagesOf: request)
         for body in turn.instructions + snapshot.instructions { tokens += meter.likelyTokens(ofMessage: body) }
         for message in turn.messages { tokens += meter.likelyTokens(ofMessage: message.body) }
-        for index in (required ?? snapshot.stored.count)..<snapshot.stored.count {
-            if let body = snapshot.body(index) { tokens += meter.likelyTokens(ofMessage: body) }
+        let replayed = snapshot.replayed
+        let first = required ?? snapshot.stored.count
+        for call in replayed?.calls ?? [:] where call.key >= first {
+            tokens += meter.likelyTokens(ofMessage: call.value)
+        }
+        for index in first..<snapshot.stored.count {
+            guard let body = replayed == nil ? snapshot.stored[index].body : replayed?.bodies[index] else { continue }
+            tokens += meter.likelyTokens(ofMessage: body)
         }
         return tokens
     }
@@ -232,14 +263,14 @@ package final class PlannedHistory: RequestFitting {
 // MARK: - What comes out
 
 extension PlannedHistory {
-    private func plan(_ cut: HistoryCut, _ budget: ContextBudget) -> HistoryPlan {
+    private func plan(_ cut: HistoryCut, _ budget: ContextBudget, _ replayed: ReplayedMessages?) -> HistoryPlan {
         var plan = snapshot.plan
         let sent = snapshot.stored[cut.start...]
         plan.injected = sent.first.flatMap { first in sent.last.map { first.seq..<$0.seq + 1 } }
         plan.injectedCount = sent.count
-        if snapshot.replayed != nil {
-            plan.injectedCount = sent.indices.count { snapshot.isReplayed($0) }
-            plan.isPartial = sent.indices.contains { snapshot.stored[$0].isPartial && snapshot.isReplayed($0) }
+        if let replayed {
+            plan.injectedCount = replayed.shown.count
+            plan.isPartial = replayed.shown.contains { $0 >= 0 && snapshot.stored[$0].isPartial }
         }
         plan.droppedCount += snapshot.stored.count - plan.injectedCount
         plan.tokens = cut.tokens
@@ -254,7 +285,8 @@ extension PlannedHistory {
     }
 
     /// The final messages with the stored ones from `start` on; `nil` where the request's own are all there is.
-    private func messages(from start: Int, _ reasoning: ReasoningReplay) -> [ByteBuffer]? {
+    private func messages(from start: Int, _ replayed: ReplayedMessages?, _ reasoning: ReasoningReplay) -> [ByteBuffer]?
+    {
         guard !snapshot.stored.isEmpty || !snapshot.instructions.isEmpty else { return nil }
         var messages: [ByteBuffer] = []
         messages.reserveCapacity(
@@ -263,14 +295,18 @@ extension PlannedHistory {
         messages += snapshot.instructions
         snapshot.stored.withMessages { stored in
             for index in start..<stored.count {
-                if snapshot.replayed == nil {
-                    messages.append(reasoning.applied(to: stored[index].body))
-                } else if let body = snapshot.body(index) {
+                if let call = replayed?.calls[index] { messages.append(reasoning.applied(to: call)) }
+                if let body = replayed == nil ? stored[index].body : replayed?.bodies[index] {
                     messages.append(reasoning.applied(to: body))
                 }
             }
         }
-        for message in turn.messages { messages.append(message.body) }
+        for (index, message) in turn.messages.enumerated() {
+            if let call = replayed?.calls[snapshot.stored.count + index] {
+                messages.append(reasoning.applied(to: call))
+            }
+            messages.append(message.body)
+        }
         return messages
     }
 

@@ -43,17 +43,43 @@ struct SessionHistory: Sendable {
             reader.startOver()
             var snapshot = try plan(reader, session)
             snapshot.knownTurn = KnownTurn(session)
+            let older = try answeredCalls(before: snapshot, reader, session)
             guard let after = try reader.session(session.key) else { throw GatewayError.sessionNotFound }
             if after.version == session.version {
                 snapshot.contextStart = session.contextStartSeq
-                snapshot.replayed = ReplayedMessages.bodies(
-                    snapshot.stored, before: turn.messages, replaysPartial: rules?.replaysPartialAnswers ?? true)
+                snapshot.show(
+                    ToolRounds(
+                        snapshot.stored, older: older, before: turn.messages,
+                        replaysPartial: rules?.replaysPartialAnswers ?? true))
                 return Found(snapshot)
             }
             session = after
         }
         throw GatewayError.unavailable(
             "session_busy", "The session is being written to by too many requests at once. Try again.")
+    }
+
+    /// How many messages before those that are sent are looked at for a call that the request answers.
+    private static let maximumSearchedMessages = 512
+
+    /// The messages before the stored ones whose calls the request answers: the conversation has gone on since.
+    private func answeredCalls(before snapshot: HistorySnapshot, _ reader: any HistoryReading, _ session: Session)
+        throws -> [StoredMessage]
+    {
+        guard let first = snapshot.stored.first, snapshot.plan.droppedCount > 0 else { return [] }
+        var missing = ToolRounds.missingCalls(of: turn.messages, in: snapshot.stored)
+        guard !missing.isEmpty else { return [] }
+        let outlines = try reader.outlines(of: session.key, in: 0..<first.seq).suffix(Self.maximumSearchedMessages)
+        var found: [StoredMessage] = []
+        for outline in outlines.reversed() where outline.role == .assistant && !missing.isEmpty {
+            for message in try reader.messages(of: session.key, in: outline.seq..<outline.seq + 1) {
+                let ids = missing.intersection((try? ChatMessage(scanning: message.body))?.toolCallIDs ?? [])
+                guard !ids.isEmpty else { continue }
+                missing.subtract(ids)
+                found.insert(message, at: 0)
+            }
+        }
+        return found
     }
 
     private func plan(_ reader: any HistoryReading, _ session: Session) throws -> HistorySnapshot {

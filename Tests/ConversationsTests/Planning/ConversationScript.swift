@@ -52,13 +52,30 @@ struct ConversationScript {
 
     /// What follows the conversation: a question, or the results of the calls at its end; rarely of some of them, or none.
     mutating func next(after view: [String]) -> [String] {
+        if random.below(5) == 0, let late = late(view) { return late }
         var ids = view.last.map(NaiveHistory.calls) ?? []
         guard !ids.isEmpty, view.last?.hasPrefix(#"{"role":"assistant""#) == true, random.below(6) > 0 else {
             return [question()]
         }
         if random.below(8) == 0 { ids.removeLast() }
-        let results = ids.map { "{\"role\":\"tool\",\"tool_call_id\":\"\($0)\",\"content\":\"r\"}" }
+        let results = ids.map(Self.result)
         return results.isEmpty ? [question()] : results
+    }
+
+    static func result(_ id: String) -> String {
+        "{\"role\":\"tool\",\"tool_call_id\":\"\(id)\",\"content\":\"r\"}"
+    }
+
+    /// Results of calls that were passed over, up to three of any of them and in any order; nil where there are none.
+    mutating func late(_ view: [String]) -> [String]? {
+        let given = view.map(NaiveHistory.result)
+        var open = view.flatMap(NaiveHistory.calls).filter { !given.contains($0) }
+        guard !open.isEmpty else { return nil }
+        var results: [String] = []
+        for _ in 0...random.below(3) where !open.isEmpty {
+            results.append(Self.result(open.remove(at: random.below(open.count))))
+        }
+        return results
     }
 
     /// The next request of a client that knows `view`.

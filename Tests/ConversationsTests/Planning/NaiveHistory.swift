@@ -71,12 +71,13 @@ struct NaiveHistory {
 
     private func injecting(_ messages: [String], known: Int, _ settings: Settings) -> Expected {
         let end = active.count - known
-        let (start, position) = start(end, messages, settings)
-        let sent = replayed(Array(active[min(start, end)..<end].map(\.body)), before: messages)
-        return Expected(sent: sent + messages, kept: active, new: messages.count - known, position: position)
+        let (start, position, isNone) = start(end, messages, settings)
+        let sent = isNone ? messages : shown(from: start, to: end, messages).map(\.body)
+        return Expected(sent: sent, kept: active, new: messages.count - known, position: position)
     }
 
-    private func start(_ end: Int, _ messages: [String], _ settings: Settings) -> (Int, Int64?) {
+    /// - Returns: where the history begins, whether that moves the position, and whether the limits on messages leave none.
+    private func start(_ end: Int, _ messages: [String], _ settings: Settings) -> (Int, Int64?, isNone: Bool) {
         let beginnings = active.indices.filter(mayBegin)
         // What the message limit leaves.
         var first = beginnings.first { active.count - $0 <= settings.maxMessages } ?? active.count
@@ -85,14 +86,18 @@ struct NaiveHistory {
         let round = goesOn ? beginnings.last { $0 < end } : nil
         if let round { first = min(first, round) }
         first = min(first, end)
-        guard first < end else { return (end, nil) }
+        guard first < end else { return (end, nil, true) }
+        // Where the cut is looked for, everything counts as it is shown without one.
+        let all = shown(from: first, to: end, messages)
+        let again = all.filter { $0.place >= end }.map(\.body).reduce(0) { $0 + Self.tokens($1) }
+        let budget = max(0, settings.budget - again + messages.reduce(0) { $0 + Self.tokens($1) })
         func tokens(_ start: Int) -> Int {
-            zip(active[start..<end].map(\.body), counted(start, end, messages)).reduce(0) { $0 + $1.1 }
+            all.filter { (start..<end).contains($0.place) }.reduce(0) { $0 + Self.tokens($1.body) }
         }
         func fits(_ start: Int, _ tokenLimit: Int, _ messageLimit: Int) -> Bool {
             tokens(start) <= tokenLimit && (!settings.isStable || active.count - start <= messageLimit)
         }
-        let low = Int(Double(settings.budget) * settings.ratio)
+        let low = Int(Double(budget) * settings.ratio)
         let lowMessages = Int(Double(settings.maxMessages) * settings.ratio)
         var start = first
         let allowed = (first..<end).filter { mayBegin($0) || $0 == first }
@@ -102,26 +107,26 @@ struct NaiveHistory {
         }
         var moved: Int64?
         let isBeforeLimit = settings.isStable && first > 0 && position < active[first].seq
-        let isOver = !fits(start, settings.budget, settings.maxMessages) || isBeforeLimit
+        let isOver = !fits(start, budget, settings.maxMessages) || isBeforeLimit
         let least = Int(Double(low) * settings.ratio) * 3 / 5
         var cut =
             allowed.first { fits($0, low, lowMessages) } ?? allowed.last.flatMap {
-                tokens($0) <= settings.budget ? $0 : nil
+                tokens($0) <= budget ? $0 : nil
             }
             ?? end
         if !isOver, start == first || tokens(start) >= least || cut > start { cut = start }
         // A request with a much smaller budget than the one before it cuts for itself.
         let newest = allowed.last.map { tokens(max($0, start)) } ?? 0
-        let isOwn = isOver && tokens(start) - newest > settings.budget + settings.budget / 4
+        let isOwn = isOver && tokens(start) - newest > budget + budget / 4
         if isOwn {
-            let fitting = allowed.filter { $0 <= cut && fits($0, settings.budget, settings.maxMessages) }
+            let fitting = allowed.filter { $0 <= cut && fits($0, budget, settings.maxMessages) }
             start = roundest(fitting, allowed) ?? cut
         } else if cut != start {
             let sent = min(cut, round ?? cut)
             moved = sent < end ? active[sent].seq : nextSeq
             start = cut
         }
-        return (min(start, round ?? start), moved)
+        return (min(start, round ?? start), moved, false)
     }
 
     /// The one whose turn's beginning is at, or next behind, the multiple of the highest power of two.
@@ -136,26 +141,46 @@ struct NaiveHistory {
         return nil
     }
 
-    /// The tokens of each, as they were stored; nothing for what is left out.
-    private func counted(_ start: Int, _ end: Int, _ messages: [String]) -> [Int] {
-        let bodies = active[start..<end].map(\.body)
-        return bodies.indices.map { index in
-            Self.replay(bodies, index, messages) == nil ? 0 : Self.tokens(bodies[index])
+    /// What a model is shown, the request's messages included, each with its index; those are counted from `end` on.
+    ///
+    /// Calls stand in front of their results. Those that nobody answered are not shown. The calls of these tests say
+    /// nothing beside.
+    private func shown(from start: Int, to end: Int, _ messages: [String]) -> [(place: Int, body: String)] {
+        let all = active[..<end].map(\.body) + messages
+        var found: [(place: Int, body: String, ids: [String])] = []
+        var answered: Set<String> = []
+        var front: Int?
+        for place in start..<all.count {
+            let isOwn = place >= end
+            if role(all[place]) == "tool" {
+                let id = Self.result(all[place])
+                let callers = ((isOwn ? 0 : start)..<place).filter { Self.calls(all[$0]).contains(id) }
+                let open = callers.last { !answered.contains("\($0) \(id)") }
+                guard let caller = callers.first(where: { $0 == front }) ?? open ?? callers.last else {
+                    if isOwn { found.append((place, all[place], [])) }
+                    continue
+                }
+                if caller != front, caller < end { found.append((place, all[caller], [])) }
+                front = caller
+                answered.insert("\(caller) \(id)")
+                if let last = found.lastIndex(where: { role($0.body) == "assistant" }) { found[last].ids.append(id) }
+                found.append((place, all[place], []))
+            } else {
+                front = Self.calls(all[place]).isEmpty ? nil : place
+                found.append((place, all[place], []))
+            }
+        }
+        return found.compactMap { entry in
+            let ids = Self.calls(entry.body)
+            let isOwn = entry.place >= end && all[entry.place] == entry.body
+            let kept = ids.filter(entry.ids.contains)
+            if ids.isEmpty || isOwn || kept == ids { return (entry.place, entry.body) }
+            return kept.isEmpty ? nil : (entry.place, ConversationScript.calling(kept))
         }
     }
 
-    private func replayed(_ bodies: [String], before messages: [String]) -> [String] {
-        bodies.indices.compactMap { Self.replay(bodies, $0, messages) }
-    }
-
-    /// Calls that nobody answered are not shown again. The calls of these tests say nothing beside.
-    private static func replay(_ bodies: [String], _ index: Int, _ messages: [String]) -> String? {
-        let ids = calls(bodies[index])
-        guard !ids.isEmpty else { return bodies[index] }
-        let behind = (bodies[(index + 1)...] + messages).prefix { $0.contains(#""role":"tool""#) }
-        let kept = ids.filter { id in behind.contains { $0.contains("\"tool_call_id\":\"\(id)\"") } }
-        if kept.count == ids.count { return bodies[index] }
-        return kept.isEmpty ? nil : ConversationScript.calling(kept)
+    static func result(_ body: String) -> String {
+        body.components(after: #""tool_call_id":""#).first ?? ""
     }
 
     static func calls(_ body: String) -> [String] {

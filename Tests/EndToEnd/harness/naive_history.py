@@ -43,6 +43,7 @@ class Plan:
     superseded: int = 0
     is_retry: bool = False  # the client says that it sent the request before
     repeats: bool = False  # the newest turn is what came of that
+    earlier: list = field(default_factory=list)  # active items before the injected ones: the request may answer their calls
 
 
 @dataclass
@@ -119,7 +120,8 @@ class Session:
         if asked and asked[0]["role"] == "tool":
             start = min([start, *[at for at in beginnings if at < end][-1:]])
         items = self.active[min(start, end):end]
-        return Plan([*shown(items, asked), *asked], [], items, asked[known:], self.next, None)
+        earlier = self.active[:min(start, end)]
+        return Plan(shown(items, asked, earlier), [], items, asked[known:], self.next, None, earlier=earlier)
 
     # Storing
 
@@ -147,27 +149,55 @@ def strip(request):
     return request[split:]
 
 
-def shown(items, asked):
-    """Stored messages as a model is shown them: calls that nobody answered are left out."""
-    return [message for _, message in replayed(items, asked)]
+def shown(items, asked, earlier=()):
+    """The messages that a model is sent, the request's included."""
+    return [message for _, message in replayed(items, asked, earlier)]
 
 
-def replayed(items, asked):
-    """The same, with the item of each."""
-    found = []
-    for at, item in enumerate(items):
-        message = item.message
-        if not message.get("tool_calls"):
-            found.append((item, message))
+def replayed(items, asked, earlier=()):
+    """The same, with the item of each, None for the request's own. Each call stands in front of those of its results that
+    follow each other: where it was made, or again where they are; what was said beside it only where it was made."""
+    places = [(item, item.message) for item in items] + [(None, message) for message in asked]
+    callers = []  # [item, message, ids that were answered]
+    found = []  # [item, message, answered ids, whether it was made here]
+    front = None  # the caller of the results that come next, and its entry
+    for at, (item, message) in enumerate(places):
+        if at == len(items):
+            callers[:0] = [[old, old.message, set()] for old in earlier if old.message.get("tool_calls")]
+        if message["role"] != "tool":
+            entry, front = [item, message, set(), True], None
+            found.append(entry)
+            if message.get("tool_calls"):
+                callers.append([item, message, set()])
+                front = callers[-1], entry
             continue
-        behind = []
-        for follower in [*(later.message for later in items[at + 1:]), *asked]:
-            if follower["role"] != "tool":
-                break
-            behind.append(follower["tool_call_id"])
-        kept = [call for call in message["tool_calls"] if call["id"] in behind]
-        if kept:
-            found.append((item, {**message, "tool_calls": kept}))
-        elif message.get("content") or message.get("refusal"):
-            found.append((item, {name: value for name, value in message.items() if name != "tool_calls"}))
-    return found
+        name = message.get("tool_call_id")
+        calling = [caller for caller in callers if name in [call["id"] for call in caller[1]["tool_calls"]]]
+        if not calling:
+            if item is None:
+                found.append([item, message, set(), True])
+            continue
+        if front is None or not any(caller is front[0] for caller in calling):
+            caller = next((caller for caller in reversed(calling) if name not in caller[2]), calling[-1])
+            front = caller, [caller[0], caller[1], set(), False]
+            if caller[0] is not None:
+                found.append(front[1])
+        front[0][2].add(name)
+        front[1][2].add(name)
+        found.append([item, message, set(), True])
+    return [(item, message) for item, message in ((entry[0], as_shown(*entry)) for entry in found) if message]
+
+
+def as_shown(item, message, answered, is_home):
+    """The message with the calls that are answered here; None where nothing is left of it."""
+    calls = message.get("tool_calls")
+    if item is None or not calls:
+        return message
+    kept, says = [call for call in calls if call["id"] in answered], message.get("content") or message.get("refusal")
+    if not is_home and says:
+        message = {**{name: value for name, value in message.items() if name not in ("refusal", "audio")}, "content": None}
+    if len(kept) == len(calls):
+        return message
+    if kept:
+        return {**message, "tool_calls": kept}
+    return {name: value for name, value in message.items() if name != "tool_calls"} if says else None

@@ -5,6 +5,7 @@ speak at once, in every mode. Where the context is small, what is left of the hi
 """
 import json
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -253,7 +254,8 @@ class Talk:
         for pause in pauses:
             answers.append(self.client.answer())
             scripted.append((self.upstream_answer(answers[-1], pause)))
-        self.site.script(self.model, *(answer for answer, _ in scripted))
+        both_are_there = threading.Event()
+        self.site.script(self.model, *(replace(answer, gate=both_are_there) for answer, _ in scripted))
         with ThreadPoolExecutor(2) as pool:
             responses = []
             for at, (request, mode, is_retry) in enumerate((first, second)):
@@ -261,6 +263,7 @@ class Talk:
                 plans.append(self.naive.plan(request, mode, is_retry, self.key if self.by_key else None))
                 responses.append(pool.submit(self.send, request, headers, scripted[at][1]))
                 eventually(lambda: len(self.site.sent(self.model)) == count + at + 1, timeout=30)
+            both_are_there.set()
             responses = [response.result() for response in responses]
         requests = [first[0], second[0]]
         for sent, request, plan, response in zip(self.site.sent(self.model)[count:], requests, plans, responses):

@@ -2,6 +2,7 @@
 import enum
 import gzip
 import json
+import threading
 from dataclasses import dataclass, replace
 
 
@@ -19,11 +20,13 @@ class Answer:
     """A complete or deliberately broken HTTP response.
 
     Each piece is written on its own; `pause` seconds lie between two of them, so that they arrive as separate reads: 1,000 pieces take a little more than a second.
+    Nothing is written before `gate` is set, if there is one.
     """
 
     pieces: tuple
     ending: Ending = Ending.KEEP
     pause: float = 0.001
+    gate: threading.Event | None = None
 
     @property
     def data(self):

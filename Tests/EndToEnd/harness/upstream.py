@@ -169,6 +169,8 @@ class Connection:
         """Sends the answer and returns its ending. While it does, it watches whether the client leaves."""
         watch = asyncio.create_task(self._watch(request))
         try:
+            while answer.gate and not answer.gate.is_set():
+                await asyncio.sleep(0.005)
             for number, piece in enumerate(answer.pieces):
                 if number:
                     await asyncio.sleep(answer.pause)

@@ -23,6 +23,23 @@ import TurnpikeKit
             answer.fullHistory == "injected=2; dropped=0; tokens=\(tokens); budget=\(1_000 - 50 - size); reason=all")
     }
 
+    @Test func reasoningThatIsNotSentTakesNoRoom() async throws {
+        let chain = try await ChainFixture(
+            ["history": [("reserved_output", "0")]], targets: ["m-1000"], reasoning: .drop)
+        _ = try await chain.route(.POST, "/v1/chat/sessions", body: #"{"id":"s"}"#)
+        let thought = String(repeating: "hm", count: 450)
+        for turn in 1...4 {
+            chain.upstream.reply(
+                .json(message(#"{"role":"assistant","content":"ok","reasoning_content":"\#(thought)"}"#)))
+            let answer = try await chain.send(.chat("s", [user("q\(turn)")]))
+            guard turn > 1 else { continue }
+            let tokens = (turn - 1) * (size + assistant("ok").utf8.count)
+            #expect(answer.fullHistory?.contains("; tokens=\(tokens); ") == true)
+            #expect(answer.fullHistory?.hasSuffix("reason=all") == true)
+            #expect(chain.upstream.last.messages.count == 2 * turn - 1)
+        }
+    }
+
     @Test func whatDoesNotFitIsCutToTheLowWatermarkAndStaysCut() async throws {
         let chain = try await chain("m-600", [("reserved_output", "0"), ("retention_ratio", "0.5")])
         var prefixes: [String] = []

@@ -28,12 +28,14 @@ final class ChainFixture: Sendable {
     ///   - off: flags that are off.
     ///   - asksForUsage: what the provider says of itself.
     ///   - targets: the models that a request may go to, see `ByteModels`.
+    ///   - reasoning: what of it the provider gets back.
     ///   - buffered: how many bytes all exchanges may hold together.
     ///   - bodyLimit: how many bytes one body may have.
     ///   - files: of a database that another chain may be using.
     init(
         _ settings: [String: [(String, String)]] = [:], off: Set<String> = [], asksForUsage: Bool = false,
         buffered: Int = 64 << 20, bodyLimit: Int = 32 << 20, targets: [String] = ["m"],
+        reasoning: ReasoningReplay = .keep,
         on files: SQLiteFixture = SQLiteFixture(), alice: Principal = Principal(name: "alice")
     ) async throws {
         (self.files, self.alice) = (files, alice)
@@ -54,7 +56,9 @@ final class ChainFixture: Sendable {
             plugin.middleware.map { Chain.Link(id: id, middleware: $0, flag: id) }
         }
         links.insert(
-            Chain.Link(id: "models", middleware: FixedPlan(asksForUsage: asksForUsage, targets: targets)), at: 1)
+            Chain.Link(
+                id: "models",
+                middleware: FixedPlan(asksForUsage: asksForUsage, targets: targets, reasoning: reasoning)), at: 1)
         links.append(Chain.Link(id: "router", middleware: upstream))
         chain = Chain(links)
         flags = FlagsOff(names: off)
@@ -227,9 +231,11 @@ private struct FlagsOff: FlagEvaluator {
 private struct FixedPlan: Middleware {
     let asksForUsage: Bool
     let targets: [String]
+    let reasoning: ReasoningReplay
 
     func handle(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
-        let provider = Provider(name: "p", baseURL: "http://upstream", asksForUsage: asksForUsage)
+        let provider = Provider(
+            name: "p", baseURL: "http://upstream", asksForUsage: asksForUsage, reasoning: reasoning)
         exchange[RoutePlanKey.self] = RoutePlan(
             requestedModel: "m", targets: targets.map { RouteTarget(provider: provider, model: $0) })
         return try await next(request)

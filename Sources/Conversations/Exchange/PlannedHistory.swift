@@ -37,6 +37,8 @@ package final class PlannedHistory: RequestFitting {
     private struct State {
         var latest: Fitted?
         var counts: RequestTokens?
+        /// The stored messages that are sent without their reasoning, by index, where a target wants it so.
+        var withoutReasoning: [ReasoningReplay: [Int: ByteBuffer]] = [:]
         /// What is known of the target that was asked about last: nearly always there is one.
         var model: KnownModel?
     }
@@ -151,34 +153,56 @@ package final class PlannedHistory: RequestFitting {
         if snapshot.stored.isEmpty, ContextBudget.surelyFits(request, turn, model) {
             return Fitted(plan: snapshot.plan, messages: messages(from: 0, nil, target.reasoning))
         }
-        let again = callsShownAgain(model.meter)
+        let reasoning = target.reasoning
+        let again = callsShownAgain(model.meter, reasoning)
         let budget = ContextBudget(model, request, fixed: counts(model.meter).total + again, rules)
-        let candidates = candidates(model.meter, snapshot.replayed)
+        let candidates = candidates(model.meter, snapshot.replayed, reasoning)
         let required = required
         let cut = HistoryCut(candidates, limits(budget, required: required))
         let kept = required.map { candidates[$0...].reduce(0) { $0 + $1.tokens } } ?? 0
         // Margins are there to cut the history safely: only what most likely does not fit is refused.
         if budget.refusal(of: budget.fixed + kept) != nil,
-            let refusal = budget.refusal(of: likelyTokens(from: required, model.meter))
+            let refusal = budget.refusal(of: likelyTokens(from: required, model.meter, reasoning))
         {
             throw refusal
         }
         guard !candidates.isEmpty else {
-            return Fitted(plan: snapshot.plan, messages: messages(from: 0, nil, target.reasoning), budget: budget)
+            return Fitted(plan: snapshot.plan, messages: messages(from: 0, nil, reasoning), budget: budget)
         }
         let replayed = snapshot.replayed(from: cut.start)
         var plan = plan(cut, budget, replayed)
         // Results whose calls are cut away are not sent.
         if replayed != nil, cut.start > 0 {
-            plan.tokens = self.candidates(model.meter, replayed)[cut.start...].reduce(0) { $0 + $1.tokens }
+            plan.tokens = self.candidates(model.meter, replayed, reasoning)[cut.start...].reduce(0) { $0 + $1.tokens }
         }
-        return Fitted(plan: plan, messages: messages(from: cut.start, replayed, target.reasoning), budget: budget)
+        return Fitted(plan: plan, messages: messages(from: cut.start, replayed, reasoning), budget: budget)
     }
 
     /// The tokens of calls that are shown again because the request answers them.
-    private func callsShownAgain(_ meter: any TokenMeter) -> Int {
+    private func callsShownAgain(_ meter: any TokenMeter, _ reasoning: ReasoningReplay) -> Int {
         guard let calls = snapshot.replayed?.calls, !calls.isEmpty else { return 0 }
-        return calls.reduce(0) { $0 + ($1.key < snapshot.stored.count ? 0 : meter.tokens(ofMessage: $1.value)) }
+        return calls.reduce(0) {
+            $0 + ($1.key < snapshot.stored.count ? 0 : meter.tokens(ofMessage: reasoning.applied(to: $1.value)))
+        }
+    }
+
+    /// The stored messages that are sent without their reasoning, by index; looked at once. Nothing where it is kept.
+    private func withoutReasoning(_ reasoning: ReasoningReplay) -> [Int: ByteBuffer] {
+        if reasoning == .keep { return [:] }
+        if let known = state.withLock({ $0.withoutReasoning[reasoning] }) { return known }
+        var found: [Int: ByteBuffer] = [:]
+        for index in snapshot.stored.indices where snapshot.stored[index].outline.role == .assistant {
+            guard let body = shown(index, snapshot.replayed) else { continue }
+            let applied = reasoning.applied(to: body)
+            if applied.readableBytes != body.readableBytes { found[index] = applied }
+        }
+        state.withLock { [found] in $0.withoutReasoning[reasoning] = found }
+        return found
+    }
+
+    /// The stored message at `index` as it is shown, its reasoning included; nil where it is left out.
+    private func shown(_ index: Int, _ replayed: ReplayedMessages?) -> ByteBuffer? {
+        if let replayed { replayed.bodies[index] } else { snapshot.stored[index].body }
     }
 
     private func limits(_ budget: ContextBudget, required: Int?) -> HistoryCut.Limits {
@@ -198,54 +222,48 @@ package final class PlannedHistory: RequestFitting {
         return snapshot.stored.indices.last { snapshot.mayBegin($0) }
     }
 
-    private func candidates(_ meter: any TokenMeter, _ replayed: ReplayedMessages?) -> [HistoryCut.Candidate] {
+    private func candidates(
+        _ meter: any TokenMeter, _ replayed: ReplayedMessages?, _ reasoning: ReasoningReplay
+    ) -> [HistoryCut.Candidate] {
         let encoding = meter.encoding
+        let withoutReasoning = withoutReasoning(reasoning)
         return snapshot.stored.withMessages { messages in
             var candidates: [HistoryCut.Candidate] = []
             candidates.reserveCapacity(messages.count)
             for index in messages.indices {
                 let isKnown = encoding != nil && messages[index].tokenEncoding == encoding
-                let known = isKnown ? messages[index].outline.tokens : nil
-                let tokens: Int
-                if let replayed {
-                    tokens = Self.tokens(index, replayed, messages, known, meter)
-                } else {
-                    tokens = known ?? meter.tokens(ofMessage: messages[index].body)
+                var tokens = isKnown ? messages[index].outline.tokens : nil
+                if replayed != nil || !withoutReasoning.isEmpty {
+                    let again = replayed?.calls[index].map { meter.tokens(ofMessage: reasoning.applied(to: $0)) }
+                    let body = shown(index, replayed).map { withoutReasoning[index] ?? $0 }
+                    // What is left of a message is shorter than it was.
+                    if body?.readableBytes != messages[index].body.readableBytes { tokens = nil }
+                    tokens = (again ?? 0) + (tokens ?? body.map { meter.tokens(ofMessage: $0) } ?? 0)
                 }
                 candidates.append(
                     HistoryCut.Candidate(
-                        seq: messages[index].outline.seq, tokens: tokens,
+                        seq: messages[index].outline.seq,
+                        tokens: tokens ?? meter.tokens(ofMessage: messages[index].body),
                         mayBegin: HistorySnapshot.mayBegin(index, messages)))
             }
             return candidates
         }
     }
 
-    /// The tokens of a stored message as it is shown, and of the call that is shown again in front of it.
-    private static func tokens(
-        _ index: Int, _ replayed: ReplayedMessages, _ stored: UnsafeBufferPointer<StoredMessage>, _ known: Int?,
-        _ meter: any TokenMeter
-    ) -> Int {
-        let call = replayed.calls[index].map { meter.tokens(ofMessage: $0) } ?? 0
-        guard let body = replayed.bodies[index] else { return call }
-        // What is left of a message is shorter than it was.
-        let isWhole = body.readableBytes == stored[index].body.readableBytes
-        return call + ((isWhole ? known : nil) ?? meter.tokens(ofMessage: body))
-    }
-
     /// The tokens of what has to be sent, without margins: the request and the stored messages from `required` on.
-    private func likelyTokens(from required: Int?, _ meter: any TokenMeter) -> Int {
+    private func likelyTokens(from required: Int?, _ meter: any TokenMeter, _ reasoning: ReasoningReplay) -> Int {
         var tokens = meter.likelyTokens(besideMessagesOf: request)
         for body in turn.instructions + snapshot.instructions { tokens += meter.likelyTokens(ofMessage: body) }
         for message in turn.messages { tokens += meter.likelyTokens(ofMessage: message.body) }
         let replayed = snapshot.replayed
         let first = required ?? snapshot.stored.count
         for call in replayed?.calls ?? [:] where call.key >= first {
-            tokens += meter.likelyTokens(ofMessage: call.value)
+            tokens += meter.likelyTokens(ofMessage: reasoning.applied(to: call.value))
         }
+        let withoutReasoning = withoutReasoning(reasoning)
         for index in first..<snapshot.stored.count {
-            guard let body = replayed == nil ? snapshot.stored[index].body : replayed?.bodies[index] else { continue }
-            tokens += meter.likelyTokens(ofMessage: body)
+            guard let body = shown(index, replayed) else { continue }
+            tokens += meter.likelyTokens(ofMessage: withoutReasoning[index] ?? body)
         }
         return tokens
     }
@@ -293,11 +311,12 @@ extension PlannedHistory {
             turn.instructions.count + snapshot.instructions.count + snapshot.stored.count + turn.messages.count)
         messages += turn.instructions
         messages += snapshot.instructions
+        let withoutReasoning = withoutReasoning(reasoning)
         snapshot.stored.withMessages { stored in
             for index in start..<stored.count {
                 if let call = replayed?.calls[index] { messages.append(reasoning.applied(to: call)) }
                 if let body = replayed == nil ? stored[index].body : replayed?.bodies[index] {
-                    messages.append(reasoning.applied(to: body))
+                    messages.append(withoutReasoning.isEmpty ? body : withoutReasoning[index] ?? body)
                 }
             }
         }

@@ -193,17 +193,9 @@ private struct MessageFields {
 
     init(_ message: ByteBuffer) throws(WireError) {
         try message.withUnsafeReadableBytes { (text) throws(WireError) in
-            var scanner = JSONScanner(text)
-            var isFirst = true
-            try scanner.enterObject()
-            while let key = try scanner.nextKey(&isFirst) {
-                let start = scanner.position
-                let kind = try scanner.skipValue()
-                set(
-                    key, scanner,
-                    kind == .null ? nil : JSONValue(kind: kind, bytes: message.span(start..<scanner.position)))
+            try JSONScanner.forEachMember(of: text) { scanner, key, value, kind in
+                set(key, scanner, kind == .null ? nil : JSONValue(kind: kind, bytes: message.span(value)))
             }
-            try scanner.expectEnd()
         }
     }
 

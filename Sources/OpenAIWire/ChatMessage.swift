@@ -84,22 +84,16 @@ private struct Fields {
     var toolCallID: String?
 
     mutating func read(_ text: UnsafeRawBufferPointer) throws(WireError) {
-        var scanner = JSONScanner(text)
-        var isFirst = true
-        try scanner.enterObject()
-        while let key = try scanner.nextKey(&isFirst) {
-            let start = scanner.position
-            let kind = try scanner.skipValue()
+        try JSONScanner.forEachMember(of: text) { scanner, key, value, kind in
             if scanner.key(key, is: "role") {
                 hasRole = true
-                role = scanner.string(kind, from: start).map(ChatMessage.Role.init)
+                role = scanner.string(kind, from: value.lowerBound).map(ChatMessage.Role.init)
             } else if scanner.key(key, is: "tool_calls") {
-                hasToolCalls = kind == .array && !JSONScanner(text, at: start).isEmptyArray
+                hasToolCalls = kind == .array && !JSONScanner(text, at: value.lowerBound).isEmptyArray
             } else if scanner.key(key, is: "tool_call_id") {
-                toolCallID = scanner.string(kind, from: start)
+                toolCallID = scanner.string(kind, from: value.lowerBound)
             }
         }
-        try scanner.expectEnd()
     }
 }
 

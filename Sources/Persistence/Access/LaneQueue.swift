@@ -80,7 +80,8 @@ struct LaneShard {
 /// `LaneLimits.splitItems` on, and when a transaction hangs, the next thread takes shards of which no other has any. Who
 /// has waited longest goes first, and whoever ends a batch takes what has come meanwhile.
 struct LaneQueue {
-    /// Enough that a transaction which hangs leaves most sessions to the other threads.
+    /// Enough that a transaction which hangs leaves most sessions to the other threads. The counters of a user are split by
+    /// a multiple of it (`SessionSums.shards`), so that two threads never wait for one row of them.
     private static let shardsPerThread = 8
     /// Nanoseconds after which a transaction takes too long to be waited for: several times a slow disk's commit.
     private static let patience: UInt64 = 50_000_000

@@ -100,21 +100,15 @@ struct Keys: AsyncParsableCommand {
                 """)
 
         @OptionGroup var options: ConfigurationOption
-        @Option(help: "The user the key belongs to.")
-        var user: String
-        @Option(help: "The key's name.")
-        var name: String
+        @OptionGroup var key: NamedKey
         @Option(help: "auto, append, replace or off; default: as configured.")
         var historyMode: HistoryModeArgument
 
         func run() async throws {
-            try await reporting {
-                try await KeyAdministration.open(try options.load()) { store in
-                    let owner = try await KeyAdministration.user(named: user, createIfMissing: false, in: store)
-                    let key = try await store.setHistoryMode(historyMode.mode, ofKeyNamed: name, of: owner.id)
-                    let mode = key.historyMode?.rawValue ?? "as configured"
-                    StandardError.print("\(key.prefix)… (\(key.name)) of \(owner.name): history mode \(mode)")
-                }
+            try await key.change(options) { store, owner, name in
+                let key = try await store.setHistoryMode(historyMode.mode, ofKeyNamed: name, of: owner.id)
+                let mode = key.historyMode?.rawValue ?? "as configured"
+                return "\(key.prefix)… (\(key.name)) of \(owner.name): history mode \(mode)"
             }
         }
     }
@@ -124,17 +118,31 @@ struct Keys: AsyncParsableCommand {
             abstract: "Revoke a key. Every running process refuses it within two seconds.")
 
         @OptionGroup var options: ConfigurationOption
+        @OptionGroup var key: NamedKey
+
+        func run() async throws {
+            try await key.change(options) { store, owner, name in
+                let key = try await store.revokeKey(named: name, of: owner.id)
+                return "revoked \(key.prefix)… (\(key.name)) of \(owner.name)"
+            }
+        }
+    }
+
+    /// Which key a command is about.
+    struct NamedKey: ParsableArguments {
         @Option(help: "The user the key belongs to.")
         var user: String
         @Option(help: "The key's name.")
         var name: String
 
-        func run() async throws {
+        /// Changes the key, and tells the operator the line that `body` returns.
+        func change(
+            _ options: ConfigurationOption, _ body: (KeyStore, UserInfo, _ name: String) async throws -> String
+        ) async throws {
             try await reporting {
                 try await KeyAdministration.open(try options.load()) { store in
                     let owner = try await KeyAdministration.user(named: user, createIfMissing: false, in: store)
-                    let key = try await store.revokeKey(named: name, of: owner.id)
-                    StandardError.print("revoked \(key.prefix)… (\(key.name)) of \(owner.name)")
+                    StandardError.print(try await body(store, owner, name))
                 }
             }
         }

@@ -112,7 +112,10 @@ import TurnpikeTesting
         }
     }
 
-    @Test func aChangeWhoseCommitGotNoAnswerSuspendsIt() async throws {
+    /// A process that believes its memory, with a session.
+    private static func withBelief(
+        _ body: (FaultyDatabase, SoleUse, ConversationStore, Session) async throws -> Void
+    ) async throws {
         try await SQLiteFixture().with { base in
             let database = FaultyDatabase(base)
             _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
@@ -125,6 +128,12 @@ import TurnpikeTesting
             site.wait(3)
             _ = try await process.look()
             #expect(process.isInForce)
+            try await body(database, process, store, session)
+        }
+    }
+
+    @Test func aChangeWhoseCommitGotNoAnswerSuspendsIt() async throws {
+        try await Self.withBelief { database, process, store, session in
             database.failNextCommit(.happened)
             await #expect(throws: DatabaseError.self) {
                 _ = try await store.update(session.key) { $0.maxHistory = 1 }
@@ -134,17 +143,7 @@ import TurnpikeTesting
     }
 
     @Test func aTurnThatMayBeStoredSuspendsItAndOneThatIsNotDoesNot() async throws {
-        try await SQLiteFixture().with { base in
-            let database = FaultyDatabase(base)
-            _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
-            let site = Site(database)
-            let process = site.process(alone: true)
-            let store = ConversationStore(
-                database: database, durability: nil, cacheLimit: 1 << 20, soleUse: process)
-            let session = try await store.create(SessionDraft(owner: .generate(), externalID: "s"))
-            _ = try await process.look()
-            site.wait(3)
-            _ = try await process.look()
+        try await Self.withBelief { database, process, store, session in
             let turn = SpoolFixture.turn("1", after: session)
             database.fail(atStep: 0, with: .data)
             await #expect(throws: DatabaseError.self) { _ = try await store.append(turn) }

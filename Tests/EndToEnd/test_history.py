@@ -1,12 +1,16 @@
 """What the model sees: instructions, then history, then what is new; never doubled, cut in two, or reordered."""
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from harness import chat
 from harness.answers import json_answer, sse_answer
 from harness.site import SESSIONS, answered, fresh, said
+from harness.waiting import eventually
 
 DATABASES = "both"
 
@@ -344,6 +348,19 @@ def test_a_late_result_brings_a_call_that_a_limit_left_out(narrow):
     assert "tool" not in [message["role"] for message in (numbers(conversation, 4), conversation.seen)[1]]
 
 
+def test_a_late_result_in_a_window_of_the_clients_brings_its_call_too(narrow):
+    conversation = narrow.conversation().answer(tool_calls("A"), FINE)
+    conversation.say("call")
+    numbers(conversation, 3)
+    conversation.say([result("A")])
+    numbers(conversation, 2)
+    window = conversation.stored_texts[-7:]
+    assert window[:2] == ["fine", "of A"]
+    response = conversation.say([*conversation.stored[-7:], said("next")])
+    assert outline(conversation) == ["fine", ["A"], *window[1:], "next"]
+    assert noted(response) == {"injected": "1", "dropped": "6", "tokens": "0", "budget": noted(response)["budget"], "reason": "max_history_messages"}
+
+
 def test_images_audio_and_files_come_back_as_they_went(site):
     parts = [
         {"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "QUJD" * 5000, "detail": "low"}},
@@ -422,6 +439,28 @@ def test_the_same_idempotency_key_is_stored_once_and_another_one_is_not(site):
     for key, count in (("k1", 2), ("k1", 2), ("k2", 4), ("k2", 4)):
         conversation.say("yes", [("Idempotency-Key", key)])
         assert len(conversation.stored) == count, key
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_attempts_under_one_idempotency_key_are_stored_once_whatever_comes_between(site, order):
+    conversation = site.conversation()
+    gates = [threading.Event(), threading.Event()]
+    first, second = (replace(json_answer(chat.completion(text)), gate=gate) for text, gate in zip(("first", "second"), gates))
+    conversation.answer(first, json_answer(chat.completion("so")), second)
+    say = lambda text: conversation.say(text, [("Idempotency-Key", f"k-{text}")])
+    with ThreadPoolExecutor(2) as pool:
+        attempts = [pool.submit(say, "why?")]
+        eventually(lambda: len(site.sent(conversation.model)) == 1)
+        say("and?")
+        attempts.append(pool.submit(say, "why?"))
+        eventually(lambda: len(site.sent(conversation.model)) == 3)
+        for index in order:
+            gates[index].set()
+            attempts[index].result()
+    assert conversation.stored_texts == ["and?", "so", "why?", "second"]
+    conversation.answer(json_answer(chat.completion("third")))
+    say("why?")
+    assert conversation.texts == ["and?", "so", "why?"] and conversation.stored_texts == ["and?", "so", "why?", "third"]
 
 
 def test_a_retry_whose_first_attempt_left_nothing_is_stored_once(site):

@@ -1,14 +1,19 @@
 """Two gateways on one MariaDB behind a balancer: what one has stored, the other sees at once."""
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
+from harness import chat
+from harness.answers import json_answer
 from harness.balancer import Balancer
 from harness.client import exchange
 from harness.gateway import Gateway, run
 from harness.site import SESSIONS, Site, error_of, fresh
-from harness.waiting import together
+from harness.waiting import eventually, together
 
 
 class Pair(Site):
@@ -79,6 +84,23 @@ def test_one_session_used_by_both_at_once_keeps_every_turn_whole(pair):
     assert len(texts) == 66
     assert sorted(texts[::2]) == sorted(["begin", *(f"n{number}" for number in range(32))])
     assert texts[1::2] == [f"re: {text}" for text in texts[::2]]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_attempts_under_one_idempotency_key_at_two_processes_are_stored_once(pair, order):
+    talk = pair.conversation()
+    talk.say("hi")
+    gates = [threading.Event(), threading.Event()]
+    talk.answer(*(replace(json_answer(chat.completion(text)), gate=gate) for text, gate in zip(("one", "other"), gates)))
+    with ThreadPoolExecutor(2) as pool:
+        attempts = []
+        for count in (2, 3):
+            attempts.append(pool.submit(talk.say, "why?", [("Idempotency-Key", "k")]))
+            eventually(lambda: len(pair.sent(talk.model)) == count)
+        for index in order:
+            gates[index].set()
+            attempts[index].result()
+    assert talk.stored_texts == ["hi", "re: hi", "why?", ("one", "other")[order[1]]]
 
 
 def test_a_session_that_one_deletes_is_gone_for_the_other(pair):

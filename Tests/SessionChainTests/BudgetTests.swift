@@ -171,6 +171,19 @@ import TurnpikeKit
         #expect(chain.upstream.last.messages == [user("go"), user("never mind")])
     }
 
+    @Test func aLateResultNeedsItsCallAndNotTheNewestTurn() async throws {
+        let chain = try await chain("m-600", [("reserved_output", "0")])
+        let call =
+            #"{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]}"#
+        chain.upstream.reply(.json(message(call, finish: "tool_calls")))
+        _ = try await chain.send(.chat("s", [user("go")]))
+        _ = try await chain.send(.chat("s", [user(String(repeating: "x", count: 400))]))
+        let result = #"{"role":"tool","tool_call_id":"t","content":"\#(String(repeating: "r", count: 200))"}"#
+        let answer = try await chain.send(.chat("s", [result]))
+        #expect(chain.upstream.last.messages == [call, result])
+        #expect(answer.history == "injected=1; dropped=3; reason=token_budget")
+    }
+
     @Test(arguments: ["rolling", "stable"]) func aSessionHasATruncationOfItsOwn(_ truncation: String) async throws {
         let chain = try await ChainFixture(["history": [("max_history_messages", "6")]])
         _ = try await chain.route(

@@ -125,11 +125,15 @@ struct TurnBatch {
         return end == turn.baseSeq
     }
 
-    /// Where the client's later attempt of a cancelled request begins, if that one is stored already.
+    /// Where the client's later attempt of the same request begins, if that one is stored already.
     ///
-    /// Only a cancelled turn can be overtaken: of every other one a client has seen the end.
+    /// Without an idempotency key only a cancelled turn can be overtaken: of every other one a client has seen the end.
     private func laterAttempt(of turn: TurnDraft, _ session: Session) throws -> Int64? {
-        guard turn.status == .cancelled, turn.baseSeq < session.nextSeq else { return nil }
+        guard turn.baseSeq < session.nextSeq else { return nil }
+        if turn.idempotencyKey != nil, let last = session.attempt(repeatedBy: turn) {
+            return try isEarlier(turn, than: last) ? last.firstSeq : nil
+        }
+        guard turn.status == .cancelled else { return nil }
         let inBatch = planned.last { other in
             other.draft.key == turn.key && other.draft.baseSeq == turn.baseSeq
                 && other.draft.requestDigest == turn.requestDigest && other.draft.attempt > turn.attempt
@@ -137,6 +141,15 @@ struct TurnBatch {
         if let inBatch { return inBatch.plan.firstSeq }
         return try connection.first(ConversationSQL.laterAttempt(of: turn)) { try $0.optional(0, as: Int64.self) }
             ?? nil
+    }
+
+    /// Whether a turn answers an earlier attempt than the newest one, which came under the same key. Where neither is known
+    /// to be a repetition, as each reached another process, a cancelled one is taken for the earlier.
+    private func isEarlier(_ turn: TurnDraft, than last: LastTurn) throws -> Bool {
+        if turn.status == .cancelled, !turn.supersedes.retriesLastTurn { return true }
+        if let inBatch = planned.last(where: { $0.draft.id == last.id }) { return inBatch.draft.attempt > turn.attempt }
+        let query = ConversationSQL.attempt(of: last.id, in: turn.key)
+        return try connection.first(query) { try $0.value(0, as: Int64.self) } ?? 0 > Int64(turn.attempt)
     }
 
     /// New messages and turns. Their media are stored at once.

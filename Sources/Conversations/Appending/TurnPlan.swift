@@ -39,7 +39,7 @@ extension Session {
     }
 
     private func plan(_ turn: TurnDraft, knowsBase: Bool) -> TurnPlan {
-        let retried = turn.supersedes.retriesLastTurn ? attempt(repeatedBy: turn) : nil
+        let retried = attempt(repeatedBy: turn)
         // What the turn's exchange did not know: everything from its base on, except the attempt that it repeats.
         let isUpToDate = knows(turn) && (retried?.firstSeq ?? nextSeq) <= turn.baseSeq
         var superseded = retried.map { $0.firstSeq..<nextSeq }
@@ -63,12 +63,17 @@ extension Session {
     /// Whether the newest turn is the one that the turn's exchange knew, where that has to be checked.
     private func knows(_ turn: TurnDraft) -> Bool { turn.knownTurn.map { $0 == KnownTurn(self) } ?? true }
 
-    /// A digest alone would take a repeated "yes" for a retry: the base must be the same too.
-    private func attempt(repeatedBy turn: TurnDraft) -> LastTurn? {
-        guard let lastTurn, lastTurn.requestDigest == turn.requestDigest, lastTurn.baseSeq == turn.baseSeq else {
-            return nil
-        }
-        return lastTurn
+    /// The newest turn, if it is what came of another attempt of the request that `turn` answers.
+    ///
+    /// One idempotency key is one request, whatever others said between its attempts, and whether this process knew of the
+    /// other one. Without a key its client has to say that it repeats it, and a digest alone would take a repeated "yes"
+    /// for a retry: the base must be the same too.
+    func attempt(repeatedBy turn: TurnDraft) -> LastTurn? {
+        guard let lastTurn, lastTurn.requestDigest == turn.requestDigest,
+            lastTurn.idempotencyKey == turn.idempotencyKey
+        else { return nil }
+        if turn.idempotencyKey != nil { return lastTurn }
+        return turn.supersedes.retriesLastTurn && lastTurn.baseSeq == turn.baseSeq ? lastTurn : nil
     }
 }
 

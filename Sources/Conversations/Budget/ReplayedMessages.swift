@@ -80,14 +80,22 @@ struct ToolRounds: Sendable {
 
     private static func resultID(_ body: ByteBuffer) -> String? { (try? ChatMessage(scanning: body))?.toolCallID }
 
-    /// The ids of the request's results whose calls are not among the stored messages and not its own.
+    /// The ids of the request's results in front of which nothing calls them, neither stored messages nor its own. What is
+    /// answered is not called: some clients use an id again for each of their calls.
     static func missingCalls(of next: [IncomingTurn.Message], in stored: StoredRun) -> Set<String> {
-        var missing = Set(next.filter { $0.role == .tool }.compactMap { resultID($0.body) })
-        if missing.isEmpty { return missing }
-        for message in next where message.role == .assistant { missing.subtract(callIDs(message.body)) }
-        for index in stored.indices where stored[index].callsTools ?? ReplayedMessages.callsTools(stored[index]) {
-            missing.subtract(callIDs(stored[index].body))
+        let ids = Set(next.filter { $0.role == .tool }.compactMap { resultID($0.body) })
+        if ids.isEmpty { return [] }
+        var (open, missing): ([String: Int], Set<String>) = ([:], [])
+        func look(_ part: Part, isStored: Bool) {
+            switch part {
+            case .call(let called): for id in called where ids.contains(id) { open[id, default: 0] += 1 }
+            case .result(let id?) where open[id, default: 0] > 0: open[id, default: 0] -= 1
+            case .result(let id?) where !isStored: missing.insert(id)
+            case .result, .other, .hidden: break
+            }
         }
+        for message in stored { look(part(message), isStored: true) }
+        for message in next { look(part(message.role, message.body), isStored: false) }
         return missing
     }
 

@@ -150,7 +150,7 @@ package final class PlannedHistory: RequestFitting {
 
     private func fitted(to target: RouteTarget) throws(GatewayError) -> Fitted {
         let model = model(of: target)
-        if snapshot.stored.isEmpty, ContextBudget.surelyFits(request, turn, model) {
+        if snapshot.stored.isEmpty, snapshot.replayed == nil, ContextBudget.surelyFits(request, turn, model) {
             return Fitted(plan: snapshot.plan, messages: messages(from: 0, nil, target.reasoning))
         }
         let reasoning = target.reasoning
@@ -166,7 +166,7 @@ package final class PlannedHistory: RequestFitting {
         {
             throw refusal
         }
-        guard !candidates.isEmpty else {
+        guard !candidates.isEmpty || snapshot.replayed != nil else {
             return Fitted(plan: snapshot.plan, messages: messages(from: 0, nil, reasoning), budget: budget)
         }
         let replayed = snapshot.replayed(from: cut.start)
@@ -216,9 +216,11 @@ package final class PlannedHistory: RequestFitting {
             contextStart: snapshot.contextStart, required: required)
     }
 
-    /// Where the round begins that the request's first message goes on with.
+    /// Where the round begins that the request's first message goes on with; nil where the call that it answers is shown
+    /// again in front of it, whatever else is there.
     private var required: Int? {
-        guard turn.messages.first?.role.answersCall == true else { return nil }
+        guard turn.messages.first?.role.answersCall == true, snapshot.replayed?.calls[snapshot.stored.count] == nil
+        else { return nil }
         return snapshot.stored.indices.last { snapshot.mayBegin($0) }
     }
 
@@ -305,7 +307,7 @@ extension PlannedHistory {
     /// The final messages with the stored ones from `start` on; `nil` where the request's own are all there is.
     private func messages(from start: Int, _ replayed: ReplayedMessages?, _ reasoning: ReasoningReplay) -> [ByteBuffer]?
     {
-        guard !snapshot.stored.isEmpty || !snapshot.instructions.isEmpty else { return nil }
+        guard !snapshot.stored.isEmpty || !snapshot.instructions.isEmpty || replayed != nil else { return nil }
         var messages: [ByteBuffer] = []
         messages.reserveCapacity(
             turn.instructions.count + snapshot.instructions.count + snapshot.stored.count + turn.messages.count)

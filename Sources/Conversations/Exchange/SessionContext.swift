@@ -38,13 +38,13 @@ package final class SessionContext: Sendable {
 
     /// Whether the client may be sending the request again.
     ///
-    /// - Parameter base: of the earlier attempt, if this process remembers one. Where it does not, the newest turn tells
-    ///   whether it came with the same idempotency key: to another process, or before a restart. One that came with
-    ///   another key, or with one where this has none, is another request.
+    /// - Parameter base: of the earlier attempt, if this process remembers one. Of one that came with the same idempotency
+    ///   key the newest turn itself tells: it may have come to another process, or before a restart, or before an attempt
+    ///   that this process remembers. One that came with another key, or with one where this has none, is another request.
     func repetition(earlier base: Int64?) -> Repetition {
-        if let base, attempt > 0 || idempotencyKey != nil { return .known(base: base) }
         let (key, last) = (idempotencyDigest, session.lastTurn)
         if let key, let last, last.idempotencyKey == key { return .known(base: last.baseSeq) }
+        if let base, attempt > 0 || idempotencyKey != nil { return .known(base: base) }
         return attempt > 0 && last?.idempotencyKey == key ? .claimed : .none
     }
 }

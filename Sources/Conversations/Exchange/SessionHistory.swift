@@ -66,12 +66,15 @@ struct SessionHistory: Sendable {
     private func answeredCalls(before snapshot: HistorySnapshot, _ reader: any HistoryReading, _ session: Session)
         throws -> [StoredMessage]
     {
-        guard let first = snapshot.stored.first, snapshot.plan.droppedCount > 0 else { return [] }
+        guard snapshot.plan.droppedCount > 0 else { return [] }
         var missing = ToolRounds.missingCalls(of: turn.messages, in: snapshot.stored)
         guard !missing.isEmpty else { return [] }
-        let outlines = try reader.outlines(of: session.key, in: 0..<first.seq).suffix(Self.maximumSearchedMessages)
+        // Where none are injected, those that the client repeats lie behind them.
+        let dropped = try reader.outlines(of: session.key, in: 0..<(snapshot.stored.first?.seq ?? session.nextSeq))
+            .prefix(snapshot.plan.droppedCount)
         var found: [StoredMessage] = []
-        for outline in outlines.reversed() where outline.role == .assistant && !missing.isEmpty {
+        for outline in dropped.suffix(Self.maximumSearchedMessages).reversed()
+        where outline.role == .assistant && !missing.isEmpty {
             for message in try reader.messages(of: session.key, in: outline.seq..<outline.seq + 1) {
                 let ids = missing.intersection((try? ChatMessage(scanning: message.body))?.toolCallIDs ?? [])
                 guard !ids.isEmpty else { continue }

@@ -161,7 +161,9 @@ final class SessionCache: Sendable {
         state.withLock { state in
             noteChange(turn.key, &state)
             change(turn.key, &state) { snapshot in
-                guard snapshot.session.nextSeq == firstSeq, turn.supersedes == Supersession() else { return false }
+                guard snapshot.session.nextSeq == firstSeq, turn.supersedes == Supersession(),
+                    snapshot.session.attempt(repeatedBy: turn) == nil
+                else { return false }
                 guard (try? snapshot.append(turn, at: time)) != nil else { return false }
                 snapshot.noteFound(at: firstSeq)
                 return true

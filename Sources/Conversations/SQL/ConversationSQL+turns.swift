@@ -144,6 +144,14 @@ extension ConversationSQL {
         """
     }
 
+    /// Which attempt of its client a stored turn is.
+    static func attempt(of turn: UniqueID, in key: SessionKey) -> SQL {
+        """
+        SELECT attempt FROM turns \
+        WHERE user_id = \(key.owner) AND session_id = \(key.session) AND turn_id = \(turn)
+        """
+    }
+
     /// The seq behind the last message of a stored turn.
     static func end(of turn: UniqueID, in key: SessionKey) -> SQL {
         """

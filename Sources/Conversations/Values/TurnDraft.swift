@@ -27,7 +27,8 @@ public struct TurnDraft: Sendable {
     public var requestDigest: StoredDigest
     /// Which attempt of its client it is: 0 for the first, more for a request that was sent again.
     public var attempt = 0
-    /// The digest of the client's `Idempotency-Key`, by which a later attempt is recognised.
+    /// The digest of the client's `Idempotency-Key`. The session's newest turn is superseded if it answers the same messages
+    /// under the same key.
     public var idempotencyKey: StoredDigest?
     /// The history that goes upstream begins here from now on; nil leaves what the session has. It moves
     /// back only if nothing was stored since `baseSeq`.
@@ -153,7 +154,7 @@ public enum SupersessionOutcome: Sendable, Equatable {
     /// Something was stored meanwhile that the turn could not know, and what it knew cannot be told from it: it was
     /// appended behind it.
     case appendedInstead
-    /// The client had left and sent the request again, and that later attempt, which begins at this seq, is stored
-    /// already: this one was stored as superseded by it.
+    /// The client sent the request again, after it had left or under the same idempotency key, and that later attempt, which
+    /// begins at this seq, is stored already: this one was stored as superseded by it.
     case overtaken(byRetryAt: Int64)
 }

@@ -10,6 +10,9 @@ enum BranchConformance {
             ConformanceCase("a branch is restored with all that preceded it, and nothing is lost", restoring),
             ConformanceCase("a branch that does not exist is not restored", unknown),
             ConformanceCase("a cancelled attempt that comes behind its retry is kept beside it", overtaken),
+            ConformanceCase(
+                "attempts under one key are one turn, whatever comes between and whichever is stored first", oneKey),
+            ConformanceCase("of two attempts under one key the one that was cancelled gives way", oneKeyElsewhere),
             ConformanceCase("the history's beginning moves with the turn that cut it", contextStart),
         ]
     }
@@ -107,21 +110,56 @@ enum BranchConformance {
         }
     }
 
+    @Sendable private static func oneKey(_ fixture: any DatabaseFixture) async throws {
+        try await Samples.with(fixture) { samples in
+            for order in [[0, 1], [1, 0]] {
+                let session = try await samples.store.create(SessionDraft(owner: .generate()))
+                var first = Samples.turn(session, ["why?", "first"])
+                try await append(["and?", "so"], from: nil, session, samples)
+                var second = Samples.turn(try await samples.current(session), ["why?", "second"])
+                (first.idempotencyKey, second.idempotencyKey) = (Samples.digest("k"), Samples.digest("k"))
+                second.attempt = 1
+                for index in order { try await samples.append([first, second][index]) }
+                try expectEqual(
+                    try await samples.texts(session.key), ["and?", "so", "why?", "second"], "the later attempt")
+                var another = Samples.turn(try await samples.current(session), ["why?", "other"])
+                another.idempotencyKey = Samples.digest("l")
+                try await samples.append(another)
+                try expectEqual(try await samples.texts(session.key).count, 6, "messages, with those of another key")
+            }
+        }
+    }
+
+    /// Neither is known to repeat the other, as each came to another process.
+    @Sendable private static func oneKeyElsewhere(_ fixture: any DatabaseFixture) async throws {
+        try await Samples.with(fixture) { samples in
+            for order in [[0, 1], [1, 0]] {
+                let session = try await samples.store.create(SessionDraft(owner: .generate()))
+                var (left, whole) = (Samples.turn(session, ["why?", "wh"]), Samples.turn(session, ["why?", "whole"]))
+                (left.idempotencyKey, whole.idempotencyKey) = (Samples.digest("k"), Samples.digest("k"))
+                left.status = .cancelled
+                for index in order { try await samples.append([left, whole][index]) }
+                try expectEqual(try await samples.texts(session.key), ["why?", "whole"], "what nobody left")
+                try expectEqual(try await samples.current(session).counters.messages, 2, "the counter")
+            }
+        }
+    }
+
     @Sendable private static func contextStart(_ fixture: any DatabaseFixture) async throws {
         try await Samples.with(fixture) { samples in
             let session = try await samples.store.create(SessionDraft(owner: .generate()))
             let moves: [(start: Int64?, isLate: Bool, expected: Int64)] = [
                 (nil, false, 0), (5, false, 5), (3, true, 5), (nil, false, 5), (3, false, 3), (4, true, 4),
             ]
-            for (start, isLate, expected) in moves {
+            for (index, (start, isLate, expected)) in moves.enumerated() {
                 var turn = Samples.turn(try await samples.current(session), ["q", "a"])
                 if isLate { turn.baseSeq -= 2 }
                 turn.contextStart = start
-                turn.idempotencyKey = Samples.digest("key")
+                turn.idempotencyKey = Samples.digest("key \(index)")
                 try await samples.append(turn)
                 let now = try await samples.current(session)
                 try expectEqual(now.contextStartSeq, expected, "the beginning")
-                try expectEqual(now.lastTurn?.idempotencyKey, Samples.digest("key"), "the key of the newest turn")
+                try expectEqual(now.lastTurn?.idempotencyKey, turn.idempotencyKey, "the key of the newest turn")
             }
         }
     }

@@ -30,16 +30,20 @@ import Testing
         }
     }
 
+    private func incoming(_ bodies: [String]) throws -> [IncomingTurn.Message] {
+        try bodies.map { body in
+            let bytes = ByteBuffer(string: body)
+            return IncomingTurn.Message(
+                body: bytes, role: role(body), digest: StoredDigest(try .init(messageJSON: bytes)))
+        }
+    }
+
     /// What a model is sent.
     private func shown(_ bodies: [String], _ next: [String], from start: Int = 0, older: [String] = []) throws
         -> [String]
     {
         let run = StoredRun(try stored(bodies)[...])
-        let new = try next.map { body in
-            let bytes = ByteBuffer(string: body)
-            return IncomingTurn.Message(
-                body: bytes, role: role(body), digest: StoredDigest(try .init(messageJSON: bytes)))
-        }
+        let new = try incoming(next)
         guard
             let replayed = ToolRounds(run, older: try stored(older), before: new, replaysPartial: true)?
                 .replayed(from: start)
@@ -104,6 +108,19 @@ import Testing
         let older = try shown([user("2")], [result("z")], older: [Self.calling("z")])
         #expect(older == [user("2"), Self.calling("z"), result("z")])
         #expect(try shown([user("2"), result("z"), said("x")], [user("3")]) == [user("2"), said("x"), user("3")])
+    }
+
+    @Test func aCallIsMissingWhereAllWithItsIDAreAnswered() throws {
+        func missing(_ bodies: [String], _ next: [String]) throws -> Set<String> {
+            ToolRounds.missingCalls(of: try incoming(next), in: StoredRun(try stored(bodies)[...]))
+        }
+        let call = Self.calling("t", "u")
+        #expect(try missing([user("1")], [result("t")]) == ["t"])
+        #expect(try missing([user("1"), call, result("u")], [result("t")]).isEmpty)
+        #expect(try missing([user("1"), call, result("t"), said("x")], [result("t"), result("u")]) == ["t"])
+        #expect(try missing([user("1"), call, result("t"), call], [result("t"), call, result("t")]).isEmpty)
+        #expect(try missing([user("1"), result("t")], [user("2")]).isEmpty)
+        #expect(try missing([], [result("t"), call, result("t")]) == ["t"])
     }
 
     @Test func anIdThatIsUsedAgainBelongsToTheNewestOpenCall() throws {

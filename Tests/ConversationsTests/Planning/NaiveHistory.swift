@@ -71,13 +71,13 @@ struct NaiveHistory {
 
     private func injecting(_ messages: [String], known: Int, _ settings: Settings) -> Expected {
         let end = active.count - known
-        let (start, position, isNone) = start(end, messages, settings)
-        let sent = isNone ? messages : shown(from: start, to: end, messages).map(\.body)
+        let (start, position) = start(end, messages, settings)
+        let sent = shown(from: start, to: end, messages).map(\.body)
         return Expected(sent: sent, kept: active, new: messages.count - known, position: position)
     }
 
-    /// - Returns: where the history begins, whether that moves the position, and whether the limits on messages leave none.
-    private func start(_ end: Int, _ messages: [String], _ settings: Settings) -> (Int, Int64?, isNone: Bool) {
+    /// - Returns: where the history begins, and whether that moves the position.
+    private func start(_ end: Int, _ messages: [String], _ settings: Settings) -> (Int, Int64?) {
         let beginnings = active.indices.filter(mayBegin)
         // What the message limit leaves.
         var first = beginnings.first { active.count - $0 <= settings.maxMessages } ?? active.count
@@ -86,9 +86,11 @@ struct NaiveHistory {
         let round = goesOn ? beginnings.last { $0 < end } : nil
         if let round { first = min(first, round) }
         first = min(first, end)
-        guard first < end else { return (end, nil, true) }
+        guard first < end else { return (end, nil) }
         // Where the cut is looked for, everything counts as it is shown without one.
         let all = shown(from: first, to: end, messages)
+        // A call that is shown again needs nothing of what was said since.
+        let needed = all.contains { $0.place == end && role($0.body) == "assistant" } && goesOn ? nil : round
         let again = all.filter { $0.place >= end }.map(\.body).reduce(0) { $0 + Self.tokens($1) }
         let budget = max(0, settings.budget - again + messages.reduce(0) { $0 + Self.tokens($1) })
         func tokens(_ start: Int) -> Int {
@@ -122,11 +124,11 @@ struct NaiveHistory {
             let fitting = allowed.filter { $0 <= cut && fits($0, budget, settings.maxMessages) }
             start = roundest(fitting, allowed) ?? cut
         } else if cut != start {
-            let sent = min(cut, round ?? cut)
+            let sent = min(cut, needed ?? cut)
             moved = sent < end ? active[sent].seq : nextSeq
             start = cut
         }
-        return (min(start, round ?? start), moved, false)
+        return (min(start, needed ?? start), moved)
     }
 
     /// The one whose turn's beginning is at, or next behind, the multiple of the highest power of two.

@@ -1,7 +1,8 @@
 """Conversations by chance through the gateway: what the upstream gets and what is stored is what a naive model of the rules says.
 
 Clients send everything, a window, or only what is new; they edit, regenerate, send examples, try again, and two of them
-speak at once, in every mode. Where the context is small, what is left of the history is counted by tiktoken.
+speak at once, in every mode and with either truncation. Where the context is small, what is left of the history is counted
+by tiktoken.
 """
 import json
 import random
@@ -14,16 +15,17 @@ import pytest
 from harness import chat
 from harness.answers import json_answer, sse_answer
 from harness.context import tokens, write_catalogue
-from harness.naive_history import Session, alike, replayed, shown, strip
+from harness.naive_history import Session, alike, replayed, shown, shows_again, strip
 from harness.site import SESSIONS, answered, fresh, message_in, said
 from harness.waiting import eventually
 
 DATABASES = "both"
 SEEDS, STEPS = range(8), 40
 RESERVED = 300
-NARROW = {f"narrow-{seed}": (("o200k_base", "cl100k_base")[seed % 2], 1_500 + 250 * seed) for seed in range(4)}
+NARROW = {f"narrow-{seed}": (("o200k_base", "cl100k_base")[seed % 2], 1_800 + 250 * seed) for seed in range(4)}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}}
 INSTRUCTIONS = [{"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Be kind.", "name": "dev"}]
+HANDBOOK = [{"role": "system", "content": "Answer as the handbook says. " * 50}, INSTRUCTIONS[1]]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,7 @@ class Client:
 
     def __init__(self, source, longest, kinds):
         self.source, self.longest, self.kinds = source, longest, kinds
+        self.instructions = INSTRUCTIONS if kinds is ALL_KINDS else HANDBOOK
         self.view = []  # the conversation as the client knows it
         self.last = None  # its last request: messages, mode, key
 
@@ -136,7 +139,9 @@ class Client:
         if kind == 0 and self.last:
             return (*self.last[:2], True)
         mode = source.choice(["append", "replace"]) if kind == 1 and self.kinds is ALL_KINDS else "auto"
-        if kind <= 5 or not view:
+        if mode != "auto" and view and source.random() < 0.5:  # which auto would take for something else
+            messages = self.reworded(view[source.randrange(len(view)):]) + self.new()
+        elif kind <= 5 or not view:
             messages = self.new()
         elif kind <= 7:
             messages = self.reworded(view) + self.new()
@@ -151,14 +156,14 @@ class Client:
         else:  # examples in front
             messages = [self.question(), answered("ok"), *self.new()]
         if source.random() < 0.2:
-            messages = INSTRUCTIONS[: source.randint(1, 2)] + messages
+            messages = self.instructions[: source.randint(1, 2)] + messages
         return messages, mode, False
 
 
 class Talk:
     """A session, its clients, and the model of what must become of it."""
 
-    def __init__(self, site, seed, narrow=None):
+    def __init__(self, site, seed, narrow=None, is_stable=False):
         self.site, self.source, self.narrow = site, random.Random(f"{seed} {narrow}"), narrow
         self.client = Client(self.source, 60, STEADY_KINDS) if narrow else Client(self.source, 12, ALL_KINDS)
         self.model = narrow or fresh("wide")
@@ -166,9 +171,10 @@ class Talk:
         self.limit = 500 if narrow else self.source.choice([0, 1, 3, 8, 20, 500])
         self.by_key = self.source.random() < 0.5
         self.key = None
-        self.naive, self.written = Session(self.limit), {}
-        self.start, self.cuts, self.kept, self.exchanges = None, 0, 0, 0
-        created = site.send("POST", SESSIONS, {"id": self.id, "max_history_messages": self.limit})
+        self.naive, self.written = Session(self.limit, is_stable), {}
+        self.start, self.cuts, self.kept, self.pairs = None, 0, 0, 0
+        settings = {"max_history_messages": self.limit, "truncation": "stable" if is_stable else "rolling"}
+        created = site.send("POST", SESSIONS, {"id": self.id, **settings})
         assert created.status == 201, created.raw
 
     # What is sent
@@ -196,7 +202,7 @@ class Talk:
     # Steps
 
     def step(self):
-        if not self.narrow and self.source.random() < 0.12:
+        if self.source.random() < 0.12:
             return self.two_at_once()
         request, mode, is_retry = self.client.request()
         headers = self.headers(mode, is_retry)
@@ -209,7 +215,7 @@ class Talk:
         response = self.send(request, headers, is_streamed)
         if response.status == 400 and self.narrow:
             assert len(self.site.sent(self.model)) == count
-            return self.refused(response, plan, before)
+            return self.refused(response, strip(request), plan, before)
         assert response.status == 200 and response.complete, response.raw
         (sent,) = self.site.sent(self.model)[count:]
         if shown_before is not None:
@@ -248,6 +254,9 @@ class Talk:
         second = (*first[:2], True) if again else self.client.request()
         if second[2] and not again:
             second = (self.client.new(), "auto", False)
+        if self.narrow and any(tokens(NARROW[self.narrow][0], strip(request[0])) > 500 or strip(request[0])[0]["role"] == "tool" for request in (first, second)):
+            first = second = ([said(self.client.text())], "auto", False)  # what surely fits
+        self.pairs += 1
         pauses = self.source.choice([(0.05, 0.2), (0.2, 0.05)])
         answers, plans, count = [], [], len(self.site.sent(self.model))
         scripted = []
@@ -279,19 +288,21 @@ class Talk:
             after = self.naive.copy()
             for request, plan, answer, _, _ in order:
                 after.store(request, plan, answer)
-            if alike(stored, after.messages):
+            if self.is_as_stored(after, stored):
                 break
         self.check_stored(after, stored)
         for request, plan, answer, is_streamed, mode in order:
             self.naive.store(request, plan, answer)
             self.note(request, mode, plan, answer, is_streamed)
-        self.client.view = [*self.naive.messages]
+        self.client.view, self.start = [*self.naive.messages], None
 
-    def refused(self, response, plan, before):
+    def refused(self, response, asked, plan, before):
         """What the client sent itself is too long, with the round that it goes on with; then another session goes on."""
         assert response.json()["error"]["code"] == "context_length_exceeded", response.raw
         encoding, window = NARROW[self.narrow]
-        assert tokens(encoding, plan.sent) * 1.1 + 200 > window, "it would have fitted"
+        needed = self.needed(plan.injected, asked, plan)
+        alone = shown(plan.injected[needed:], asked, [*plan.earlier, *plan.injected[:needed]])
+        assert tokens(encoding, [*plan.instructions, *alone]) * 1.1 + 200 > window, "it would have fitted"
         self.naive = before
         self.check_stored(self.naive)
         fresh_one = Talk(self.site, self.source.random(), self.narrow)
@@ -326,13 +337,11 @@ class Talk:
         """The stored messages that are among `messages`: whole turns, the newest ones, and not more than fit."""
         count = len(messages) - len(plan.instructions)
         window = plan.injected
-        begins = {self.naive.active[at].seq for at in self.naive.beginnings()}
-        starts = [at for at, item in enumerate(window) if item.seq in begins or at == 0] + [len(window)]
+        starts = self.starts(window)
         start = next((at for at in starts if alike(shown(window[at:], asked, [*plan.earlier, *window[:at]]), messages[-count:])), None)
         assert start is not None, (messages, window)
         encoding, size = NARROW[self.narrow]
-        needed = max((at for at in starts if at < len(window)), default=len(window)) if asked[:1] and asked[0]["role"] == "tool" else len(window)
-        if start < needed:
+        if start < self.needed(window, asked, plan):
             assert tokens(encoding, messages) + RESERVED <= size
         budget = 0.9 * (size - RESERVED - tokens(encoding, [*plan.instructions, *asked])) - 50
         if 1.2 * tokens(encoding, shown(window, asked, plan.earlier)) + 200 * len([True for item in window if "image" in written(item.message)]) < 0.6 * budget:
@@ -340,30 +349,44 @@ class Talk:
         self.note_cut(window, start)
         return window[start:]
 
+    def starts(self, window):
+        """Where a part of the window may begin; its end, where none of it is there."""
+        begins = {self.naive.active[at].seq for at in self.naive.beginnings()}
+        return [at for at, item in enumerate(window) if item.seq in begins or at == 0] + [len(window)]
+
+    def needed(self, window, asked, plan):
+        """From where on the window has to be there: the round that the request goes on with, if it does."""
+        goes_on = window and asked and asked[0]["role"] == "tool" and not shows_again(window, asked, plan.earlier)
+        return self.starts(window)[-2] if goes_on else len(window)
+
     def note_cut(self, window, start):
         """Between two cuts the history begins with the same message."""
         if not window:
             return
         seq = window[start].seq if start < len(window) else window[-1].seq + 1
-        self.exchanges += 1
         self.kept += start > 0
         if self.start is not None and seq > self.start:
             self.cuts += 1
         self.start = seq
 
     def stored(self):
-        """The session's messages, in pages as long as a page may be."""
+        """The session's messages and their numbers, in pages as long as a page may be."""
         found, path = [], f"{SESSIONS}/{self.id}/messages?limit=200"
         while True:
             page = self.site.call("GET", f"{path}&offset={len(found)}").json()["data"]
-            found += [message_in(entry) for entry in page]
+            found += [(entry["sequence"], message_in(entry)) for entry in page]
             if len(page) < 200:
                 return found
+
+    def is_as_stored(self, naive, stored):
+        """Whether the session holds the same messages under the same numbers."""
+        seqs, messages = [seq for seq, _ in stored], [message for _, message in stored]
+        return seqs == [item.seq for item in naive.active] and alike(messages, naive.messages)
 
     def check_stored(self, naive, stored=None):
         """No message is lost, doubled, or out of order."""
         stored = self.stored() if stored is None else stored
-        assert alike(stored, naive.messages), (self.model, stored, naive.messages)
+        assert self.is_as_stored(naive, stored), (self.model, stored, naive.active)
 
 
 def check_rounds(pairs):
@@ -402,11 +425,18 @@ def test_the_upstream_gets_what_the_rules_say(site, seed):
         talk.step()
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_with_a_stable_truncation_too(site, seed):
+    talk = Talk(site, seed, is_stable=True)
+    for _ in range(STEPS):
+        talk.step()
+
+
 @pytest.mark.parametrize("model", NARROW)
 def test_in_a_small_context_too_and_never_more_than_it_holds(site, model):
     talk = Talk(site, 0, model)
     for _ in range(2 * STEPS):
         talk.step()
-    assert talk.kept > 5, "nothing was ever cut"
+    assert talk.kept > 5 and talk.pairs > 2, "nothing was ever cut, or nothing said at once"
     # Where each cut goes down to the watermark, two requests of three and more find the history beginning where it did.
     assert talk.cuts <= 1 + 0.4 * talk.kept, "the prefix does not stay"

@@ -43,6 +43,8 @@ class Plan:
     superseded: int = 0
     is_retry: bool = False  # the client says that it sent the request before
     repeats: bool = False  # the newest turn is what came of that
+    key: str | None = None  # its idempotency key
+    position: int | None = None  # where the history begins from now on; None leaves it
     earlier: list = field(default_factory=list)  # active items before the injected ones: the request may answer their calls
 
 
@@ -51,11 +53,13 @@ class Session:
     """A session as the rules have it."""
 
     limit: int = 20
+    is_stable: bool = False  # cut rarely, and then to the watermark
     active: list = field(default_factory=list)
     next: int = 1
     turns: int = 0
     system: list = field(default_factory=list)
-    newest: tuple | None = None  # of the newest turn: what was asked, on which base, where it begins
+    newest: tuple | None = None  # of the newest turn: what was asked, on which base, where it begins, its key, if a retry
+    position: int = 0  # where the last cut left the history
     attempts: list = field(default_factory=list)  # (what was asked, under which key, base), the latest first
 
     def copy(self):
@@ -74,16 +78,22 @@ class Session:
         instructions = request[: len(request) - len(asked)]
         is_it = lambda attempt: attempt[1] == key and alike(attempt[0], asked)
         base = next((attempt[2] for attempt in self.attempts if is_it(attempt)), None) if is_retry else None
+        if self.is_under(key, asked):
+            base = self.newest[1]
         known = self
         repeats = base is not None and self.newest is not None and alike(self.newest[0], asked) and self.newest[1] == base
         if repeats:
             known = replace(self, active=[item for item in self.active if item.seq < self.newest[2]], next=base)
         plan = known._plan(asked, mode, self.limit)
-        plan.is_retry, plan.repeats = is_retry, repeats
+        plan.is_retry, plan.repeats, plan.key = is_retry, repeats, key
         plan.instructions = instructions or self.system
         plan.sent = plan.instructions + plan.sent
         self.attempts = [(asked, key, plan.base), *(attempt for attempt in self.attempts if not is_it(attempt))]
         return plan
+
+    def is_under(self, key, asked):
+        """Whether the newest turn answers the same messages under the same key."""
+        return key is not None and self.newest is not None and self.newest[3] == key and alike(self.newest[0], asked)
 
     def _plan(self, asked, mode, limit):
         answers = [at for at, message in enumerate(asked) if message["role"] == "assistant"]
@@ -117,27 +127,52 @@ class Session:
         end, beginnings = len(self.active) - known, self.beginnings()
         fitting = [at for at in beginnings if len(self.active) - at <= limit]
         start = fitting[0] if fitting else beginnings[-1] if beginnings and limit > 0 else len(self.active)
-        if asked and asked[0]["role"] == "tool":
-            start = min([start, *[at for at in beginnings if at < end][-1:]])
-        items = self.active[min(start, end):end]
-        earlier = self.active[:min(start, end)]
-        return Plan(shown(items, asked, earlier), [], items, asked[known:], self.next, None, earlier=earlier)
+        goes_on = [at for at in beginnings if at < end][-1:] if asked and asked[0]["role"] == "tool" else []
+        start, position = min([start, end, *goes_on]), None
+        if self.is_stable and start < end:
+            start, position = self._cut(start, end, asked, goes_on)
+        items, earlier = self.active[start:end], self.active[:start]
+        return Plan(shown(items, asked, earlier), [], items, asked[known:], self.next, None, earlier=earlier, position=position)
+
+    def _cut(self, first, end, asked, goes_on):
+        """Where a history begins whose last beginning is kept, and where that leaves the position, if elsewhere."""
+        active, low = self.active, int(self.limit * 0.7)
+        allowed = [at for at in self.beginnings() if first < at < end]
+        start = first
+        if (first > 0 or len(active) > low) and self.position > active[first].seq:
+            start = next((at for at in allowed if active[at].seq >= self.position), end)
+        is_over = len(active) - start > self.limit or (first > 0 and self.position < active[first].seq)
+        cut = next((at for at in [first, *allowed] if len(active) - at <= low), ([first, *allowed])[-1])
+        if not is_over:  # of so large a context every cut leaves far too little
+            cut = start if start == first else min(cut, start)
+        borrows = goes_on and shows_again(active[first:end], asked, active[:first])
+        sent = min([cut, *([] if borrows else goes_on)])
+        return sent, None if cut == start else active[sent].seq if sent < end else self.next
 
     # Storing
 
     def store(self, request, plan, answer):
         """Stores the turn: whole, behind everything, and superseding nothing that its request did not know."""
         asked = strip(request)
+        if self.is_under(plan.key, asked) and self.newest[4] and not plan.is_retry:
+            # The attempt after it is there already.
+            self.turns, self.next = self.turns + 1, self.next + len(plan.new) + 1
+            return
         self.system = request[: len(request) - len(asked)] or self.system
         repeated = plan.is_retry and self.newest is not None and alike(self.newest[0], asked) and self.newest[1] == plan.base
+        repeated = self.is_under(plan.key, asked) if plan.key else repeated
+        if plan.position is not None:
+            self.position = plan.position if plan.base == self.next else max(self.position, plan.position)
+        before = [item.seq for item in self.active]
         if repeated:
             first = self.newest[2]
             since = first if plan.since is None else min(plan.since, first)
             self.active = [item for item in self.active if item.seq < (since if first <= plan.base else first)]
         elif plan.since is not None:
             self.active = [item for item in self.active if item.seq < plan.since or item.seq >= plan.base]
+        self.position = min([self.position, *(set(before) - {item.seq for item in self.active})])
         self.turns += 1
-        self.newest = (asked, plan.base, self.next)
+        self.newest = (asked, plan.base, self.next, plan.key, plan.is_retry)
         for message in [*plan.new, answer]:
             self.active.append(Item(message, self.turns, self.next))
             self.next += 1
@@ -186,6 +221,14 @@ def replayed(items, asked, earlier=()):
         front[1][2].add(name)
         found.append([item, message, set(), True])
     return [(item, message) for item, message in ((entry[0], as_shown(*entry)) for entry in found) if message]
+
+
+def shows_again(items, asked, earlier):
+    """Whether the call that the request's first message answers is shown again in front of it."""
+    pairs = replayed(items, asked, earlier)
+    at = next(at for at, (item, _) in enumerate(pairs) if item is None)
+    item, call = pairs[at - 1] if at else (None, {})
+    return bool(items) and item is not items[-1] and asked[0].get("tool_call_id") in [one["id"] for one in call.get("tool_calls") or []]
 
 
 def as_shown(item, message, answered, is_home):

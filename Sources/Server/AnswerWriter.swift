@@ -115,7 +115,7 @@ struct AnswerWriter {
             // A status line has three digits; anything else comes from a plugin that is wrong.
             let code = (200...999).contains(status.code) ? status.code : 500
             pending.writeString("HTTP/1.1 \(code) ")
-            if AnswerWriter.isFieldValue(status.reasonPhrase) { pending.writeString(status.reasonPhrase) }
+            if status.reasonPhrase.isFieldValue { pending.writeString(status.reasonPhrase) }
             pending.writeStaticString("\r\n")
         }
     }
@@ -134,7 +134,8 @@ struct AnswerWriter {
     }
 
     private mutating func writeField(_ name: String, _ value: String) {
-        guard AnswerWriter.isFieldName(name), AnswerWriter.isFieldValue(value) else { return }
+        // Another one would change the answer's meaning: such a field is left out.
+        guard AnswerWriter.isFieldName(name), value.isFieldValue else { return }
         pending.writeField(name, value)
     }
 
@@ -152,12 +153,7 @@ struct AnswerWriter {
         }
     }
 
-    /// A line break in a value would begin another field, or another answer: such a field is left out.
-    private static func isFieldValue(_ value: String) -> Bool {
-        value.allBytes { $0 != 0x0D && $0 != 0x0A && $0 != 0 }
-    }
-
     private static func isFieldName(_ name: String) -> Bool {
-        !name.isEmpty && name.allBytes { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
+        !name.isEmpty && name.allBytes { ($0 &- 0x21 < 0x5E) && $0 != UInt8(ascii: ":") }
     }
 }

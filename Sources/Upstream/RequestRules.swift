@@ -36,7 +36,7 @@ enum RequestRules {
         guard !name.isEmpty, name.allBytes(are: isTokenByte) else {
             throw .upstreamRequestInvalid("a header's name is not a token")
         }
-        guard value.allBytes(are: { $0 != 13 && $0 != 10 && $0 != 0 }) else {
+        guard value.isFieldValue else {
             throw .upstreamRequestInvalid("the header \(name) holds a line break or a zero byte")
         }
     }

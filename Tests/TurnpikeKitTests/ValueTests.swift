@@ -37,6 +37,14 @@ import Testing
         #expect(Spelling.nearest(to: "at", among: []) == nil)
     }
 
+    // MARK: - Fields
+
+    @Test(arguments: ["\r", "\n", "\0", "\r\n"], ["", "a", "a longer value, beyond what a string holds inline"])
+    func aValueThatWouldEndItsFieldIsNone(end: String, value: String) {
+        #expect(value.isFieldValue && "\(value)é\t\u{7F}".isFieldValue)
+        #expect(!(end + value).isFieldValue && !(value + end).isFieldValue && !"a\(end)\(value)".isFieldValue)
+    }
+
     // MARK: - GatewayError
 
     @Test(arguments: [

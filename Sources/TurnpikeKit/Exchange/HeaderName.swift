@@ -33,6 +33,16 @@ extension String {
         } ?? utf8.allSatisfy(isAllowed)
     }
 
+    /// Whether this may be the value of a field: a line break would begin another field, or another message
+    /// (RFC 9110, section 5.5).
+    package var isFieldValue: Bool {
+        utf8.withContiguousStorageIfAvailable { bytes in
+            guard let start = bytes.baseAddress else { return true }
+            let count = bytes.count
+            return memchr(start, 13, count) == nil && memchr(start, 10, count) == nil && memchr(start, 0, count) == nil
+        } ?? utf8.allSatisfy { $0 != 13 && $0 != 10 && $0 != 0 }
+    }
+
     private static func lowered(_ byte: UInt8) -> UInt8 {
         byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
     }

@@ -6,6 +6,7 @@ by tiktoken.
 """
 import json
 import random
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -328,10 +329,15 @@ class Talk:
             if item is not None and message is item.message:
                 assert self.written.setdefault(item.seq, text) == text
         check_rounds(pairs)
-        header = response.header("x-turnpike-history")
-        assert f"injected={len(injected)};" in header, header
-        assert (f"superseded={plan.superseded};" in header) == (plan.superseded > 0), header
-        assert ("retry=1" in header) == plan.repeats, header
+        said = dict(re.findall(r"(\w+)=(\w+)", response.header("x-turnpike-history")))
+        dropped = max(0, plan.out_of - plan.known - len(injected))
+        assert (int(said["injected"]), int(said["dropped"])) == (len(injected), dropped), said
+        assert int(said.get("superseded", 0)) == plan.superseded, said
+        assert ("retry" in said) == plan.repeats, said
+        # Calls that are shown for results of the request count with the request.
+        if self.narrow and "tokens" in said and "tool" not in [message["role"] for message in asked]:
+            least = tokens(NARROW[self.narrow][0], [message for item, message in pairs if item is not None]) - 3
+            assert least <= int(said["tokens"]) <= int(said["budget"]), (said, least)
 
     def cut(self, messages, asked, plan):
         """The stored messages that are among `messages`: whole turns, the newest ones, and not more than fit."""

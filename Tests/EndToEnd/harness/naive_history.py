@@ -45,6 +45,8 @@ class Plan:
     repeats: bool = False  # the newest turn is what came of that
     key: str | None = None  # its idempotency key
     position: int | None = None  # where the history begins from now on; None leaves it
+    known: int = 0  # active messages that the request repeats
+    out_of: int = 0  # active messages that are injected, repeated, or dropped; 0 where the client's view is taken
     earlier: list = field(default_factory=list)  # active items before the injected ones: the request may answer their calls
 
 
@@ -132,7 +134,9 @@ class Session:
         if self.is_stable and start < end:
             start, position = self._cut(start, end, asked, goes_on)
         items, earlier = self.active[start:end], self.active[:start]
-        return Plan(shown(items, asked, earlier), [], items, asked[known:], self.next, None, earlier=earlier, position=position)
+        sent = shown(items, asked, earlier)
+        return Plan(
+            sent, [], items, asked[known:], self.next, None, earlier=earlier, position=position, known=known, out_of=len(self.active))
 
     def _cut(self, first, end, asked, goes_on):
         """Where a history begins whose last beginning is kept, and where that leaves the position, if elsewhere."""

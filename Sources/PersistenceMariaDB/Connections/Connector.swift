@@ -15,6 +15,10 @@ struct Connector: Sendable {
     private static let isLibraryReady = cm_library_init() == 0
 
     let address: ServerAddress
+    /// False: as with a libmariadb before 3.3.
+    var sendsRowsTogether = Statement.takesRows
+    /// What a test says of the server, instead of what the server says itself.
+    var said: [String: String] = [:]
     /// Told what each new connection finds.
     let onReport: @Sendable (ServerReport) -> Void
 
@@ -109,6 +113,7 @@ struct Connector: Sendable {
         let report = try report(connection)
         if let refusal = report.refusal { throw refusal }
         connection.packetLimit = report.packetLimit
+        connection.sendsRowsTogether = sendsRowsTogether
         try connection.executeText("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         try connection.executeText("SET SESSION " + settings(role).joined(separator: ", "))
         // What was committed on another node is seen by every statement from then on.
@@ -138,7 +143,7 @@ struct Connector: Sendable {
         }
         try read("VARIABLES", ServerReport.variables)
         if ServerReport(values: values).isClusterNode { try read("STATUS", ServerReport.clusterStatus) }
-        return ServerReport(values: values)
+        return ServerReport(values: values.merging(said) { $1 })
     }
 }
 

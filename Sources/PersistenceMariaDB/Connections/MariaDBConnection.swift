@@ -12,6 +12,8 @@ final class MariaDBConnection: Connection, @unchecked Sendable {
     let openedAt: UInt64
     /// What the server takes in one packet.
     var packetLimit = 16 << 20
+    /// Whether one command may carry many rows.
+    var sendsRowsTogether = Statement.takesRows
     /// Rises when connections that were made before it must not be used again.
     var generation = 0
     var lastUse: UInt64
@@ -166,7 +168,7 @@ extension MariaDBConnection {
 
     private func send(_ write: BulkWrite, _ statement: Statement, _ unread: inout [Statement]) throws {
         precondition(write.rows.width == statement.parameterCount, "every row has as many values as places")
-        for chunk in RowChunks(write.rows, limit: packetLimit / 4) {
+        for chunk in RowChunks(write.rows, limit: packetLimit / 4, together: sendsRowsTogether) {
             switch chunk {
             case .together(let rows, let run):
                 try statement.send(write.rows.bytes(of: rows), run.kinds, packet)

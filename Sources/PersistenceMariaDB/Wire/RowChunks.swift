@@ -12,12 +12,16 @@ struct RowChunks: Sequence, IteratorProtocol {
 
     private let rows: BulkRows
     private let limit: Int
+    private let together: Bool
     private var runs: ArraySlice<BulkRows.Run>
     private var position = 0
 
-    /// - Parameter limit: Bytes of a chunk.
-    init(_ rows: BulkRows, limit: Int) {
+    /// - Parameters:
+    ///   - limit: Bytes of a chunk.
+    ///   - together: Whether rows share chunks at all.
+    init(_ rows: BulkRows, limit: Int, together: Bool = Statement.takesRows) {
         self.rows = rows
+        self.together = together
         self.limit = Swift.min(limit, 4 << 20)
         runs = rows.runs[...]
     }
@@ -26,7 +30,7 @@ struct RowChunks: Sequence, IteratorProtocol {
         guard let run = runs.first else { return nil }
         let start = position
         defer { if position == run.rows.upperBound { runs = runs.dropFirst() } }
-        if !Statement.takesRows || isBig(start) {
+        if !together || isBig(start) {
             position += 1
             return .alone(start, run)
         }

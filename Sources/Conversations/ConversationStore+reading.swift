@@ -207,13 +207,16 @@ extension ConversationStore {
         _ answer: FirstAnswer<Value>, _ held: BufferReservation?,
         _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) throws -> Deadline? {
-        if let durability, !durability.reads.mayTry() {
-            throw DatabaseError(.unavailable, "the database did not answer a moment ago")
-        }
+        try refuseWhileSilent()
         try database.startRead({ [now] in try body(ConversationReader($0, now: now(), counting: held)) }) {
             answer.give($0)
         }
         return addReadDeadline(answer)
+    }
+
+    func refuseWhileSilent() throws(DatabaseError) {
+        guard let durability, !durability.reads.mayTry() else { return }
+        throw DatabaseError(.unavailable, "the database did not answer a moment ago")
     }
 
     private func take<Value: Sendable>(_ answer: FirstAnswer<Value>) throws -> Value {

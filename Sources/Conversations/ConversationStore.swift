@@ -72,11 +72,19 @@ public final class ConversationStore: Sendable {
 
     // MARK: Reading
 
-    /// Reads on a database thread: everything that one step of an exchange needs, in one closure.
+    /// Reads on a database thread: everything that one step of a list or a page needs, in one closure. It may last longer
+    /// than a commit, as long as the database answers others: ``Waiting/promptly``.
+    ///
+    /// While the database does not answer, most callers are refused at once.
     public func read<Value: Sendable>(
         _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
-        try await database.read { [now] in try body(ConversationReader($0, now: now())) }
+        try refuseWhileSilent()
+        return try await database.read { [now, durability] connection in
+            let value = try body(ConversationReader(connection, now: now()))
+            durability?.reads.noteAnswer()
+            return value
+        }
     }
 
     /// Reads with the bodies of messages counted by `bodies`, each before it is loaded. What was counted stays so after
@@ -84,9 +92,12 @@ public final class ConversationStore: Sendable {
     package func read<Value: Sendable>(
         counting bodies: BufferReservation, _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
-        try await database.read { [now] connection in
+        try refuseWhileSilent()
+        return try await database.read { [now, durability] connection in
             bodies.release()
-            return try body(ConversationReader(connection, now: now(), counting: bodies))
+            let value = try body(ConversationReader(connection, now: now(), counting: bodies))
+            durability?.reads.noteAnswer()
+            return value
         }
     }
 

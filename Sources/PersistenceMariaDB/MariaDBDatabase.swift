@@ -19,11 +19,19 @@ public final class MariaDBDatabase: Database {
     private let diagnosis: ServerDiagnosis
 
     /// Opens nothing yet.
-    public init(_ address: ServerAddress, logger: Logger) {
+    ///
+    /// - Parameter patience: How long callers that wait ``Waiting/promptly`` do so while nobody is answered.
+    public convenience init(_ address: ServerAddress, logger: Logger, patience: Duration = .seconds(10)) {
+        self.init(address, logger: logger, patience: patience, sendsRowsTogether: Statement.takesRows)
+    }
+
+    /// - Parameter sendsRowsTogether: False: as with a libmariadb before 3.3.
+    init(_ address: ServerAddress, logger: Logger, patience: Duration = .seconds(10), sendsRowsTogether: Bool) {
         let diagnosis = ServerDiagnosis(address, logger: logger)
         self.diagnosis = diagnosis
-        pool = ConnectionPool(Connector(address: address) { diagnosis.note($0) })
-        threads = DatabaseThreads("mariadb", readers: address.readers, writers: 2, shards: 2)
+        pool = ConnectionPool(
+            Connector(address: address, sendsRowsTogether: sendsRowsTogether) { diagnosis.note($0) })
+        threads = DatabaseThreads("mariadb", readers: address.readers, writers: 2, shards: 2, patience: patience)
     }
 
     /// Settings of the server that break the promise, or soon will; empty before the first connection.

@@ -21,6 +21,8 @@ public final class SQLiteDatabase: Persistence.Database {
         public var readers = 4
         /// How long a statement waits for another process.
         public var busyTimeout: Duration = .seconds(2)
+        /// How long callers that wait ``Waiting/promptly`` do so while nobody is answered.
+        public var patience: Duration = .seconds(10)
 
         /// The defaults.
         public init() {}
@@ -67,7 +69,8 @@ public final class SQLiteDatabase: Persistence.Database {
         self.path = path
         self.configuration = configuration
         self.logger = logger
-        threads = DatabaseThreads("sqlite", readers: configuration.readers, writers: 1, shards: 1)
+        threads = DatabaseThreads(
+            "sqlite", readers: configuration.readers, writers: 1, shards: 1, patience: configuration.patience)
     }
 
     /// Runs `body` on a pooled reader, outside of a transaction.

@@ -36,7 +36,7 @@ struct Composition {
         self.configuration = configuration
         logger = Logger(label: "turnpike")
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads == 0 ? System.coreCount : threads)
-        database = Self.database(configuration.database, logger: logger)
+        database = Self.database(configuration.database, patience: configuration.patience, logger: logger)
         budget = BufferBudget(limit: configuration.server.maxBuffered)
         upstream = try SelectingUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
         store = try Self.store(database, configuration, logger: logger)
@@ -83,10 +83,17 @@ struct Composition {
     }
 
     /// The database of an address. It is opened when it is first used, and whoever uses it learns whether it can be.
-    static func database(_ address: DatabaseAddress, logger: Logger) -> any Database {
+    ///
+    /// - Parameter patience: How long it may keep somebody waiting for nothing.
+    static func database(
+        _ address: DatabaseAddress, patience: Duration = .seconds(10), logger: Logger
+    ) -> any Database {
         switch address {
-        case .sqlite(let path): SQLiteDatabase(openingOnUse: path, logger: logger)
-        case .mariadb(let address): MariaDBDatabase(address, logger: logger)
+        case .sqlite(let path):
+            var settings = SQLiteDatabase.Configuration()
+            settings.patience = patience
+            return SQLiteDatabase(openingOnUse: path, configuration: settings, logger: logger)
+        case .mariadb(let address): return MariaDBDatabase(address, logger: logger, patience: patience)
         }
     }
 
@@ -172,6 +179,12 @@ struct Composition {
     private static func text(_ address: SocketAddress, isSecure: Bool) -> String {
         "\(isSecure ? "https" : "http")://\(address.ipAddress ?? "localhost"):\(address.port ?? 0)"
     }
+}
+
+extension GatewayConfiguration {
+    /// As long as a commit may take. What reads may need a moment although all is well, and then nobody else may have been
+    /// answered meanwhile: but for the look that is taken each second.
+    fileprivate var patience: Duration { max(.seconds(2), spool.settings?.commitDeadline ?? .zero) }
 }
 
 extension ServerConfiguration {

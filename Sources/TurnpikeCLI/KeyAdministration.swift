@@ -7,7 +7,8 @@ import TurnpikeRuntime
 
 /// Users and keys for the commands, over the configured database and hash key.
 enum KeyAdministration {
-    /// Opens the database, brings its schema up to date, and closes it again behind `body`.
+    /// Opens the database, brings its schema up to date, and closes it again behind `body`. One that does not answer is
+    /// left as it is.
     static func open(_ configuration: GatewayConfiguration, _ body: (KeyStore) async throws -> Void) async throws {
         let logger = Logger(label: "turnpike")
         let auth = try AuthConfiguration(configuration.root.section("auth"))
@@ -16,7 +17,7 @@ enum KeyAdministration {
             _ = try await Migrator(AuthMigrations.all, logger: logger).migrate(database)
             try await body(KeyStore(database: database, hashKeys: auth.hashKeys))
         } catch {
-            await database.close()
+            await Patience.wait(.seconds(1)) { await database.close() }
             throw error
         }
         await database.close()

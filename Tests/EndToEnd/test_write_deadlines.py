@@ -255,13 +255,13 @@ def test_sigterm_ends_it_in_time_while_the_server_hangs(tmp_path, server):
             thread.start()
             began = time.monotonic()
             assert site.gateway.terminate(30) == 0
-            assert time.monotonic() - began < DRAIN + 8
+            assert time.monotonic() - began < DRAIN + 5
             thread.join(30)
             # And one that has just begun.
             site.start(until="/healthz")
             began = time.monotonic()
             assert site.gateway.terminate(30) == 0
-            assert time.monotonic() - began < DRAIN + 8
+            assert time.monotonic() - began < DRAIN + 5
         finally:
             server.resume()
         site.start()

@@ -67,7 +67,7 @@ package final class SoleUse: Sendable {
     private static let row = Chore.leases.upperBound
 
     package let isWanted: Bool
-    private let database: any Database
+    package let database: any Database
     private let clock: @Sendable () -> UInt64
     private let own = UniqueID.generate()
     private let state: Mutex<State>
@@ -106,7 +106,7 @@ package final class SoleUse: Sendable {
     /// Looks at the row; to be called each second, by one task.
     package func look() async throws -> Finding {
         let start = clock()
-        let name = try await database.read { connection in
+        let name = try await database.read(.patiently) { connection in
             try connection.first("SELECT holder FROM schema_lease WHERE lease_id = \(Self.row)") {
                 try $0.optional(0, as: UniqueID.self)
             }
@@ -130,7 +130,7 @@ package final class SoleUse: Sendable {
         case nil: break
         case .own:
             do {
-                try await database.write { [own] connection in
+                try await database.write(.patiently) { [own] connection in
                     try connection.execute(
                         """
                         INSERT INTO schema_lease (lease_id, holder, expires_us) VALUES (\(Self.row), NULL, 0) \
@@ -149,7 +149,7 @@ package final class SoleUse: Sendable {
     }
 
     private func clear(_ name: UniqueID?) async throws {
-        try await database.write { connection in
+        try await database.write(.patiently) { connection in
             _ = try connection.execute(
                 "UPDATE schema_lease SET holder = NULL WHERE lease_id = \(Self.row) AND holder = \(name)")
         }

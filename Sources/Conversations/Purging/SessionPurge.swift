@@ -54,17 +54,19 @@ private final class SessionWalk: Sendable {
     func step(_ limits: SessionPurge.Limits, _ database: any Database, _ now: Timestamp) async throws -> Chore.Progress
     {
         if let key = state.withLock({ $0.dead.last }) {
-            let progress = try await database.write { connection in
+            let progress = try await database.write(.patiently) { connection in
                 try SessionRemoval.removePiece(of: key, where: { limits.isOver($0, at: now) }, connection)
             }
             if progress == .done { state.withLock { _ = $0.dead.popLast() } }
             return .more
         }
         let place = state.withLock { $0.place }
-        let rows = try await database.read { try $0.rows(PurgeSQL.sessions(after: place), ScannedSession.init) }
+        let rows = try await database.read(.patiently) {
+            try $0.rows(PurgeSQL.sessions(after: place), ScannedSession.init)
+        }
         for row in rows where row.isExpired(limits, at: now) {
             defer { store?.cache.drop(row.key) }
-            try await database.write { try PurgeSQL.expire(row.key, limits, at: now, $0) }
+            try await database.write(.patiently) { try PurgeSQL.expire(row.key, limits, at: now, $0) }
         }
         let isEnd = rows.count < SessionPurge.slice
         let dead = rows.filter { $0.deleted.map { limits.isOver($0, at: now) } ?? false }.map(\.key)

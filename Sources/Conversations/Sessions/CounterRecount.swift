@@ -50,10 +50,11 @@ extension ConversationStore {
     public func recount() async throws -> Int {
         var count = 0
         var last: UniqueID?
-        while case let users = try await database.read({ [last] in try CounterRecount.users(after: last, $0) }),
+        while case let users = try await database.read(
+            .patiently, { [last] in try CounterRecount.users(after: last, $0) }),
             !users.isEmpty
         {
-            for user in users { try await database.write { try CounterRecount.run(user, $0) } }
+            for user in users { try await database.write(.patiently) { try CounterRecount.run(user, $0) } }
             count += users.count
             last = users.last
         }

@@ -32,18 +32,10 @@ extension ConversationStore {
             throw DatabaseError(.unavailable, "the database took nothing a moment ago")
         }
         let attempt = WriteAttempt()
-        try database.startWrite(
-            while: { attempt.isWanted },
-            { connection in
-                try attempt.begin()
-                let value = try body(connection)
-                try attempt.commit()
-                return value
-            },
-            completion: { [cache] result in
-                scope.forget(in: cache)
-                answer.give(result)
-            })
+        try database.startWrite(attempt, body) { [cache] result in
+            scope.forget(in: cache)
+            answer.give(result)
+        }
         addDeadline(answer, attempt, scope, 1 + bytes / Self.bytesPerDeadline)
     }
 

@@ -34,69 +34,120 @@ extension Database {
     /// None.
     public var problems: [String] { [] }
 
-    /// Reads: runs `body` on a reader thread.
+    /// Reads: runs `body` on a reader thread, and waits for it ``Waiting/promptly``.
     ///
     /// Each statement sees what was committed before it began. A read that was cut off is tried again.
     /// - Throws: `DatabaseError`, or what `body` throws; `CancellationError` as soon as the task is cancelled.
     public func read<Value: Sendable>(
         _ body: @escaping @Sendable (any Connection) throws -> Value
     ) async throws -> Value {
-        try await threads.readers.run { [self] in
-            try RetryPolicy.standard.attempt(when: \.isRetryable) { try blockingRead(body) }
-        }
+        try await read(.promptly, body)
     }
 
-    /// Writes: runs `body` in one transaction on a writer thread.
+    /// The same, for a caller who says how long it waits.
+    public func read<Value: Sendable>(
+        _ waiting: Waiting, _ body: @escaping @Sendable (any Connection) throws -> Value
+    ) async throws -> Value {
+        let answer = FirstAnswer<Value>()
+        try startRead(while: { !answer.isGiven }, body) { answer.give($0) }
+        let limit = threads.limit(waiting) { answer.give(.failure($0)) }
+        await Self.wait(for: answer)
+        limit?.cancel()
+        return try answer.take()
+    }
+
+    /// Writes: runs `body` in one transaction on a writer thread, and waits for it ``Waiting/promptly``.
     ///
     /// `body` may run several times, when another transaction was in its way, so it changes nothing but the database.
-    /// - Throws: `DatabaseError` (with `unknownAtCommit` the transaction may have happened), or what `body` throws;
-    ///   `CancellationError` as soon as the task is cancelled, although the transaction is done all the same.
+    /// - Throws: `DatabaseError` (with `unknownAtCommit` the transaction may have happened, or may still happen), or what
+    ///   `body` throws; `CancellationError` as soon as the task is cancelled, although the transaction is done all the
+    ///   same.
     @discardableResult
     public func write<Value: Sendable>(
         _ body: @escaping @Sendable (any Connection) throws -> Value
     ) async throws -> Value {
-        try await threads.writers.run { [self] in
-            try RetryPolicy.standard.attempt(when: { $0.isRetryable && $0.failure != .unknownAtCommit }) {
-                try blockingWrite(body)
-            }
+        try await write(.promptly, body)
+    }
+
+    /// The same, for a caller who says how long it waits.
+    @discardableResult
+    public func write<Value: Sendable>(
+        _ waiting: Waiting, _ body: @escaping @Sendable (any Connection) throws -> Value
+    ) async throws -> Value {
+        let (answer, attempt) = (FirstAnswer<Value>(), WriteAttempt())
+        try startWrite(attempt, body) { answer.give($0) }
+        let limit = threads.limit(waiting) { _ in
+            if !answer.isGiven { answer.give(.failure(attempt.giveUp())) }
+        }
+        await Self.wait(for: answer)
+        limit?.cancel()
+        return try answer.take()
+    }
+
+    /// A task that is cancelled waits no longer, so that a database that hangs does not hold up the end of the process.
+    private static func wait<Value>(for answer: FirstAnswer<Value>) async {
+        await withTaskCancellationHandler {
+            await answer.arrival.wait()
+        } onCancel: {
+            answer.give(.failure(CancellationError()))
         }
     }
 
     /// Writes, for callers that stop waiting for the answer after a while.
     ///
     /// - Parameters:
-    ///   - isWanted: asked before each attempt.
+    ///   - attempt: Is given up by whoever waits no longer, and says what is known then.
     ///   - completion: told the result once, on the writer's thread: it must not block.
     /// - Throws: `overloaded` or `unavailable`; `completion` is then not called.
     package func startWrite<Value: Sendable>(
-        while isWanted: @escaping @Sendable () -> Bool,
-        _ body: @escaping @Sendable (any Connection) throws -> Value,
+        _ attempt: WriteAttempt, _ body: @escaping @Sendable (any Connection) throws -> Value,
         completion: @escaping @Sendable (Result<Value, any Error>) -> Void
     ) throws(DatabaseError) {
         try threads.writers.submit { [self] in
             completion(
                 Result {
-                    guard isWanted() else { throw DatabaseError(.unavailable, "nobody waits for it any more") }
-                    return try RetryPolicy.standard.attempt(
-                        when: { $0.isRetryable && $0.failure != .unknownAtCommit && isWanted() },
-                        { try blockingWrite(body) })
+                    try RetryPolicy.standard.attempt(
+                        when: { $0.isRetryable && $0.failure != .unknownAtCommit && attempt.isWanted },
+                        { try blockingWrite(attempt, body) })
                 })
         }
+    }
+
+    private func blockingWrite<Value>(
+        _ attempt: WriteAttempt, _ body: (any Connection) throws -> Value
+    ) throws -> Value {
+        guard attempt.isWanted else { throw DatabaseError(.unavailable, "nobody waits for it any more") }
+        let value = try blockingWrite { connection in
+            try attempt.begin()
+            let value = try body(connection)
+            try attempt.commit()
+            return value
+        }
+        threads.noteAnswer()
+        return value
     }
 
     /// Reads, for callers that stop waiting for the answer after a while.
     ///
     /// - Parameters:
     ///   - followsRead: This is called by the end of a `completion`, so that its thread goes on with it.
+    ///   - isWanted: Asked before each attempt.
     ///   - completion: Told the result once, on the reader's thread: it must not block.
     /// - Throws: `overloaded` or `unavailable`; `completion` is then not called.
     package func startRead<Value: Sendable>(
-        followsRead: Bool = false, _ body: @escaping @Sendable (any Connection) throws -> Value,
+        followsRead: Bool = false, while isWanted: @escaping @Sendable () -> Bool = { true },
+        _ body: @escaping @Sendable (any Connection) throws -> Value,
         completion: @escaping @Sendable (Result<Value, any Error>) -> Void
     ) throws(DatabaseError) {
         try threads.readers.submit(followsJob: followsRead) { [self] in
             completion(
-                Result { try RetryPolicy.standard.attempt(when: \.isRetryable) { try blockingRead(body) } })
+                Result {
+                    guard isWanted() else { throw DatabaseError(.unavailable, "nobody waits for it any more") }
+                    let value = try RetryPolicy.standard.attempt(
+                        when: { $0.isRetryable && isWanted() }, { try blockingRead(body) })
+                    threads.noteAnswer()
+                    return value
+                })
         }
     }
 }

@@ -19,13 +19,15 @@ struct LaneWriter<Item: Sendable, Output: Sendable>: Sendable {
     }
 
     private func commit(_ items: [Item]) throws -> [Output] {
-        try retry.attempt(when: \.isRetryable) {
+        let outputs = try retry.attempt(when: \.isRetryable) {
             try database.blockingWrite { connection in
                 let outputs = try apply(connection, items)
                 precondition(outputs.count == items.count, "a lane gives one output per item")
                 return outputs
             }
         }
+        database.threads.noteAnswer()
+        return outputs
     }
 
     /// An error that belongs to one item must not fail its neighbours; anything else is everybody's. A refusal may be

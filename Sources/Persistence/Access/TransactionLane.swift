@@ -112,10 +112,10 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
         if let registration { threads.unregister(registration) }
     }
 
-    /// The same, but waits no longer than `limit`. Whoever is not answered by then is told `unavailable`; what a thread has
+    /// The same, but waits no longer than `limit`, and hardly while the database answers nobody. Whoever is not answered by then is told `unavailable`; what a thread has
     /// in its hands at that moment may be written all the same.
     package func drain(within limit: Duration) async {
-        let isDone = await Patience.wait(limit) { [queue, ended] in await Self.drain(queue, ended) }
+        let isDone = await threads.waitAtEnd(limit) { [queue, ended] in await Self.drain(queue, ended) }
         if !isDone {
             for entry in Self.entries(queue.withLock { $0.abandon() }) {
                 entry.answer(.failure(DatabaseError(.unavailable, "it was not written before the end")))

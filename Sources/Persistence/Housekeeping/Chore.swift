@@ -76,7 +76,7 @@ public struct Chore: Sendable {
         }
         // Not while the database hangs: the shutdown does not wait for it, and a lease expires by itself.
         guard failures == 0 else { return }
-        await Patience.wait(Self.patience) { try? await lease.release() }
+        await database.threads.waitAtEnd(Self.patience) { try? await lease.release() }
     }
 
     /// - Returns: After how long to look again.

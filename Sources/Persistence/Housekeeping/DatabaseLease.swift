@@ -25,7 +25,7 @@ package final class DatabaseLease: Sendable {
     ///
     /// - Returns: The database's time; nil if another process has it.
     package func hold(for duration: Duration) async throws -> Timestamp? {
-        try await database.write { [self] connection in
+        try await database.write(.patiently) { [self] connection in
             try connection.execute(
                 """
                 INSERT INTO schema_lease (lease_id, holder, expires_us) VALUES (\(id), NULL, 0) \
@@ -44,7 +44,7 @@ package final class DatabaseLease: Sendable {
 
     /// Gives it to whoever comes next.
     package func release() async throws {
-        try await database.write { [id, holder] connection in
+        try await database.write(.patiently) { [id, holder] connection in
             _ = try connection.execute(
                 "UPDATE schema_lease SET holder = NULL, expires_us = 0 WHERE lease_id = \(id) AND holder = \(holder)")
         }

@@ -79,7 +79,7 @@ extension MigrationLease.Token {
         while failures < 3, (try? await rest(duration / 3)) != nil {
             do {
                 // SQLite lets nobody write while the migration does, and so nobody takes the lease either.
-                try await database.write { try self.renew($0) }
+                try await database.write(.patiently) { try self.renew($0) }
                 failures = 0
             } catch {
                 guard (try? check()) != nil else { return }

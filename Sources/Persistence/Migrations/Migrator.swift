@@ -28,10 +28,19 @@ public struct Migrator: Sendable {
     ///
     /// - Throws: `DatabaseError` of class `refuse` if a component's schema is newer than this program.
     public func pending(on database: any Database) async throws -> [Migration] {
-        try await SchemaTables.create(on: database)
-        let versions = try await database.read { try SchemaTables.versions($0) }
+        let versions = try await versions(on: database)
         try refuseNewer(versions)
         return migrations.filter { $0.number > versions[$0.component, default: 0] }
+    }
+
+    /// Where the tables are there nothing is written: what is asked of a database that takes nothing is answered.
+    private func versions(on database: any Database) async throws -> [String: Int] {
+        do {
+            return try await database.read { try SchemaTables.versions($0) }
+        } catch let error as DatabaseError where error.failure == .refuse {
+            try await SchemaTables.create(on: database)
+            return try await database.read { try SchemaTables.versions($0) }
+        }
     }
 
     /// Applies what is pending, or waits until another process has.
@@ -40,6 +49,8 @@ public struct Migrator: Sendable {
     @discardableResult
     public func migrate(_ database: any Database) async throws -> [Migration] {
         guard try await !pending(on: database).isEmpty else { return [] }
+        // A process that was killed may have made one of the two.
+        try await SchemaTables.create(on: database)
         return try await lease.hold(on: database) { token in
             let open = try await pending(on: database)
             for migration in open {
@@ -63,7 +74,7 @@ public struct Migrator: Sendable {
     }
 
     private func change(_ migration: Migration, _ token: MigrationLease.Token, on database: any Database) async throws {
-        try await database.write { connection in
+        try await database.write(.patiently) { connection in
             try token.renew(connection)
             for statement in migration.statements(connection.dialect) {
                 try connection.execute(SQL(raw: statement))

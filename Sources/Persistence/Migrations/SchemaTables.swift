@@ -1,7 +1,7 @@
 /// The two tables of the migrator itself: which migrations were applied, and who may apply one now.
 enum SchemaTables {
     static func create(on database: any Database) async throws {
-        try await database.write { connection in
+        try await database.write(.patiently) { connection in
             for statement in statements(connection.dialect) { try connection.execute(SQL(raw: statement)) }
             try connection.execute(
                 """

@@ -16,11 +16,54 @@ public final class DatabaseThreads: Sendable {
     /// How many threads a lane has at most: as many as connections can write at once.
     package let shards: Int
     private let lanes = Mutex(Lanes())
+    private let patience: Duration
+    /// Nanoseconds of the monotonic clock.
+    private let lastAnswer = Atomic<UInt64>(0)
 
-    package init(_ name: String, readers: Int, writers: Int, shards: Int) {
+    /// - Parameter patience: How long callers that wait ``Waiting/promptly`` do so while nobody is answered.
+    package init(_ name: String, readers: Int, writers: Int, shards: Int, patience: Duration = .seconds(10)) {
+        self.patience = patience
         self.readers = WorkerThreads("\(name)-read", count: readers)
         self.writers = WorkerThreads("\(name)-write", count: writers)
         self.shards = shards
+    }
+
+    /// The database has answered somebody.
+    package func noteAnswer() { lastAnswer.store(monotonicNanoseconds(), ordering: .relaxed) }
+
+    /// Waits for `work` at the end of the process, no longer than `limit`; while the database answers nobody, not even that:
+    /// what would be lost is in a spool by then, and a lease expires by itself. The work goes on.
+    ///
+    /// - Returns: Whether it has ended in time.
+    @discardableResult
+    package func waitAtEnd(_ limit: Duration, for work: @escaping @Sendable () async -> Void) async -> Bool {
+        await Patience.wait(hasAnsweredLately ? limit : min(limit, .milliseconds(500)), for: work)
+    }
+
+    /// A process looks each second whether its database is there.
+    private var hasAnsweredLately: Bool {
+        let last = lastAnswer.load(ordering: .relaxed)
+        return last != 0 && monotonicNanoseconds() < last + 3_000_000_000
+    }
+
+    /// Ends the waiting of a caller, unless it is patient, with what `end` is told. It may do so too late: where the answer
+    /// has come, `end` does nothing.
+    ///
+    /// - Returns: Is cancelled when the answer has come.
+    func limit(_ waiting: Waiting, _ end: @escaping @Sendable (DatabaseError) -> Void) -> Task<Void, Never>? {
+        guard waiting == .promptly else { return nil }
+        return Task { [self] in
+            var began = monotonicNanoseconds()
+            for _ in 0..<Waiting.longest {
+                // Cancelled: the answer is there.
+                guard (try? await Task.sleep(for: patience)) != nil else { return }
+                guard lastAnswer.load(ordering: .relaxed) > began else {
+                    return end(DatabaseError(.unavailable, "the database did not answer in time"))
+                }
+                began = monotonicNanoseconds()
+            }
+            end(DatabaseError(.overloaded, "it took too long"))
+        }
     }
 
     /// Remembers how a lane is drained. Nil when the database is already closed.

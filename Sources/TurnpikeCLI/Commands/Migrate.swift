@@ -44,7 +44,7 @@ struct Migrate: AsyncParsableCommand {
                 let users = recount ? try await ConversationStore(database: database).recount() : nil
                 print(json ? asJSON(migrations, users, database.dialect) : asLines(migrations, users, database.dialect))
             } catch {
-                await database.close()
+                await Patience.wait(.seconds(1)) { await database.close() }
                 throw error
             }
             await database.close()

@@ -16,13 +16,24 @@ func reporting(_ command: () async throws -> Void) async throws {
     do {
         try await command()
     } catch let error as DatabaseError {
-        StandardError.print("turnpike: the database: \(error.reason)")
+        StandardError.print("turnpike: the database: \(error.reason)\(advice(error))")
         throw ExitCode.failure
     } catch let error as ExitCode {
         throw error
     } catch {
         StandardError.print("turnpike: \(error)")
         throw ExitCode.failure
+    }
+}
+
+/// What an operator does about an error of the database; nothing is said where its reason says all.
+private func advice(_ error: DatabaseError) -> String {
+    switch error.failure {
+    case .unknownAtCommit:
+        ". What the command changes may have happened, or may still happen: look, with `list`, before you repeat it"
+    case .unavailable, .overloaded, .retryTransaction, .resend:
+        ". See whether it is reachable, and whether something holds its tables; then repeat the command"
+    case .data, .refuse: ""
     }
 }
 

@@ -103,7 +103,7 @@ package struct MigrationService: Service {
         }
         defer { hint.cancel() }
         do {
-            _ = try await database.read { try $0.first(query) { try $0.integer(0) } }
+            _ = try await database.read(.patiently) { try $0.first(query) { try $0.integer(0) } }
         } catch let error as DatabaseError where error.failure != .refuse && ContinuousClock.now - begin >= patience {
             throw Self.silence
         }
@@ -123,7 +123,7 @@ package struct MigrationService: Service {
 
 /// Closes the database after everything that writes to it has ended.
 ///
-/// One that does not answer is left as it is after a few seconds: by then what was promised is in the spool, and nobody
+/// One that does not answer is left as it is after a moment, a slow one after a few seconds: by then what was promised is in the spool, and nobody
 /// waits for anything else.
 package struct DatabaseService: Service {
     private let database: any Database
@@ -139,7 +139,7 @@ package struct DatabaseService: Service {
 
     package func run() async throws {
         try? await gracefulShutdown()
-        let isClosed = await Patience.wait(patience) { [database] in await database.close() }
+        let isClosed = await database.threads.waitAtEnd(patience) { [database] in await database.close() }
         if !isClosed { logger.warning("The database does not answer; the process ends without closing it.") }
     }
 }

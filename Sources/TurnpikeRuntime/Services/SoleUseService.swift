@@ -62,7 +62,7 @@ package final class SoleUseService: Service {
             while (try? await Task.sleep(for: .seconds(1))) != nil { await look() }
             try? await gracefulShutdown()
         }
-        await Patience.wait(.seconds(1)) { [soleUse] in await soleUse.release() }
+        await soleUse.database.threads.waitAtEnd(.seconds(1)) { [soleUse] in await soleUse.release() }
     }
 
     private func look() async {

@@ -23,7 +23,7 @@ struct ActivityRetention: Sendable {
 
     private func removeRows(_ database: any Database, _ now: Timestamp) async throws -> Chore.Progress {
         let limit = now.advanced(by: .zero - retention)
-        let removed = try await database.write { connection in
+        let removed = try await database.write(.patiently) { connection in
             try connection.execute(
                 """
                 DELETE FROM activity WHERE rowid IN \
@@ -34,11 +34,11 @@ struct ActivityRetention: Sendable {
     }
 
     private func keepPartitions(_ database: any Database, _ now: Timestamp) async throws -> Chore.Progress {
-        let bounds = try await database.read { try Self.bounds($0) }
+        let bounds = try await database.read(.patiently) { try Self.bounds($0) }
         // Not partitioned: the migration is still to come.
         guard let bounds else { return .done }
         guard let change = PartitionPlan(bounds: bounds, retention: retention).change(at: now) else { return .done }
-        try await database.write { connection in
+        try await database.write(.patiently) { connection in
             // A statement that waits behind an open read would make every later query wait behind itself.
             _ = try connection.execute(
                 SQL(raw: "SET STATEMENT lock_wait_timeout = 3, max_statement_time = 0 FOR \(change.statement)"))

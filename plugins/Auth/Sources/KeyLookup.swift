@@ -11,7 +11,7 @@ struct KeyLookup: Sendable {
     func verdict(on key: PresentedKey) async throws -> Verdict {
         let keys = try hashKeys.load()
         let hashes = key.withBytes(keys.hashes)
-        guard let row = try await database.read({ try Self.row(hashes, $0) }) else { return .unknown }
+        guard let row = try await database.read(.patiently, { try Self.row(hashes, $0) }) else { return .unknown }
         if row.isRevoked { return .revoked }
         if row.hash != hashes[0] { await renew(row.hash, as: hashes[0], keys.currentID) }
         return .verified(row.key)
@@ -19,7 +19,7 @@ struct KeyLookup: Sendable {
 
     /// The number that every change of keys and users raises.
     func generation() async throws -> Int64 {
-        let found = try await database.read { connection in
+        let found = try await database.read(.patiently) { connection in
             try connection.first("SELECT generation FROM changes WHERE change_id = 1") { try $0.integer(0) }
         }
         return found ?? -1
@@ -52,7 +52,7 @@ struct KeyLookup: Sendable {
     /// Stores the hash that the current hash key gives, so that a former hash key is needed no more once every API key
     /// has been used. If it fails, the next lookup tries again.
     private func renew(_ old: ByteBuffer, as new: ByteBuffer, _ id: String) async {
-        _ = try? await database.write { connection in
+        _ = try? await database.write(.patiently) { connection in
             try connection.execute(
                 "UPDATE api_keys SET key_hash = \(new), hash_key_id = \(id) WHERE key_hash = \(old)")
         }

@@ -190,7 +190,7 @@ final class ActivitySpool: Sendable {
     }
 
     private func store(_ values: [SQLValue], _ columns: Int) async throws {
-        try await database.write { connection in
+        try await database.write(.patiently) { connection in
             try connection.execute(ActivityRow.insertion(connection.dialect, columns: columns), rows: values)
         }
     }

@@ -1,11 +1,10 @@
-import Persistence
 import Synchronization
 
 /// A write that somebody waits for until a deadline: how far it has come, and so what is known of it then.
 ///
 /// What has not reached its COMMIT by the deadline is given up and changes nothing, however long it was in somebody's way.
 /// Only of a COMMIT that is under way nobody can say what becomes of it.
-final class WriteAttempt: Sendable {
+package final class WriteAttempt: Sendable {
     private enum State {
         /// For a thread. To: working, givenUp.
         case waiting
@@ -18,21 +17,23 @@ final class WriteAttempt: Sendable {
 
     private let state = Mutex(State.waiting)
 
+    package init() {}
+
     /// Whether somebody waits for it.
-    var isWanted: Bool { state.withLock { $0 != .givenUp } }
+    package var isWanted: Bool { state.withLock { $0 != .givenUp } }
 
     /// Whether a thread has begun with it.
-    var hasBegun: Bool { state.withLock { $0 != .waiting } }
+    package var hasBegun: Bool { state.withLock { $0 != .waiting } }
 
     /// The transaction begins, perhaps once more.
     ///
     /// - Throws: an error that nobody waits for any more.
-    func begin() throws(DatabaseError) { try move(to: .working) }
+    package func begin() throws(DatabaseError) { try move(to: .working) }
 
     /// Its statements are done.
     ///
     /// - Throws: an error that nobody waits for any more: the transaction must not be committed.
-    func commit() throws(DatabaseError) { try move(to: .committing) }
+    package func commit() throws(DatabaseError) { try move(to: .committing) }
 
     private func move(to next: State) throws(DatabaseError) {
         let isWanted = state.withLock { state in
@@ -46,7 +47,7 @@ final class WriteAttempt: Sendable {
     /// The deadline is over.
     ///
     /// - Returns: What whoever waited is told.
-    func giveUp() -> DatabaseError {
+    package func giveUp() -> DatabaseError {
         let reached = state.withLock { state in
             defer { state = .givenUp }
             return state
@@ -56,24 +57,6 @@ final class WriteAttempt: Sendable {
         // It may be this one that is slow: nothing is said about the database.
         case .working: return DatabaseError(.retryTransaction, "it was given up: its statements took too long")
         case .committing, .givenUp: return DatabaseError(.unknownAtCommit, "COMMIT was not answered in time")
-        }
-    }
-}
-
-/// What of the memory for sessions a write makes useless.
-enum WrittenScope: Sendable {
-    /// Nothing that is kept in memory.
-    case none
-    case sessions([SessionKey])
-    case user(UniqueID)
-
-    static func session(_ key: SessionKey) -> WrittenScope { .sessions([key]) }
-
-    func forget(in cache: SessionCache) {
-        switch self {
-        case .none: break
-        case .sessions(let keys): for key in keys { cache.drop(key) }
-        case .user(let owner): cache.drop(owner: owner)
         }
     }
 }

@@ -1,0 +1,19 @@
+import Persistence
+
+/// What of the memory for sessions a write makes useless.
+enum WrittenScope: Sendable {
+    /// Nothing that is kept in memory.
+    case none
+    case sessions([SessionKey])
+    case user(UniqueID)
+
+    static func session(_ key: SessionKey) -> WrittenScope { .sessions([key]) }
+
+    func forget(in cache: SessionCache) {
+        switch self {
+        case .none: break
+        case .sessions(let keys): for key in keys { cache.drop(key) }
+        case .user(let owner): cache.drop(owner: owner)
+        }
+    }
+}

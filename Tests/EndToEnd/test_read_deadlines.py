@@ -16,7 +16,8 @@ from harness.waiting import eventually, together
 SOON = 6
 # And while only this one is not answered.
 LATER = 16
-CODES = {"storage_unavailable", "activity_unavailable", "export_interrupted"}
+# Of keys the process may just have forgotten everything, because one was made.
+CODES = {"storage_unavailable", "activity_unavailable", "export_interrupted", "authentication_unavailable"}
 
 
 @pytest.fixture(scope="module")

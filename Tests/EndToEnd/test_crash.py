@@ -25,3 +25,10 @@ def test_the_campaign_knows_every_point_of_the_commit_path():
     named = set(re.findall(r'case \w+ = "([a-z-]+)"', source))
     listed = re.findall(r"_POINTS = \[(.*?)\]", (ROOT / "Tests/Crash/faults.py").read_text(), re.S)
     assert named == {point for points in listed for point in re.findall(r'"([a-z-]+)"', points)}
+
+
+def test_scripts_that_use_a_site_need_no_packages_of_the_tests():
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import harness.site, harness.database, harness.balancer"
+    command = [sys.executable, "-S", "-c", program, ROOT / "Tests/EndToEnd"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr

@@ -175,28 +175,38 @@ def test_the_activity_of_an_outage_is_stored_once_when_it_ends_even_by_the_next_
         assert server.execute(f"SELECT COUNT(*) FROM activity WHERE activity_id IN ({listed})", database) == [["3"]]
 
 
+# What is done to a server, and how it is mended.
+HARMS = {
+    "kill": (MariaDB.kill, MariaDB.start),
+    "pause": (MariaDB.pause, MariaDB.resume),
+    "read_only": (lambda server: server.execute("SET GLOBAL read_only = ON"), lambda server: server.execute("SET GLOBAL read_only = OFF")),
+}
+
+
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("harm", ["kill", "pause"])
+@pytest.mark.parametrize("harm", HARMS)
 def test_the_turns_of_an_outage_of_a_server_are_answered_and_stored_once_in_order(tmp_path, server, harm):
-    address = server.create_database()
+    # Who may do everything may also write to a server that is read-only.
+    address, (begin, end) = server.create_database().replace("root@", "app@"), HARMS[harm]
+    database = address.split("/")[3].split("?")[0]
+    server.execute(f"CREATE USER IF NOT EXISTS app@localhost; GRANT ALL ON {database}.* TO app@localhost")
     with Site(tmp_path, database=address, spool={"commit_deadline": "300ms"}) as site:
         settle(site)
         conversations = [site.conversation() for _ in range(3)]
         for conversation in conversations:
             conversation.say("one")
-        getattr(server, harm)()
+        begin(server)
         for text, stream in [("two", False), ("three", True), ("four", False)]:
             for conversation in conversations:
                 conversation.say(text, stream=stream, timeout=20)
         assert all(conversation.texts == ["one", "re: one", "two", "re: two", "three", "re: three", "four"]
                    for conversation in conversations)
         assert ready(site.port).json()["spool"]["turns"] == 9
-        server.start() if harm == "kill" else server.resume()
+        end(server)
         # Turns that come while the others are stored stay behind them.
         for conversation in conversations:
             conversation.say("five", timeout=20)
         eventually(lambda: ready(site.port).json()["spool"]["turns"] == 0, timeout=30)
         expected = [word for text in ["one", "two", "three", "four", "five"] for word in (text, f"re: {text}")]
         eventually(lambda: all(conversation.stored_texts == expected for conversation in conversations), timeout=30)
-        database = address.split("/")[3].split("?")[0]
         assert server.execute("SELECT COUNT(*), COUNT(DISTINCT turn_id) FROM turns", database) == [["15", "15"]]

@@ -7,7 +7,6 @@ from urllib.parse import quote
 from harness import chat
 from harness.answers import Answer, json_answer, sse_answer
 from harness.client import Connection, exchange, request_bytes
-from harness.contract import Contract
 from harness.gateway import Gateway
 from harness.ports import free_port
 from harness.upstream import ScriptedUpstream
@@ -112,6 +111,8 @@ class Site:
     @property
     def contract(self):
         """What the gateway's API document promises."""
+        # Here, because scripts that use a site run without the packages of the tests.
+        from harness.contract import Contract
         if self._contract is None:
             self._contract = Contract.read(exchange(self.port, "GET", "/openapi.json").body)
         return self._contract

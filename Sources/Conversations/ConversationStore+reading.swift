@@ -61,7 +61,7 @@ extension ConversationStore {
             return try await find(lookup)
         } catch let error as DatabaseError where error.isAbsence {
             guard let known = cache.snapshot(lookup)?.session else { throw error }
-            return known
+            return known.isExpired(at: now()) ? nil : known
         }
     }
 

@@ -138,6 +138,18 @@ import TurnpikeKit
         #expect(try await chain.refusal(.chat(nil, [user("x")], #""session":{"agent_id":"a"}"#))?.status == .badRequest)
     }
 
+    @Test func aConversationIsNotAnsweredUnderAnotherSessionsNewID() async throws {
+        let chain = try await ChainFixture()
+        let conversation = #""session":{"agent_id":"a1","external_conv_id":"c1"}"#
+        let made = try await chain.send(.chat(nil, [user("one")], conversation))
+        let call = Call.chat(nil, [user("two")], conversation).with("X-Session-ID", "new")
+        #expect(try await chain.refusal(call)?.code == "session_conflict")
+        #expect(try await chain.send(.chat(nil, [user("two")], conversation)).sessionID == made.sessionID)
+        let both = Call.chat(nil, [user("1")], #""session":{"agent_id":"a1","external_conv_id":"c2"}"#)
+            .with("X-Session-ID", "new")
+        #expect(try await chain.send(both).sessionID == (try await chain.send(both).sessionID))
+    }
+
     @Test(arguments: [#""session_id":7"#, #""session":"x""#, #""history_mode":"always""#, #""history_mode":1"#])
     func aFieldOfAnotherTypeIsRefused(_ field: String) async throws {
         let chain = try await ChainFixture()

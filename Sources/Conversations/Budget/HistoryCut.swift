@@ -24,7 +24,7 @@ struct HistoryCut: Equatable {
 
     /// The index of the first candidate that is sent; their number if none is.
     let start: Int
-    /// Where the history begins from now on, if that changes; `nil` beside `isEmptied` means behind all of them.
+    /// Whether the session is to remember that its history begins at `start`; at the end of the candidates: behind all of them.
     let moves: Bool
     /// Tokens of what is sent.
     let tokens: Int

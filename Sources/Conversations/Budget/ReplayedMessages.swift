@@ -108,8 +108,9 @@ struct ToolRounds: Sendable {
         placing.addCalls(before: earlierCalls(than: start))
         for place in stored.count..<parts.count { placing.take(parts[place], at: place) }
         var replayed = ReplayedMessages(bodies: Array(repeating: nil, count: stored.count))
+        let answeredAtOnce = placing.answeredAtOnce
         for place in start..<stored.count {
-            guard let body = body(place, placing) else { continue }
+            guard let body = body(place, placing.answers, answeredAtOnce) else { continue }
             replayed.bodies[place] = body
             replayed.shown.insert(place)
         }
@@ -130,12 +131,12 @@ struct ToolRounds: Sendable {
         return calls
     }
 
-    private func body(_ place: Int, _ placing: Placing) -> ByteBuffer? {
+    private func body(_ place: Int, _ answers: Set<Int>, _ answeredAtOnce: [Int: Set<String>]) -> ByteBuffer? {
         switch parts[place] {
         case .other: stored[place].body
         case .hidden: nil
-        case .result: placing.answers.contains(place) ? stored[place].body : nil
-        case .call: ToolCalls(stored[place].body).shown(with: placing.answeredAtOnce[place] ?? [])
+        case .result: answers.contains(place) ? stored[place].body : nil
+        case .call: ToolCalls(stored[place].body).shown(with: answeredAtOnce[place] ?? [])
         }
     }
 }
@@ -155,9 +156,14 @@ private struct Placing {
     private(set) var rounds: [Round] = []
     /// The results whose call is there.
     private(set) var answers: Set<Int> = []
-    /// Where a message with each id was called, in order.
-    private var callers: [String: [Int]] = [:]
+    /// The ids that each call has, and those of them that are answered.
+    private var called: [Int: Set<String>] = [:]
     private var answered: [Int: Set<String>] = [:]
+    /// Who called each id, in order. Answered ones go when they are come upon at the end: some clients use an id for each of
+    /// their calls, and nobody may go through all of them for each result.
+    private var open: [String: [Int]] = [:]
+    /// Who called each id last.
+    private var newest: [String: Int] = [:]
     /// Whether the last round goes on.
     private var isOpen = false
 
@@ -173,7 +179,11 @@ private struct Placing {
         case .hidden: return
         case .other: isOpen = false
         case .call(let ids):
-            for id in ids { callers[id, default: []].append(place) }
+            for id in ids {
+                open[id, default: []].append(place)
+                newest[id] = place
+            }
+            called[place] = Set(ids)
             rounds.append(Round(caller: place, first: place + 1, isAgain: false))
             isOpen = true
         case .result(let id):
@@ -189,16 +199,23 @@ private struct Placing {
     }
 
     /// The call that a result answers: the one in front of it, else the newest that nobody answered, else the newest.
-    private func caller(of id: String) -> Int? {
-        guard let known = callers[id] else { return nil }
-        if isOpen, let last = rounds.last?.caller, known.contains(last) { return last }
-        return known.last { !(answered[$0]?.contains(id) ?? false) } ?? known.last
+    private mutating func caller(of id: String) -> Int? {
+        guard let newest = newest[id] else { return nil }
+        if isOpen, let last = rounds.last?.caller, called[last]?.contains(id) ?? false { return last }
+        while let last = open[id]?.last, answered[last]?.contains(id) ?? false { open[id]?.removeLast() }
+        return open[id]?.last ?? newest
     }
 
     /// Calls that lie further back than everything until now.
     mutating func addCalls(before calls: [(caller: Int, ids: [String])]) {
-        for call in calls.reversed() {
-            for id in call.ids { callers[id, default: []].insert(call.caller, at: 0) }
+        var earlier: [String: [Int]] = [:]
+        for call in calls {
+            for id in call.ids { earlier[id, default: []].append(call.caller) }
+            called[call.caller] = Set(call.ids)
+        }
+        for (id, callers) in earlier {
+            open[id] = callers + (open[id] ?? [])
+            newest[id] = newest[id] ?? callers.last
         }
     }
 }

@@ -76,17 +76,29 @@ package final class PlannedHistory: RequestFitting {
     }
 
     /// How many bytes fitting to all of `targets` may have to look at: the request, and for each way of counting the stored
-    /// messages whose tokens were not counted that way.
+    /// messages whose tokens were not counted that way. All of them where calls of tools are shown, or reasoning is left out.
     package func size(among targets: [RouteTarget]) -> Int {
         // Nearly always there is one.
-        if targets.count == 1 { return size(model(of: targets[0]).meter.encoding) }
-        return Set(targets.map { model(of: $0).meter.encoding }).reduce(0) { $0 + size($1) }
+        if targets.count == 1 { return size(reading(for: targets[0])) }
+        return Set(targets.map(reading)).reduce(0) { $0 + size($1) }
     }
 
-    private func size(_ encoding: Int?) -> Int {
+    /// What fitting to a target looks at.
+    private struct Reading: Hashable {
+        let encoding: Int?
+        let isOfAll: Bool
+    }
+
+    private func reading(for target: RouteTarget) -> Reading {
+        Reading(
+            encoding: model(of: target).meter.encoding, isOfAll: snapshot.rounds != nil || target.reasoning != .keep)
+    }
+
+    private func size(_ reading: Reading) -> Int {
         snapshot.stored.withMessages { messages in
             var size = request.bytes.readableBytes
-            for index in messages.indices where encoding == nil || messages[index].tokenEncoding != encoding {
+            for index in messages.indices
+            where reading.isOfAll || reading.encoding == nil || messages[index].tokenEncoding != reading.encoding {
                 size += messages[index].body.readableBytes
             }
             return size

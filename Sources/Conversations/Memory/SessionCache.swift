@@ -221,7 +221,8 @@ final class SessionCache: Sendable {
     private func take(_ key: SessionKey, _ state: inout State) -> Entry? {
         guard let entry = state.entries.removeValue(forKey: key) else { return nil }
         state.bytes -= entry.bytes
-        for name in Self.names(entry.snapshot.session) { state.names[name] = nil }
+        // A name may have gone to another session since.
+        for name in Self.names(entry.snapshot.session) where state.names[name] == key { state.names[name] = nil }
         return entry
     }
 

@@ -57,6 +57,24 @@ import TurnpikeTesting
         }
     }
 
+    @Test func whatHasExpiredDoesNotComeBackInAnOutage() async throws {
+        try await SpoolFixture.with { fixture in
+            let reads = ScriptedReads(fixture.database)
+            let elapsed = Mutex(0)
+            let store = ConversationStore(
+                database: reads, durability: fixture.store.durability, cacheLimit: 1 << 20,
+                now: { Timestamp.now().advanced(by: .seconds(elapsed.withLock { $0 })) })
+            var draft = SessionDraft(owner: .generate(), externalID: "s")
+            draft.settings.ttlSeconds = 60
+            let session = try await read(store, try await store.create(draft).key)
+            reads.goAway()
+            let reference = SessionReference("s")
+            #expect(try await store.sessionOfExchange(reference, of: session.key.owner) == session)
+            elapsed.withLock { $0 = 61 }
+            #expect(try await store.sessionOfExchange(reference, of: session.key.owner) == nil)
+        }
+    }
+
     @Test func aTurnThatWasNeverStoredIsNotTakenForSomebodyElses() async throws {
         try await with { fixture, reads, store, session in
             // What somebody leaves who reads the session while a turn of it is set aside.

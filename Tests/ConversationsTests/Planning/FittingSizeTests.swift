@@ -53,6 +53,12 @@ import TurnpikeKit
         #expect(history.size(among: targets("an estimate")) == request + 4_000)
     }
 
+    @Test func allIsLookedAtWhereReasoningIsLeftOut() throws {
+        let history = try history([1, 1, 2, nil])
+        let target = RouteTarget(provider: Provider(name: "p", baseURL: "http://p", reasoning: .drop), model: "1")
+        #expect(history.size(among: [target]) == history.request.bytes.readableBytes + 4_000)
+    }
+
     @Test func eachWayOfCountingLooksOnce() throws {
         let history = try history([1, 1, 2, nil])
         let request = history.request.bytes.readableBytes

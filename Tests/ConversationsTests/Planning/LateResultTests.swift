@@ -80,6 +80,15 @@ import Testing
             try shown(history, [result("b"), result("a")]) == [user("A"), user("B"), b, result("b"), a, result("a")])
     }
 
+    /// Some clients use an id for each of their calls. Each is looked at once: otherwise this takes minutes.
+    @Test func thousandsOfCallsWithOneIDAreEachAnswered() throws {
+        let history = (0..<5_000).flatMap { [user("\($0)"), Self.calling("a"), result("a")] }
+        #expect(try shown(history, [user("last")]) == history + [user("last")])
+        let unanswered = Array(repeating: Self.calling("a"), count: 5_000)
+        #expect(try shown(unanswered, [result("a")]) == [Self.calling("a"), result("a")])
+        #expect(try shown(history + unanswered, [result("a")], from: 15_000).count == 2)
+    }
+
     @Test func whatWasSaidBesideACallStaysWhereItWasSaid() throws {
         let call = Self.calling("a", "b", content: #""see""#)
         let first = [user("1"), Self.calling("a", content: #""see""#), result("a")]

@@ -186,11 +186,15 @@ extension SessionMiddleware {
         let policy = name.isExplicit ? configuration.unknownInBody : configuration.unknownInHeader
         // An id with the server's prefix was made here: it is somebody else's, or deleted.
         guard policy == .create, !name.text.hasPrefix(Session.idPrefix) else { throw GatewayError.sessionNotFound }
+        let session: Session
         do {
-            return try await store.createOrFind(draft(selection, chat, of: principal)).session
+            session = try await store.createOrFind(draft(selection, chat, of: principal)).session
         } catch {
             throw Self.ofMaking(error)
         }
+        // Its conversation may have been another session's.
+        try selection.check(session, isNamed: name)
+        return session
     }
 
     private func draft(_ selection: SessionSelection, _ chat: ChatRequest, of principal: Principal) -> SessionDraft {

@@ -121,6 +121,14 @@ struct SessionSelection: Sendable, Equatable {
         else { throw Self.conflict("“session” names another conversation than the id does.") }
     }
 
+    /// The same for a session that was found while one with that id was to be made.
+    func check(_ session: Session, isNamed name: Name) throws(GatewayError) {
+        guard let id = session.externalID, id.utf8.elementsEqual(name.text.utf8) else {
+            throw Self.conflict("“session” names a conversation that has another id.")
+        }
+        try check(session)
+    }
+
     private static func conflict(_ message: String) -> GatewayError {
         .badRequest("session_conflict", "The request names two sessions: \(message)", param: "session_id")
     }

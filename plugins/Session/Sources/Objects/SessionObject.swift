@@ -3,7 +3,7 @@ import NIOCore
 import OpenAIWire
 import Persistence
 
-/// Sessions and messages as the canonical API shows them. Times are whole seconds since 1970, as OpenAI's are.
+/// Sessions as the canonical API shows them. Times are whole seconds since 1970, as OpenAI's are.
 struct SessionObject: Sendable {
     /// What an untitled session is called.
     let defaultTitle: String

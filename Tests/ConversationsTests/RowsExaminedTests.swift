@@ -138,14 +138,15 @@ private struct BusyUser: Sendable {
         var messages = MessageQuery(limit: 50)
         messages.order = .newestFirst
         return [
-            ConversationSQL.page(of: user.id, page, groups: false),
-            ConversationSQL.page(of: user.id, next, groups: true), ConversationSQL.session(user.session(1)),
+            ConversationSQL.page(of: user.id, page, groups: false, at: Timestamp(microseconds: 1)),
+            ConversationSQL.page(of: user.id, next, groups: true, at: Timestamp(microseconds: 1)),
+            ConversationSQL.session(user.session(1)),
             ConversationSQL.deletedPage(of: user.id, page),
             ConversationSQL.messages(user.session(1), messages), ConversationSQL.total(user.session(1), messages),
             ConversationSQL.total(of: user.id, includesGroups: false),
             ConversationSQL.expired(of: user.id, at: Timestamp(microseconds: 1), limit: 1),
             ConversationSQL.searchedSessions(of: user.id, from: nil, groups: false),
-            ConversationSQL.places(of: user.id, after: nil, groups: true, limit: 9),
+            ConversationSQL.places(of: user.id, after: nil, groups: true, limit: 9, at: nil),
             ConversationSQL.some(of: user.id, .condemned, limit: 9),
         ]
     }

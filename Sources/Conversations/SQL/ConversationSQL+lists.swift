@@ -50,16 +50,25 @@ extension ConversationSQL {
     }
 
     /// A page, newest activity first: of the user's own chats or of groups, one walk along the index.
-    static func page(of owner: UniqueID, _ query: SessionQuery, groups: Bool) -> SQL {
+    /// What has expired by `now` is not in it.
+    static func page(of owner: UniqueID, _ query: SessionQuery, groups: Bool, at now: Timestamp) -> SQL {
         let rows = "SELECT \(raw: SessionRow.list)\(sql: listed(of: owner, query.after, groups: groups))" as SQL
         let start: SQL = query.notBefore.map { " AND last_message_at >= \($0)" } ?? ""
-        return rows + start + newestFirst + " LIMIT \(query.limit) OFFSET \(query.offset)"
+        return rows + unexpired(at: now) + start + newestFirst + " LIMIT \(query.limit) OFFSET \(query.offset)"
     }
 
-    /// The places of sessions in such a list, from the index alone.
-    static func places(of owner: UniqueID, after cursor: SessionCursor?, groups: Bool, limit: Int) -> SQL {
-        "SELECT last_message_at, session_id\(sql: listed(of: owner, cursor, groups: groups))\(sql: newestFirst) LIMIT \(limit)"
+    /// The places of sessions in such a list.
+    ///
+    /// - Parameter now: Nil where nothing has expired: then they come from the index alone.
+    static func places(
+        of owner: UniqueID, after cursor: SessionCursor?, groups: Bool, limit: Int, at now: Timestamp?
+    ) -> SQL {
+        let places = "SELECT last_message_at, session_id\(sql: listed(of: owner, cursor, groups: groups))" as SQL
+        return places + (now.map(unexpired) ?? "") + newestFirst + " LIMIT \(limit)"
     }
+
+    /// As an expression, so that no index over the expiry is taken for it: a list is read in its own order.
+    private static func unexpired(at now: Timestamp) -> SQL { " AND COALESCE(expires_us, \(Int64.max)) > \(now)" }
 
     /// What is deleted, whatever it is, and can be restored: what was deleted last stands first. Among those of one
     /// moment the order is that of the index along which it walks.

@@ -19,9 +19,7 @@ extension ConversationReader {
             return Page(elements: page.elements, total: page.total ?? 0)
         }
         let filter = query.filter
-        return Page(
-            elements: try elements(of: owner, query).filter { !$0.isExpired(at: now) || filter.isDeleted },
-            total: try total(of: owner, filter))
+        return Page(elements: try elements(of: owner, query), total: try total(of: owner, filter))
     }
 
     private func total(of owner: UniqueID, _ filter: SessionFilter) throws -> Int {
@@ -35,24 +33,31 @@ extension ConversationReader {
             return try connection.rows(ConversationSQL.deletedPage(of: owner, query), SessionRow.session)
         }
         guard query.filter.includesGroups else {
-            return try connection.rows(ConversationSQL.page(of: owner, query, groups: false), SessionRow.session)
+            return try page(of: owner, query, groups: false)
         }
         guard query.offset == 0 else { return try elements(of: owner, behindOffsetOf: query) }
         // Two walks along the index: one as far as the page may reach, the other as far as it can still matter.
         var reach = query
-        let own = try connection.rows(ConversationSQL.page(of: owner, reach, groups: false), SessionRow.session)
+        let own = try page(of: owner, reach, groups: false)
         if own.count == reach.limit { reach.notBefore = own.last?.lastMessageAt }
-        let groups = try connection.rows(ConversationSQL.page(of: owner, reach, groups: true), SessionRow.session)
+        let groups = try page(of: owner, reach, groups: true)
         let newestFirst = (own + groups).sorted { SessionCursor($1).isBehind(SessionCursor($0)) }
         return Array(newestFirst.prefix(query.limit))
     }
 
-    /// What comes before the page is counted in the index, and neither loaded nor read twice.
+    private func page(of owner: UniqueID, _ query: SessionQuery, groups: Bool) throws -> [Session] {
+        try connection.rows(ConversationSQL.page(of: owner, query, groups: groups, at: now), SessionRow.session)
+    }
+
+    /// What comes before the page is counted in the index, and neither loaded nor read twice. Callers expire first, so
+    /// that what has expired is hardly ever among it.
     private func elements(of owner: UniqueID, behindOffsetOf query: SessionQuery) throws -> [Session] {
+        let expired = ConversationSQL.expired(of: owner, at: now, limit: 1)
+        let time = try connection.first(expired) { _ in now }
         var places = NewestFirst<SessionCursor>(
             after: query.after, includesGroups: true, batch: min(query.offset, 256), place: \.self
         ) { groups, cursor, limit in
-            let sql = ConversationSQL.places(of: owner, after: cursor, groups: groups, limit: limit)
+            let sql = ConversationSQL.places(of: owner, after: cursor, groups: groups, limit: limit, at: time)
             return try connection.rows(sql) { row in
                 SessionCursor(lastMessageAt: try row.value(0), session: try row.value(1))
             }

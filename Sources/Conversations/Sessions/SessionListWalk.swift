@@ -56,22 +56,21 @@ public struct SessionListWalk: Sendable {
                 isAtEnd = true
                 return
             }
-            look(at: session, at: reader.now)
+            look(at: session)
             if isOutOfTime() { return }
         }
     }
 
-    private mutating func look(at session: Session, at time: Timestamp) {
+    private mutating func look(at session: Session) {
         place = SessionCursor(session)
         looked += 1
-        guard isMeant(session, at: time) else { return }
+        guard isMeant(session) else { return }
         matches += 1
         if matches > toSkip, elements.count < query.limit { elements.append(session) }
     }
 
-    private func isMeant(_ session: Session, at time: Timestamp) -> Bool {
+    private func isMeant(_ session: Session) -> Bool {
         let filter = query.filter
-        if session.isExpired(at: time), !filter.isDeleted { return false }
         if let agent = filter.agentID, !isSame(agent, session.conversation?.agentID ?? "") { return false }
         if let channel = filter.sourceChannel, !isSame(channel, session.settings.sourceChannel) { return false }
         if let tag = filter.tag, !session.settings.tags.contains(where: { isSame(tag, $0) }) { return false }
@@ -104,7 +103,7 @@ extension ConversationReader {
             let sql =
                 filter.isDeleted
                 ? ConversationSQL.deletedPage(of: owner, query)
-                : ConversationSQL.page(of: owner, query, groups: groups)
+                : ConversationSQL.page(of: owner, query, groups: groups, at: now)
             return try connection.rows(sql, SessionRow.session)
         }
     }

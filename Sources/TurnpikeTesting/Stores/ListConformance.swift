@@ -6,6 +6,7 @@ enum ListConformance {
     static var cases: [ConformanceCase] {
         [
             ConformanceCase("pages of a list with groups are the list, at any offset and by cursor", pages),
+            ConformanceCase("what has expired is passed over, and a page behind it is full", expired),
             ConformanceCase("pages of deleted sessions begin with those that were deleted last", deleted),
             ConformanceCase("a filtered list is what fits of the list, in as many slices as it takes", filters),
             ConformanceCase("a full page of a filtered list is counted no further than it says", counting),
@@ -44,23 +45,49 @@ enum ListConformance {
     @Sendable private static func pages(_ fixture: any DatabaseFixture) async throws {
         try await ConversationSamples.with(fixture) { samples in
             let all = try await fill(samples).map(\.key)
-            for limit in [1, 7, 40] {
-                for offset in 0...42 {
-                    let page = try await samples.store.read { try $0.sessions(of: owner, limit: limit, offset: offset) }
-                    try expectEqual(
-                        page.elements.map(\.key), Array(all.dropFirst(offset).prefix(limit)), "\(limit) at \(offset)")
-                    try expectEqual(page.total, 40, "the total")
+            try await expectPages(all, samples)
+            try expectEqual(
+                try await samples.store.read { try $0.sessions(of: owner, limit: 1) }.total, 40, "the total")
+        }
+    }
+
+    /// More in a row than a page has, at the beginning and in the middle.
+    @Sendable private static func expired(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let all = try await fill(samples)
+            let gone = all.enumerated().filter { $0.offset < 9 || 15..<30 ~= $0.offset }.map(\.element.key.session)
+            try await samples.database.write { connection in
+                for id in gone {
+                    try connection.execute(
+                        "UPDATE sessions SET expires_us = 1 WHERE user_id = \(owner) AND session_id = \(id)")
                 }
-                var found: [SessionKey] = []
-                var query = SessionQuery(limit: limit)
-                while true {
-                    let page = try await samples.store.read { [query] in try $0.sessions(of: owner, query).elements }
-                    found += page.map(\.key)
-                    guard let last = page.last else { break }
-                    query.after = SessionCursor(last)
-                }
-                try expectEqual(found, all, "\(limit) by cursor")
             }
+            let left = all.filter { !gone.contains($0.key.session) }
+            try await expectPages(left.map(\.key), samples)
+            let own = left.filter { !($0.conversation?.isGroup ?? false) }
+            try await expectPages(own.map(\.key), samples, SessionFilter(includesGroups: false))
+        }
+    }
+
+    /// Expects the pages of a list at any offset, and by cursor.
+    private static func expectPages(
+        _ list: [SessionKey], _ samples: ConversationSamples, _ filter: SessionFilter = SessionFilter()
+    ) async throws {
+        for limit in [1, 7, 40] {
+            for offset in 0...list.count + 2 {
+                let query = SessionQuery(filter, limit: limit, offset: offset)
+                let page = try await samples.store.read { try $0.sessions(of: owner, query).elements.map(\.key) }
+                try expectEqual(page, Array(list.dropFirst(offset).prefix(limit)), "\(limit) at \(offset)")
+            }
+            var found: [SessionKey] = []
+            var query = SessionQuery(filter, limit: limit)
+            while true {
+                let page = try await samples.store.read { [query] in try $0.sessions(of: owner, query).elements }
+                found += page.map(\.key)
+                guard let last = page.last else { break }
+                query.after = SessionCursor(last)
+            }
+            try expectEqual(found, list, "\(limit) by cursor")
         }
     }
 

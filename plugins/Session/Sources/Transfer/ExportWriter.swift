@@ -74,8 +74,6 @@ final class ExportWriter: Sendable {
         if let only {
             page = [only]
         } else {
-            // What has expired would be missing from the pages, which then look like the last one.
-            if cursor == nil { try await store.expireIfPossible(owner) }
             let query = SessionQuery(limit: Self.sessionsPerPage, after: cursor)
             page = try await store.read { try $0.sessions(of: owner, query).elements }
         }

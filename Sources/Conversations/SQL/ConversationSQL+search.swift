@@ -17,10 +17,10 @@ extension ConversationSQL {
         return sql + " ORDER BY last_message_at DESC, session_id DESC LIMIT \(SearchedSession.batch)"
     }
 
-    static func searchedMessages(_ key: SessionKey, before seq: Int64) -> SQL {
+    static func searchedMessages(_ key: SessionKey, before seq: Int64, limit: Int) -> SQL {
         """
         SELECT seq, role, created_us, body \(sql: ofSession(key)) AND seq < \(seq) AND superseded_by_seq IS NULL \
-        ORDER BY seq DESC
+        ORDER BY seq DESC LIMIT \(limit)
         """
     }
 }

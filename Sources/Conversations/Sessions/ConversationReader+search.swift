@@ -46,15 +46,28 @@ extension ConversationReader {
         if seq == nil { walk.look(atTitleOf: session) }
         if walk.isDone { return walk.stop(at: session, seq: session.nextSeq) }
         guard seq != 0 else { return }
+        try look(atMessagesOf: session, of: owner, before: seq ?? session.nextSeq, &walk)
+    }
+
+    /// In batches that grow: what a server has begun to send must be received, and a search may stop at any of them.
+    private func look(
+        atMessagesOf session: SearchedSession, of owner: UniqueID, before seq: Int64, _ walk: inout SearchWalk
+    ) throws {
         let key = SessionKey(owner: owner, session: session.id)
-        var seen = 0
-        try connection.forEach(ConversationSQL.searchedMessages(key, before: seq ?? session.nextSeq)) { row in
-            let current: Int64 = try row.value(0)
-            try walk.look(at: row, of: session)
-            seen += 1
-            guard walk.isFull || (seen % SearchWalk.messagesPerLook == 0 && walk.isDone) else { return .next }
-            walk.stop(at: session, seq: current)
-            return .stop
+        var end = seq
+        var rows = SearchWalk.messagesPerLook
+        while true {
+            var seen = 0
+            try connection.forEach(ConversationSQL.searchedMessages(key, before: end, limit: rows)) { row in
+                end = try row.value(0)
+                try walk.look(at: row, of: session)
+                seen += 1
+                guard walk.isFull || (seen % SearchWalk.messagesPerLook == 0 && walk.isDone) else { return .next }
+                walk.stop(at: session, seq: end)
+                return .stop
+            }
+            guard seen == rows, walk.result.next == nil else { return }
+            rows = min(2 * rows, SearchWalk.largestBatch)
         }
     }
 }
@@ -83,6 +96,8 @@ struct SearchedSession {
 /// What a search has found, and whether it goes on.
 struct SearchWalk {
     static let messagesPerLook = 32
+    /// Most messages that are asked for at once.
+    static let largestBatch = 256
 
     private(set) var result = SearchResult()
     private let query: SearchQuery

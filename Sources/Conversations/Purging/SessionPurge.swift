@@ -43,7 +43,13 @@ public struct SessionPurge: Sendable {
 private final class SessionWalk: Sendable {
     private struct State {
         var place: SessionKey?
+        /// What the last slice had to remove.
         var dead: [SessionKey] = []
+        /// Whether that was the last slice of the round.
+        var isAtEnd = false
+
+        /// Whether another step has something to do in this round.
+        var progress: Chore.Progress { isAtEnd && dead.isEmpty ? .done : .more }
     }
 
     private let state = Mutex(State())
@@ -57,8 +63,10 @@ private final class SessionWalk: Sendable {
             let progress = try await database.write(.patiently) { connection in
                 try SessionRemoval.removePiece(of: key, where: { limits.isOver($0, at: now) }, connection)
             }
-            if progress == .done { state.withLock { _ = $0.dead.popLast() } }
-            return .more
+            return state.withLock { state in
+                if progress == .done { _ = state.dead.popLast() }
+                return state.progress
+            }
         }
         let place = state.withLock { $0.place }
         let rows = try await database.read(.patiently) {
@@ -68,13 +76,13 @@ private final class SessionWalk: Sendable {
             defer { store?.cache.drop(row.key) }
             try await database.write(.patiently) { try PurgeSQL.expire(row.key, limits, at: now, $0) }
         }
-        let isEnd = rows.count < SessionPurge.slice
         let dead = rows.filter { $0.deleted.map { limits.isOver($0, at: now) } ?? false }.map(\.key)
-        state.withLock { state in
+        return state.withLock { state in
             state.dead = dead
-            state.place = isEnd ? nil : rows.last?.key
+            state.isAtEnd = rows.count < SessionPurge.slice
+            state.place = state.isAtEnd ? nil : rows.last?.key
+            return state.progress
         }
-        return isEnd && dead.isEmpty ? .done : .more
     }
 }
 

@@ -15,6 +15,7 @@ enum ChoreConformance {
     static var conversations: [ConformanceCase] {
         [
             ConformanceCase("a deleted session is removed when its time has come, in pieces", removal),
+            ConformanceCase("a round of removals is over with the last of them", endOfRound),
             ConformanceCase("an expired session is deleted, one in use is not", expiry),
         ]
     }
@@ -99,6 +100,28 @@ enum ChoreConformance {
             await run(SessionPurge.chore(limits, every: .seconds(600)), rounds: 1, on: samples.database)
             try expectEqual(try await rows(samples.database), [2, 1, 1], "messages, turns and sessions")
             try expectEqual(try await samples.texts(kept.key), ["a", "b"], "what is not deleted")
+        }
+    }
+
+    /// Else the next round would begin at once, and look at every session again.
+    @Sendable private static func endOfRound(_ fixture: any DatabaseFixture) async throws {
+        try await ConversationSamples.with(fixture) { samples in
+            let owner = UniqueID.generate()
+            _ = try await samples.store.create(SessionDraft(owner: owner))
+            for _ in 0..<3 {
+                let dead = try await samples.store.create(SessionDraft(owner: owner))
+                _ = try await samples.store.delete(dead.key)
+            }
+            var limits = SessionPurge.Limits()
+            limits.purgeAfter = .zero
+            let chore = SessionPurge.chore(limits, every: .seconds(600))
+            let vain = Counter()
+            await chore.run(on: samples.database, logger: MigrationConformance.logger) { duration in
+                guard duration == chore.pause else { throw CancellationError() }
+                if try await rows(samples.database)[2] == 1 { vain.add() }
+            }
+            try expectEqual(try await rows(samples.database)[2], 1, "sessions")
+            try expectEqual(vain.value, 0, "steps to come although nothing is left to remove")
         }
     }
 

@@ -11,8 +11,7 @@ struct BranchRoutes: Sendable {
     let configuration: SessionConfiguration
 
     var all: [Route] {
-        SessionRoutes.bases.flatMap { base in
-            let suffix = base == "/chat" ? "Alias" : ""
+        SessionRoutes.atBothBases { base, suffix in
             let branches = base + "/sessions/{id}/branches"
             return [
                 Route(.GET, branches) { request, place, exchange in try await list(place, request, exchange) }

@@ -12,8 +12,7 @@ struct FeedbackRoutes: Sendable {
     let bodyLimit: Int
 
     var all: [Route] {
-        SessionRoutes.bases.flatMap { base in
-            let suffix = base == "/chat" ? "Alias" : ""
+        SessionRoutes.atBothBases { base, suffix in
             let session = base + "/sessions/{id}"
             return feedback(session + "/feedback", "Session" + suffix)
                 + feedback(session + "/messages/{message_id}/feedback", "Message" + suffix) + sums(base, suffix)

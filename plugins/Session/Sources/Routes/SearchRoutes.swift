@@ -15,9 +15,8 @@ struct SearchRoutes: Sendable {
     private static let maximumQuery = 1_000
 
     var all: [Route] {
-        SessionRoutes.bases.flatMap { base in
-            let suffix = base == "/chat" ? "Alias" : ""
-            return [
+        SessionRoutes.atBothBases { base, suffix in
+            [
                 Route(.POST, base + "/search") { request, _, exchange in
                     let fields = try RequestFields(try await request.body.collect(upTo: bodyLimit))
                     let text = try fields.text("query", "q").value

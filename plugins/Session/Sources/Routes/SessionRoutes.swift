@@ -13,13 +13,16 @@ struct SessionRoutes: Sendable {
 
     private var object: SessionObject { SessionObject(defaultTitle: SessionConfiguration.defaultTitle) }
 
-    /// Below `/v1/chat` and `/chat`, which are the same.
-    static let bases = ["/v1/chat", "/chat"]
+    /// The same routes below `/v1/chat` and below `/chat`.
+    ///
+    /// - Parameter routes: Gets the path, and what stands at the end of the names of the operations below it.
+    static func atBothBases(_ routes: (_ base: String, _ suffix: String) -> [Route]) -> [Route] {
+        routes("/v1/chat", "") + routes("/chat", "Alias")
+    }
 
     var all: [Route] {
-        Self.bases.flatMap { base in
-            let suffix = base == "/chat" ? "Alias" : ""
-            return collection(base + "/sessions", suffix) + item(base + "/sessions/{id}", suffix)
+        Self.atBothBases { base, suffix in
+            collection(base + "/sessions", suffix) + item(base + "/sessions/{id}", suffix)
                 + messages(base + "/sessions/{id}/messages", suffix)
         }
     }

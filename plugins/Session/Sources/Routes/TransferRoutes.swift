@@ -16,9 +16,8 @@ struct TransferRoutes: Sendable {
     }
 
     var all: [Route] {
-        SessionRoutes.bases.flatMap { base in
-            let suffix = base == "/chat" ? "Alias" : ""
-            return [
+        SessionRoutes.atBothBases { base, suffix in
+            [
                 Route(.GET, base + "/sessions/{id}/export") { request, place, exchange in
                     let session = try await OwnedSessions(store, configuration, exchange).session(place["id"])
                     return try export(only: session, request.head, exchange)

@@ -83,6 +83,11 @@ def test_branches_are_listed_and_restored(site):
     assert branch["message_count"] == 2 and branch["fork_message_id"] is not None
     shown = site.call("GET", f"{SESSIONS}/{conversation.session}/branches/{branch['id']}").json()["data"]
     assert [message["content"] for message in shown] == ["two", "re: two"]
+    page = site.call("GET", f"{SESSIONS}/{conversation.session}/branches/{branch['id']}?limit=1&offset=1").json()["data"]
+    assert page == shown[1:]
+    behind = site.call("GET", f"{SESSIONS}/{conversation.session}/branches/{branch['id']}?offset=2")
+    assert behind.status == 200 and behind.json()["data"] == []
+    error_of(site.call("GET", f"{SESSIONS}/{conversation.session}/branches/99"), 404, "branch_not_found")
     restored = site.call("POST", f"{SESSIONS}/{conversation.session}/branches/{branch['id']}/restore")
     assert restored.status == 200, restored.raw
     assert conversation.stored_texts == ["one", "re: one", "two", "re: two"]

@@ -44,11 +44,14 @@ extension ConversationReader {
         return Page(elements: elements, total: Int(total ?? 0))
     }
 
-    /// The messages of a branch alone, oldest first, without what precedes it.
-    public func messages(ofBranch id: Int64, _ key: SessionKey, limit: Int) throws -> [StoredMessage] {
-        let seqs = try connection.rows(ConversationSQL.seqs(ofBranch: id, key, limit: max(0, limit))) {
-            try $0.value(0, as: Int64.self)
+    /// The messages of a branch alone, oldest first, without what precedes it; nil if there is no such branch.
+    public func messages(
+        ofBranch id: Int64, _ key: SessionKey, limit: Int, offset: Int = 0
+    ) throws -> [StoredMessage]? {
+        guard try connection.first(ConversationSQL.seqs(ofBranch: id, key, limit: 1), { _ in }) != nil else {
+            return nil
         }
-        return try messages(of: key, seqs: seqs)
+        let page = ConversationSQL.seqs(ofBranch: id, key, limit: max(0, limit), offset: max(0, offset))
+        return try messages(of: key, seqs: connection.rows(page) { try $0.value(0, as: Int64.self) })
     }
 }

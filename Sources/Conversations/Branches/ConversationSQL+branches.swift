@@ -26,9 +26,10 @@ extension ConversationSQL {
         "SELECT created_us \(sql: ofSession(key)) AND seq = \(seq)"
     }
 
-    static func seqs(ofBranch id: Int64, _ key: SessionKey, limit: Int) -> SQL {
+    static func seqs(ofBranch id: Int64, _ key: SessionKey, limit: Int, offset: Int = 0) -> SQL {
         """
-        SELECT seq \(sql: ofSession(key)) AND superseded_by_seq = \(id) AND seq < \(id) ORDER BY seq LIMIT \(limit)
+        SELECT seq \(sql: ofSession(key)) AND superseded_by_seq = \(id) AND seq < \(id) ORDER BY seq \
+        LIMIT \(limit) OFFSET \(offset)
         """
     }
 

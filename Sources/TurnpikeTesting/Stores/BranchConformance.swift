@@ -47,10 +47,17 @@ enum BranchConformance {
             try expectEqual(page.elements.map(\.forkSeq), [nil, first + 1], "forks")
             try expectEqual(page.elements.map(\.firstSeq), [first, first + 2], "first messages")
             try expect(page.elements.allSatisfy { $0.leftAt != nil }, "when they were left")
-            let messages = try await samples.store.read {
-                try $0.messages(ofBranch: page.elements[1].id, session.key, limit: 10)
+            let pages: [(limit: Int, offset: Int, texts: [String])] = [
+                (10, 0, ["a", "b", "e", "f"]), (2, 1, ["b", "e"]), (10, 3, ["f"]), (10, 4, []),
+            ]
+            for (limit, offset, texts) in pages {
+                let messages = try await samples.store.read {
+                    try $0.messages(ofBranch: page.elements[0].id, session.key, limit: limit, offset: offset)
+                }
+                try expectEqual(messages?.map(Samples.text), texts, "\(limit) messages of a branch at \(offset)")
             }
-            try expectEqual(messages.map(Samples.text), ["c", "d"], "the messages of a branch")
+            let none = try await samples.store.read { try $0.messages(ofBranch: 1, session.key, limit: 10) }
+            try expect(none == nil, "a branch that does not exist")
         }
     }
 

@@ -102,7 +102,7 @@ enum IsolationConformance {
             ("messages by seq", try reader.messages(of: key, seqs: [1, 3]).count),
             ("outlines", try reader.outlines(of: key).count), ("newest", try reader.newest(9, of: key).count),
             ("branches", branches.elements.count + branches.total),
-            ("messages of a branch", try reader.messages(ofBranch: 3, key, limit: 9).count),
+            ("messages of a branch", try reader.messages(ofBranch: 3, key, limit: 9)?.count ?? 0),
             ("feedback of the session", feedback.elements.count), ("total of feedback", feedback.total),
             ("feedback of a message", try reader.feedback(of: key, seq: 3) == nil ? 0 : 1),
             ("feedback of messages", try reader.feedback(of: key, in: 0...9).count),

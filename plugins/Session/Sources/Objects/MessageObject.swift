@@ -5,6 +5,10 @@ import Persistence
 
 /// A stored message, and the parts of it that the dialects show.
 struct MessageObject: Sendable {
+    /// How many bytes it takes to show one byte of a message: it is shown whole and by its content, and both are copied
+    /// once more into a list.
+    static let copies = 4
+
     let message: StoredMessage
     private let body: JSONObject?
 
@@ -40,6 +44,16 @@ struct MessageObject: Sendable {
             json.member("status", status)
             json.member("metadata", json: metadata)
             json.member("created_at", message.createdAt.seconds)
+        }
+    }
+
+    /// Messages in their canonical form, as a list that does not go on.
+    static func list(_ messages: [StoredMessage], of session: SessionKey) -> ByteBuffer {
+        JSONWriter.object { json in
+            json.member("object", "list")
+            json.array("data") { data in
+                for message in messages { data.element(json: MessageObject(message).json(of: session)) }
+            }
         }
     }
 }

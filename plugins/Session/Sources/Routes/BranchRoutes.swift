@@ -39,17 +39,12 @@ struct BranchRoutes: Sendable {
         let held = exchange.reservation()
         exchange.keepToEnd(held)
         let found = try await store.read(counting: held) {
-            try $0.messages(ofBranch: branch, key, limit: page.limit + page.offset)
+            try $0.messages(ofBranch: branch, key, limit: page.limit, offset: page.offset)
         }
-        guard !found.isEmpty else { throw GatewayError.branchNotFound }
-        let shown = found.dropFirst(page.offset).map { MessageObject($0).json(of: key) }
-        return .json(
-            JSONWriter.object { json in
-                json.member("object", "list")
-                json.array("data") { data in
-                    for message in shown { data.element(json: message) }
-                }
-            })
+        guard let found else { throw GatewayError.branchNotFound }
+        let shown = MessageObject.copies * held.bytes
+        try held.take(shown)
+        return .json(try await BodyWork.run(on: shown) { MessageObject.list(found, of: key) })
     }
 
     private func restore(_ place: RouteParameters, _ exchange: Exchange) async throws -> Response {

@@ -74,8 +74,7 @@ final class MessageList: Sendable {
         let page = try await store.read(counting: held) { [session, query = state.query] in
             try $0.messages(of: session.key, query)
         }
-        // Each message is shown twice, whole and by its content, and copied once more into the piece.
-        let shown = 4 * held.bytes
+        let shown = MessageObject.copies * held.bytes
         try held.take(shown)
         let beginning = state.isBegun ? nil : form.beginning
         let isFirst = state.lastShown == nil

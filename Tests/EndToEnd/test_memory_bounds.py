@@ -87,6 +87,34 @@ def test_lists_of_long_messages_are_whole_and_stay_within_the_bound(site):
     assert peak.bytes < BOUND + SLACK, f"{peak.bytes / MB:.0f} MB"
 
 
+def test_long_messages_are_stored_shown_and_exported_within_the_bound(site):
+    session = site.send("POST", SESSIONS, {}).json()["id"]
+    messages = f"{SESSIONS}/{session}/messages"
+    # Sent, read back, and shown with its copies: six times what it is.
+    error_of(site.call("POST", messages, long_message(17 * MB), timeout=60), 503, "server_overloaded")
+    assert site.call("GET", messages).json()["total"] == 0, "what is refused is not stored"
+    stored = site.call("POST", messages, long_message(13 * MB), timeout=60)
+    assert stored.status == 201
+    for target in (f"{messages}/{stored.json()['id']}", f"{SESSIONS}/{session}/export"):
+        with Peak(site.gateway.pid) as peak:
+            answers = together(lambda _: fetched_or_cut(site, target), range(6))
+        assert {status for status, _ in answers} <= {200, 503, None} and any(status == 200 for status, _ in answers)
+        assert peak.bytes < BOUND + SLACK, f"{target}: {peak.bytes / MB:.0f} MB"
+
+
+def long_message(size):
+    """The body of a request that stores a message."""
+    return json.dumps({"role": "user", "content": "x" * size}).encode()
+
+
+def fetched_or_cut(site, target):
+    """As `fetched`; no status where the answer ended early."""
+    try:
+        return fetched(site, target)
+    except (http.client.HTTPException, OSError, ValueError):
+        return None, None
+
+
 def test_captured_streams_are_held_within_the_bound(site):
     text = "x" * (64 << 10)
     deltas = [sse_event(chat.delta({"content": text})) for _ in range(96)]  # 6 MB

@@ -49,7 +49,7 @@ struct DialectRoutes: Sendable {
     private func collection(_ path: String, _ suffix: String) -> [Route] {
         [
             Route(.POST, path) { request, _, exchange in
-                let fields = try SessionFields(try await request.body.collect(upTo: bodyLimit))
+                let fields = try await request.read(upTo: bodyLimit) { try SessionFields($0) }
                 return .json(json(try await owned(exchange).create(fields).session), status: .created)
             }.described(DialectDescriptions.create(suffix)),
             Route(.GET, path) { request, _, exchange in
@@ -64,7 +64,7 @@ struct DialectRoutes: Sendable {
     private func item(_ path: String, _ suffix: String) -> [Route] {
         let change: @Sendable (Request, RouteParameters, Exchange) async throws -> Response = {
             request, place, exchange in
-            let fields = try SessionFields(try await request.body.collect(upTo: bodyLimit))
+            let fields = try await request.read(upTo: bodyLimit) { try SessionFields($0) }
             return .json(json(try await owned(exchange).change(place["id"], fields)))
         }
         return [
@@ -92,13 +92,16 @@ struct DialectRoutes: Sendable {
         let post = Route(.POST, path) { request, place, exchange in
             let owned = try owned(exchange)
             _ = try await owned.session(place["id"])
-            let (messages, isList) = try MessageFields.messages(try await request.body.collect(upTo: bodyLimit))
+            let (messages, isList) = try await request.read(upTo: bodyLimit) { try MessageFields.messages($0) }
             guard !isList, let message = messages.first else {
                 throw GatewayError(wire: .wrongType("messages", expected: "one message"))
             }
             let (session, stored) = try await owned.append([message], to: place["id"])
             guard let first = stored.first else { throw GatewayError.sessionNotFound }
-            return .json(dialect.json(MessageObject(first), of: session.key), status: .created)
+            let shown = try await BodyWork.run(on: first.body.readableBytes) {
+                dialect.json(MessageObject(first), of: session.key)
+            }
+            return .json(shown, status: .created)
         }.described(DialectDescriptions.append(suffix))
         return [get, post]
     }

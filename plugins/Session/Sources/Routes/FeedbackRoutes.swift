@@ -65,7 +65,7 @@ struct FeedbackRoutes: Sendable {
 
     private func set(_ place: RouteParameters, _ request: Request, _ exchange: Exchange) async throws -> Response {
         let key = try await session(place, exchange).key
-        let fields = try RequestFields(try await request.body.collect(upTo: bodyLimit))
+        let fields = try await request.read(upTo: bodyLimit) { try RequestFields($0) }
         let feedback = try FeedbackFields.feedback(
             fields, seq: seq(place), at: Timestamp(microseconds: exchange.clock.wallMicroseconds()))
         do {

@@ -13,12 +13,14 @@ struct OwnedSessions: Sendable {
     private let searchTime: Duration
     /// The request's header of that name.
     private let idempotencyKey: String?
+    private let exchange: Exchange
 
     init(_ store: ConversationStore, _ configuration: SessionConfiguration, _ exchange: Exchange) throws {
         guard let principal = exchange[PrincipalKey.self] else {
             throw GatewayError.internalError("a session route ran before auth")
         }
         self.store = store
+        self.exchange = exchange
         owner = principal.userID
         limits = configuration.limits(of: principal.userName)
         searchTime = configuration.searchTime
@@ -132,6 +134,23 @@ struct OwnedSessions: Sendable {
                 hasMore: page.offset + found.elements.count < found.total))
     }
 
+    /// Counts bodies until the exchange is over.
+    private func reservation() -> BufferReservation {
+        let held = exchange.reservation()
+        exchange.keepToEnd(held)
+        return held
+    }
+
+    /// One message in its canonical form.
+    func message(_ seq: Int64, of session: Session) async throws -> ByteBuffer {
+        let (key, held) = (session.key, reservation())
+        let found = try await store.read(counting: held) { try $0.messages(of: key, seqs: [seq]) }
+        guard let message = found.first else { throw GatewayError.messageNotFound }
+        let shown = MessageObject.copies * held.bytes
+        try held.take(shown)
+        return try await BodyWork.run(on: shown) { MessageObject(message).json(of: key) }
+    }
+
     /// Messages as `form` shows them, all that are asked for: counted against what all exchanges may hold together.
     ///
     /// - Parameter limit: Most of them; nil: as many as there are.
@@ -152,6 +171,8 @@ extension OwnedSessions {
     /// - Returns: The messages as they are stored.
     func append(_ messages: [NewMessage], to name: String) async throws -> (session: Session, [StoredMessage]) {
         let session = try await session(name)
+        // What is read back and shown is counted before anything is stored: behind that nothing is refused.
+        try reservation().take((1 + MessageObject.copies) * messages.reduce(0) { $0 + $1.body.readableBytes })
         let outcomes = try await stored(turns(messages, of: session))
         // Those that were stored before lie where they lay, perhaps superseded meanwhile.
         var seqs: [Int64] = []

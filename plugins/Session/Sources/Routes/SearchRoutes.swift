@@ -18,7 +18,7 @@ struct SearchRoutes: Sendable {
         SessionRoutes.atBothBases { base, suffix in
             [
                 Route(.POST, base + "/search") { request, _, exchange in
-                    let fields = try RequestFields(try await request.body.collect(upTo: bodyLimit))
+                    let fields = try await request.read(upTo: bodyLimit) { try RequestFields($0) }
                     let text = try fields.text("query", "q").value
                     let limit = try fields.int("limit", in: 1...Self.maximumLimit).value
                     return try await search(text, limit, fields.text("cursor").value, exchange)

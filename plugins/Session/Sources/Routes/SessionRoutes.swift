@@ -68,7 +68,7 @@ struct SessionRoutes: Sendable {
     }
 
     private func create(_ request: Request, _ exchange: Exchange) async throws -> Response {
-        let fields = try SessionFields(try await request.body.collect(upTo: bodyLimit))
+        let fields = try await request.read(upTo: bodyLimit) { try SessionFields($0) }
         let owned = try owned(exchange)
         let found = try await owned.create(fields)
         let prompt = try await owned.prompt(of: found.session)
@@ -78,7 +78,7 @@ struct SessionRoutes: Sendable {
     }
 
     private func change(_ name: String, _ request: Request, _ exchange: Exchange) async throws -> Response {
-        let fields = try SessionFields(try await request.body.collect(upTo: bodyLimit))
+        let fields = try await request.read(upTo: bodyLimit) { try SessionFields($0) }
         let owned = try owned(exchange)
         let session = try await owned.change(name, fields)
         return .json(object.json(session, systemPrompt: try await owned.prompt(of: session)))
@@ -122,8 +122,9 @@ struct SessionRoutes: Sendable {
                 try await append(place["id"], request, exchange, mustBeList: true)
             }.described(SessionDescriptions.appendBatch(suffix)),
             Route(.GET, path + "/{message_id}") { _, place, exchange in
-                let session = try await owned(exchange).session(place["id"])
-                return .json(MessageObject(try await message(place["message_id"], of: session)).json(of: session.key))
+                let owned = try owned(exchange)
+                let session = try await owned.session(place["id"])
+                return .json(try await owned.message(MessageName.seq(place["message_id"]), of: session))
             }.described(SessionDescriptions.message(suffix)),
         ]
     }
@@ -151,26 +152,15 @@ struct SessionRoutes: Sendable {
     ) async throws -> Response {
         let owned = try owned(exchange)
         _ = try await owned.session(name)
-        let (messages, isList) = try MessageFields.messages(
-            try await request.body.collect(upTo: bodyLimit), mustBeList: mustBeList)
+        let (messages, isList) = try await request.read(upTo: bodyLimit) {
+            try MessageFields.messages($0, mustBeList: mustBeList)
+        }
         let (session, stored) = try await owned.append(messages, to: name)
-        let elements = stored.map { MessageObject($0).json(of: session.key) }
-        guard !isList else {
-            return .json(
-                JSONWriter.object { json in
-                    json.member("object", "list")
-                    json.array("data") { data in for element in elements { data.element(json: element) } }
-                }, status: .created)
+        let shown = try await BodyWork.run(on: stored.reduce(0) { $0 + $1.body.readableBytes }) {
+            if isList { return MessageObject.list(stored, of: session.key) }
+            return stored.first.map { MessageObject($0).json(of: session.key) } ?? ByteBuffer(string: "null")
         }
-        return .json(elements.first ?? ByteBuffer(string: "null"), status: .created)
-    }
-
-    private func message(_ id: String, of session: Session) async throws -> StoredMessage {
-        let seq = try MessageName.seq(id)
-        guard let message = try await store.read({ try $0.messages(of: session.key, seqs: [seq]) }).first else {
-            throw GatewayError.messageNotFound
-        }
-        return message
+        return .json(shown, status: .created)
     }
 }
 

@@ -26,9 +26,12 @@ struct TransferRoutes: Sendable {
                     try export(only: nil, request.head, exchange)
                 }.described(TransferDescriptions.exportAll(suffix)),
                 Route(.POST, base + "/import") { request, _, exchange in
-                    let body = try RequestFields(try await importBody(request, exchange))
-                    let reader = ImportReader(owned: try OwnedSessions(store, configuration, exchange))
-                    let (sessions, messages) = try await reader.store(body)
+                    let owned = try OwnedSessions(store, configuration, exchange)
+                    let body = try await importBody(request, exchange)
+                    let imports = try await BodyWork.run(on: body.readableBytes) {
+                        try ImportReader.read(body, for: owned.owner)
+                    }
+                    let (sessions, messages) = try await ImportReader(owned: owned).store(imports)
                     return .json(Self.json(sessions, messages), status: .created)
                 }.described(TransferDescriptions.importAll(suffix)),
             ]
@@ -43,7 +46,9 @@ struct TransferRoutes: Sendable {
         let held = exchange.reservation()
         exchange.keepToEnd(held)
         // It is copied to be read; then its texts as JSON, where a control character takes six bytes, and all of it again.
-        let controls = body.withUnsafeReadableBytes { bytes in bytes.reduce(0) { $0 + ($1 < 0x20 ? 1 : 0) } }
+        let controls = try await BodyWork.run(on: body.readableBytes) {
+            body.withUnsafeReadableBytes { bytes in bytes.reduce(0) { $0 + ($1 < 0x20 ? 1 : 0) } }
+        }
         try held.take(3 * body.readableBytes + 10 * controls)
         return try await BodyWork.run(on: body.readableBytes) { try MarkdownReader.json(of: body) }
     }
@@ -55,7 +60,9 @@ struct TransferRoutes: Sendable {
             case .markdown: MarkdownExport()
             }
         let owner = try OwnedSessions(store, configuration, exchange).owner
-        let writer = ExportWriter(store, owner: owner, only: session, form: form)
+        let held = exchange.reservation()
+        exchange.keepToEnd(held)
+        let writer = ExportWriter(store, owner: owner, only: session, form: form, counting: held)
         return Response(
             status: .ok, headers: ["Content-Type": form.contentType],
             body: .stream(PulledBody(on: exchange.eventLoop) { try await writer.next() }))

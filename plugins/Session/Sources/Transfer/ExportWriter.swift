@@ -31,6 +31,7 @@ final class ExportWriter: Sendable {
     /// Only this session; nil: all of the user.
     private let only: Session?
     private let form: any ExportForm
+    private let held: BufferReservation
     private let state = Mutex(State())
 
     /// Most messages of one piece, and most bytes of their bodies (one message is given whatever its length).
@@ -38,11 +39,16 @@ final class ExportWriter: Sendable {
     private static let bytesPerPiece = 256 << 10
     private static let sessionsPerPage = 64
 
-    init(_ store: ConversationStore, owner: UniqueID, only: Session?, form: any ExportForm) {
+    /// - Parameter held: Counts the bodies of a piece until the next one.
+    init(
+        _ store: ConversationStore, owner: UniqueID, only: Session?, form: any ExportForm,
+        counting held: BufferReservation
+    ) {
         self.store = store
         self.owner = owner
         self.only = only
         self.form = form
+        self.held = held
     }
 
     /// The next piece; nil at the end. Called by one task at a time.
@@ -85,34 +91,47 @@ final class ExportWriter: Sendable {
     }
 
     private func begin(_ session: Session, isFirst: Bool) async throws -> ByteBuffer {
-        let (system, feedback) = try await store.read { reader in
+        let (system, feedback) = try await store.read(counting: held) { reader in
             (try reader.system(session.key), try reader.feedback(of: session.key, seq: nil))
+        }
+        let piece = try await write { [form] in
+            form.beginning(of: session, system: system?.body, feedback, isFirst: isFirst)
         }
         state.withLock { state in
             state.isFirst = false
             state.place = .messages(after: 0)
         }
-        return form.beginning(of: session, system: system?.body, feedback, isFirst: isFirst)
+        return piece
+    }
+
+    /// Writes what was just read, with its copies counted.
+    private func write(_ piece: @escaping @Sendable () -> ByteBuffer) async throws -> ByteBuffer {
+        let shown = MessageObject.copies * held.bytes
+        try held.take(shown)
+        return try await BodyWork.run(on: shown, piece)
     }
 
     private func messages(of session: Session, after seq: Int64) async throws -> ByteBuffer {
         var query = MessageQuery(limit: Self.messagesPerPiece)
         query.after = seq
         query.maximumBytes = Self.bytesPerPiece
-        let (found, feedback) = try await store.read { [query] reader in
+        let (found, feedback) = try await store.read(counting: held) { [query] reader in
             let found = try reader.messages(of: session.key, query)
             guard let last = found.elements.last?.seq else { return (found, [Int64: Feedback]()) }
             let feedback = try reader.feedback(of: session.key, in: seq + 1...last)
             return (found, Dictionary(feedback.map { ($0.seq ?? 0, $0) }) { $1 })
         }
         let page = found.elements
-        var piece = ByteBuffer()
-        for (index, message) in page.enumerated() {
-            form.write(
-                message, feedback[message.seq], of: session, isFirst: seq == 0 && index == 0, to: &piece)
-        }
         let isLast = page.count < Self.messagesPerPiece && !found.isCut
-        if isLast { form.writeEnd(of: session, to: &piece) }
+        let piece = try await write { [form] in
+            var piece = ByteBuffer()
+            for (index, message) in page.enumerated() {
+                form.write(
+                    message, feedback[message.seq], of: session, isFirst: seq == 0 && index == 0, to: &piece)
+            }
+            if isLast { form.writeEnd(of: session, to: &piece) }
+            return piece
+        }
         state.withLock { state in
             if isLast { _ = state.sessions.popFirst() }
             state.place = isLast ? .sessions : .messages(after: page.last?.seq ?? seq)

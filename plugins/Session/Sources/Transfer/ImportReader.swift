@@ -8,13 +8,17 @@ import TurnpikeKit
 struct ImportReader {
     let owned: OwnedSessions
 
-    /// - Returns: What became of each session, in the order of the file, and how many messages they have.
-    func store(_ body: RequestFields) async throws -> (sessions: [Imported], messages: Int) {
-        guard let elements = try body.elements("sessions") else { throw GatewayError(wire: .missing("sessions")) }
-        // All of it is read before any of it is stored: what cannot be read leaves nothing behind.
-        var imports = try elements.enumerated().map {
-            try ImportedSession($1, of: owned.owner, param: "sessions[\($0)]")
+    /// Reads all of a file before any of it is stored: what cannot be read leaves nothing behind.
+    static func read(_ body: ByteBuffer, for owner: UniqueID) throws -> [ImportedSession] {
+        guard let elements = try RequestFields(body).elements("sessions") else {
+            throw GatewayError(wire: .missing("sessions"))
         }
+        return try elements.enumerated().map { try ImportedSession($1, of: owner, param: "sessions[\($0)]") }
+    }
+
+    /// - Returns: What became of each session, in the order of the file, and how many messages they have.
+    func store(_ read: [ImportedSession]) async throws -> (sessions: [Imported], messages: Int) {
+        var imports = read
         try await owned.check(adding: imports)
         // Of sessions with one name the first of the file keeps it.
         var names = TakenNames()

@@ -64,6 +64,24 @@ def test_a_bad_file_leaves_the_old_configuration_running_and_says_why(site, brok
         eventually(lambda: "modles" in site.gateway.log[before:])
 
 
+@pytest.mark.parametrize("mistake", ["too short", "a directory"])
+def test_a_hash_key_that_cannot_be_used_leaves_the_old_one_in_use_and_says_why(site, mistake):
+    path = site.gateway.directory / "hash.key"
+    former = path.read_text()
+    path.unlink()
+    path.write_text("short") if mistake == "too short" else path.mkdir()
+    before = len(site.gateway.log)
+    os.kill(site.gateway.pid, signal.SIGHUP)
+    eventually(lambda: "The configuration cannot be used" in site.gateway.log[before:])
+    assert str(path) in site.gateway.log[before:]
+    assert site.chat("x").status == 200
+    path.unlink() if mistake == "too short" else path.rmdir()
+    path.write_text(former)
+    os.kill(site.gateway.pid, signal.SIGHUP)
+    eventually(lambda: "The configuration was reloaded" in site.gateway.log[before:])
+    assert site.chat("x").status == 200
+
+
 def test_a_stream_that_runs_during_a_reload_ends_in_the_world_it_began_in(site):
     model = site.script(fresh("model"), sse_answer(chat.text_events(["a"] * 150)))
     with site.open_chat("x", model, [("X-Session-ID", "s")], stream=True) as connection:

@@ -8,14 +8,27 @@ package final class AuthPlugin: Plugin {
         let configuration = try AuthConfiguration(setup.configuration)
         let (database, clock) = (setup[DatabaseKey.self], setup[ClockKey.self])
         // A reload in an outage must not forget whom it may let in.
-        let verifier = setup.inheritance.succeed(id) { (former: KeyVerifier?) in
-            if let former, former.fits(configuration) { return former }
+        let verifier = try setup.inheritance.succeed(id) { (former: KeyVerifier?) in
+            if let former {
+                try loadHashKeys(configuration, setup.configuration)
+                if former.fits(configuration) { return former }
+            }
             return KeyVerifier(configuration, database: database, clock: clock)
         }
         return AuthPlugin(configuration, database: database, clock: clock, verifier: verifier)
     }
 
     private static let id = "auth"
+
+    /// For a reload: a file that cannot be used has to be found while the world before still stands, not by `run()`. A
+    /// missing one is made here, too, because that may fail.
+    private static func loadHashKeys(_ configuration: AuthConfiguration, _ section: ConfigurationSection) throws {
+        do {
+            _ = try configuration.hashKeys.load()
+        } catch {
+            throw section.error(section.names.contains("hash_key") ? "hash_key" : "hash_keys", "\(error)")
+        }
+    }
 
     package let middleware: (any Middleware)?
     package let migrations = AuthMigrations.all
@@ -34,7 +47,8 @@ package final class AuthPlugin: Plugin {
         middleware = AuthMiddleware(verifier: verifier, clock: clock)
     }
 
-    /// Polls for changes until the shutdown. Throws at once if there is no usable hash key.
+    /// Polls for changes until the shutdown. Throws at once if there is no usable hash key, which ends the process: at
+    /// the start only, since a reload has loaded them before.
     package func run() async throws {
         _ = try hashKeys.load()
         try verifier.loadHashKeys()

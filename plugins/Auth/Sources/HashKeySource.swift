@@ -27,31 +27,30 @@ package final class HashKeySource: Sendable {
         self.logger = logger
     }
 
-    /// The keys. Blocks for a small file's sake the first time; the plugin's `run()` calls it before the first request.
+    /// The keys. Blocks for a small file's sake the first time; the plugin's `run()` calls it before the first request, and
+    /// a reload before it replaces anything.
     ///
     /// Throws a ``HashKeyError`` for a file that cannot be read or created, or that holds too little.
     package func load() throws -> HashKeys {
         try loaded.withLock { loaded in
             if let loaded { return loaded }
-            let keys = try read(createIfMissing: true)
+            let keys = try read()
             loaded = keys
             return keys
         }
     }
 
-    /// Whether what this source has loaded is what `other` says now. Reads the files of `other`, and makes none.
-    func stillMatches(_ other: HashKeySource) -> Bool {
-        guard let mine = loaded.withLock({ $0 }), let now = try? other.read(createIfMissing: false) else {
-            return false
-        }
-        return mine == now
+    /// Whether this source and `other` have loaded the same. Reads no file.
+    func hasLoadedTheSame(as other: HashKeySource) -> Bool {
+        guard let mine = loaded.withLock({ $0 }) else { return false }
+        return mine == other.loaded.withLock { $0 }
     }
 
-    private func read(createIfMissing: Bool) throws -> HashKeys {
+    private func read() throws -> HashKeys {
         var current: (id: String, secret: Secret)?
         var former: [(id: String, secret: Secret)] = []
         for (id, place) in places {
-            let secret = try secret(at: place, createIfMissing: createIfMissing && id == currentID)
+            let secret = try secret(at: place, createIfMissing: id == currentID)
             if id == currentID { current = (id, secret) } else { former.append((id, secret)) }
         }
         guard let current else { preconditionFailure("The configuration names a current hash key that it has.") }

@@ -23,10 +23,10 @@ final class KeyVerifier: Sendable {
             KeyLookup(database: database, hashKeys: configuration.hashKeys), limits: configuration.cache, clock: clock)
     }
 
-    /// Whether a plugin with this configuration may go on with what is remembered here: the hash keys and every limit
-    /// are the same.
+    /// Whether a plugin with this configuration, whose hash keys are loaded, may go on with what is remembered here: the
+    /// hash keys and every limit are the same.
     func fits(_ configuration: AuthConfiguration) -> Bool {
-        limits == configuration.cache && lookup.hashKeys.stillMatches(configuration.hashKeys)
+        limits == configuration.cache && lookup.hashKeys.hasLoadedTheSame(as: configuration.hashKeys)
     }
 
     /// Reads the hash keys, so that no exchange has to. Throws a ``HashKeyError`` if there are none.

@@ -128,6 +128,36 @@ import TurnpikeKit
         #expect(error?.description.contains("too-short") == false)
     }
 
+    @Test func aReloadWithAFileThatCannotBeUsedIsAnErrorOfTheConfiguration() async throws {
+        let (bench, directory) = (try await AuthBench(), TemporaryDirectory())
+        var resources = Resources()
+        resources[DatabaseKey.self] = bench.database
+        resources[ClockKey.self] = bench.time.clock
+        func make(_ section: ConfigurationSection, replacing former: Inheritance?) throws -> Inheritance {
+            let inheritance = Inheritance(from: former)
+            _ = try AuthPlugin.factory.make(
+                PluginSetup(configuration: section, resources: resources, inheritance: inheritance))
+            return inheritance
+        }
+        let path = directory.path + "/hash.key"
+        let first = try make(try section(["hash_key": "file:\(path)"]), replacing: nil)
+        #expect(try HashKeyFile(path: path).read() == nil, "what is only checked makes nothing")
+        _ = try make(try section(["hash_key": "file:\(path)"]), replacing: first)
+        #expect(try HashKeyFile(path: path).read() != nil, "making it must not fail later")
+
+        let file = open(path, O_WRONLY | O_TRUNC)
+        _ = write(file, "short\n", 6)
+        close(file)
+        let single = #expect(throws: ConfigurationError.self) {
+            try make(self.section(["hash_key": "file:\(path)"]), replacing: first)
+        }
+        #expect(single?.key == "auth.hash_key" && single?.description.contains(path) == true)
+        let several = #expect(throws: ConfigurationError.self) {
+            try make(self.section([:], hashKeys: [("a", "file:/proc/none/x")]), replacing: first)
+        }
+        #expect(several?.key == "auth.hash_keys")
+    }
+
     @Test func makesThePluginWithoutTouchingTheDatabase() async throws {
         let bench = try await AuthBench()
         var resources = Resources()

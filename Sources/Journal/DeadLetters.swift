@@ -1,3 +1,4 @@
+import Glibc
 package import NIOCore
 package import Persistence
 
@@ -31,15 +32,26 @@ struct DeadLetterBox {
     }
 
     /// Keeps a piece of a segment that cannot be read. True if it was not there yet.
+    ///
+    /// The name says where the piece was, and has a checksum of its bytes: a directory that was drained numbers its
+    /// segments from 1 again, and another piece may then lie at the same place.
     func add(damaged bytes: ByteBuffer, segment: Int, at offset: Int) throws(JournalError) -> Bool {
-        let name = "\(segment)-\(offset).damaged"
-        guard try !names().contains(name) else { return false }
+        let checksum = String(bytes.withUnsafeReadableBytes(CRC32C.of), radix: 16)
+        let name = "\(segment)-\(offset)-\(checksum).damaged"
+        if try names().contains(name), try contents(of: name) == bytes { return false }
         try write(bytes, name)
         return true
     }
 
+    /// None where nothing was ever set aside.
     func names() throws(JournalError) -> [String] {
-        guard let names = try? disk.names(in: directory) else { return [] }
+        let names: [String]
+        do throws(JournalError) {
+            names = try disk.names(in: directory)
+        } catch {
+            guard error.code == ENOENT else { throw error }
+            return []
+        }
         return names.filter { $0.hasSuffix(".letter") || $0.hasSuffix(".damaged") }.sorted()
     }
 
@@ -47,11 +59,15 @@ struct DeadLetterBox {
     func letters() throws(JournalError) -> [DeadLetter] {
         var letters: [DeadLetter] = []
         for name in try names() where name.hasSuffix(".letter") {
-            let file = try disk.openForReading("\(directory)/\(name)")
-            defer { file.close() }
-            if let letter = Self.letter(name, try file.read(at: 0, try file.size())) { letters.append(letter) }
+            if let letter = Self.letter(name, try contents(of: name)) { letters.append(letter) }
         }
         return letters
+    }
+
+    private func contents(of name: String) throws(JournalError) -> ByteBuffer {
+        let file = try disk.openForReading("\(directory)/\(name)")
+        defer { file.close() }
+        return try file.read(at: 0, try file.size())
     }
 
     func remove(_ name: String) throws(JournalError) {

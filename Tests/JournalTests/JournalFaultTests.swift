@@ -1,3 +1,4 @@
+import Glibc
 import Journal
 import NIOCore
 import Testing
@@ -145,12 +146,56 @@ import TurnpikeTesting
                 let texts = try await journal.texts
                 #expect(texts == (isUnused ? ["one", "two", "three"] : ["one", "three"]))
                 #expect(journal.recovery.damagedPieces == (isUnused ? 0 : 1), "offset \(offset)")
-                if !isUnused { #expect(disk.bytes(of: "j/dead/1-59.damaged") == damaged) }
+                let piece = disk.paths.first { $0.hasPrefix("j/dead/1-59-") && $0.hasSuffix(".damaged") }
+                #expect((piece == nil) == isUnused)
+                if let piece { #expect(disk.bytes(of: piece) == damaged) }
             }
             let again = try await Fixture.with(disk) { $0.recovery.damagedPieces }
             #expect(again == 0, "it is reported once")
         }
         #expect(bytes.count == 16 + 43 * 2 + 45)
+    }
+
+    @Test func piecesThatLayAtTheSamePlaceAreAllKept() async throws {
+        let disk = SimulatedDisk()
+        for round in 1...2 {
+            // A drained directory begins with segment 1 again.
+            for path in Fixture.segments(disk) { try disk.remove(path) }
+            _ = try await Fixture.with(disk) { journal in try await journal.append("round \(round)") }
+            let path = try #require(Fixture.segments(disk).first)
+            #expect(path.hasSuffix("00000001.segment"))
+            try await Fixture.with(disk) { journal in
+                disk.edit(path) { $0[$0.count - 1] ^= 1 }
+                let sequence = try #require(journal.entries.first).sequence
+                try await journal.setAside(sequence, because: "it is damaged")
+                #expect(journal.status.deadLetters == round)
+            }
+            #expect(disk.paths.filter { $0.hasSuffix(".damaged") }.count == round)
+        }
+    }
+
+    @Test func aPieceWhoseKeepingWasCutOffIsKeptAnew() async throws {
+        let (disk, path, _) = try await written(["one", "two", "three"])
+        disk.edit(path) { $0[16 + 43 + 42] ^= 0x40 }
+        _ = try await Fixture.with(disk) { $0.recovery }
+        let piece = try #require(disk.paths.first { $0.hasSuffix(".damaged") })
+        let kept = disk.bytes(of: piece)
+        disk.edit(piece) { $0 = Array($0.prefix(7)) }
+        #expect(try await Fixture.with(disk) { $0.recovery.damagedPieces } == 1)
+        #expect(disk.bytes(of: piece) == kept)
+    }
+
+    @Test func deadLettersThatCannotBeListedAreNotNone() throws {
+        let directory = "/tmp/turnpike-dead-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+        #expect(mkdir(directory, 0o700) == 0)
+        defer {
+            unlink("\(directory)/dead")
+            rmdir(directory)
+        }
+        let contents = try JournalContents(JournalConfiguration(directory: directory, maxBytes: 1 << 20), PosixFiles())
+        #expect(try contents.damagedPieces() == [])
+        close(creat("\(directory)/dead", 0o600))
+        #expect(throws: JournalError.self) { try contents.damagedPieces() }
     }
 
     @Test func aRecordThatRotsWhileItWaitsIsNotReadAsIfItWereGood() async throws {

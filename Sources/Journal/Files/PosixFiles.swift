@@ -17,13 +17,23 @@ package struct PosixFiles: JournalFiles {
         guard let stream = opendir(directory) else { throw .system("\(directory): cannot be read", .unusable) }
         defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(stream) {
+        while let entry = try next(in: stream, directory) {
             let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
             if name != ".", name != ".." { names.append(name) }
         }
         return names
+    }
+
+    /// Nil at the end, which only `errno` tells from a failure.
+    private func next(in stream: OpaquePointer, _ directory: String) throws(JournalError) -> UnsafeMutablePointer<
+        dirent
+    >? {
+        errno = 0
+        if let entry = readdir(stream) { return entry }
+        guard errno == 0 else { throw .system("\(directory): cannot be read", .unusable) }
+        return nil
     }
 
     package func open(_ path: String, isNew: Bool) throws(JournalError) -> any JournalFile {

@@ -4,6 +4,7 @@ import NIOHTTP1
 import NIOPosix
 import OpenAIWire
 import Persistence
+import Synchronization
 import Testing
 import TurnpikeKit
 
@@ -34,6 +35,18 @@ private struct Marking: Plugin, Middleware {
 
     static func factory(_ id: String, _ stage: Stage, answers: Bool = false) -> PluginFactory {
         PluginFactory(id: id, stage: stage) { _ in Marking(id: id, answers: answers) }
+    }
+}
+
+/// Counts 1, 2, 3 …
+private final class Count: Sendable {
+    private let value = Mutex(0.0)
+
+    func next() -> Double {
+        value.withLock { value in
+            value += 1
+            return value
+        }
     }
 }
 
@@ -103,6 +116,35 @@ private struct Failing: Plugin, Middleware {
     ])
     func refusesAConfigurationThatCannotBeMeant(text: String, expected: String) throws {
         #expect { _ = try world(text) } throws: { "\($0)".contains(expected) }
+    }
+
+    @Test func whatCannotBeUsedLeavesTheMetricsOfTheRunningWorldAlone() throws {
+        let metrics = MetricRegistry()
+        let built = Count()
+        var resources = Resources()
+        resources[MetricRegistryKey.self] = metrics
+        let numbered = PluginFactory(id: "numbered", stage: .observe) { setup in
+            let number = built.next()
+            setup.metrics.register("turnpike_world", .gauge, "Which world this is.") { number }
+            return Marking(id: "numbered", answers: false)
+        }
+        let builder = WorldBuilder(factories: [numbered], resources: resources, ownRoutes: [])
+        let first = try builder.build(configuration(""))
+        #expect(metrics.text().contains("turnpike_world 1\n"))
+        for text in ["flags: { nobody: true }", "sever: { port: 1 }"] {
+            #expect(throws: (any Error).self) { try builder.build(configuration(text), replacing: first) }
+        }
+        #expect(metrics.text().contains("turnpike_world 1\n"))
+        _ = try builder.build(configuration(""), replacing: first)
+        #expect(metrics.text().contains("turnpike_world 4\n"))
+    }
+
+    @Test func aPluginMayRegisterANumberAfterItsWorldWasBuilt() throws {
+        let metrics = MetricRegistry()
+        let draft = metrics.draft()
+        draft.publish()
+        draft.register("turnpike_late", .gauge, "Comes late.") { 7 }
+        #expect(metrics.text().contains("turnpike_late 7\n"))
     }
 
     @Test func skipsAPluginWhoseFlagIsOff() async throws {

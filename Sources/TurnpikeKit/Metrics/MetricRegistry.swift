@@ -29,9 +29,32 @@ public final class MetricRegistry: Sendable {
         let read: @Sendable () -> [Sample]
     }
 
-    private let metrics = Mutex<[Metric]>([])
+    private struct State {
+        var metrics: [Metric] = []
+        /// What is registered goes to `base`.
+        var isPublished = false
+    }
 
-    public init() {}
+    private let state = Mutex(State())
+    private let base: MetricRegistry?
+
+    public init() { base = nil }
+
+    private init(draftOf base: MetricRegistry) { self.base = base }
+
+    /// A registry whose metrics nobody sees before ``publish()``: for a world that may prove to be unusable, and must not
+    /// have taken the running one's metrics away then.
+    package func draft() -> MetricRegistry { MetricRegistry(draftOf: self) }
+
+    /// Hands what this draft has to the registry that it is a draft of, and from now on whatever comes.
+    package func publish() {
+        let metrics = state.withLock { state in
+            state.isPublished = true
+            defer { state.metrics = [] }
+            return state.metrics
+        }
+        for metric in metrics { add(metric) }
+    }
 
     /// Adds a metric, or replaces the one of that name: the plugins of a new world take the place of the old ones'.
     ///
@@ -39,14 +62,20 @@ public final class MetricRegistry: Sendable {
     ///   - name: Begins with `turnpike_`, ends with its unit; a counter's with `_total`.
     ///   - read: Must not block. It keeps what it captures for as long as the process runs, or until it is replaced.
     public func register(_ name: String, _ kind: Kind, _ help: String, read: @escaping @Sendable () -> [Sample]) {
-        let metric = Metric(name: name, kind: kind, help: help, read: read)
-        metrics.withLock { metrics in
-            if let index = metrics.firstIndex(where: { $0.name == name }) {
-                metrics[index] = metric
+        add(Metric(name: name, kind: kind, help: help, read: read))
+    }
+
+    private func add(_ metric: Metric) {
+        let isBases = state.withLock { state in
+            guard !state.isPublished else { return true }
+            if let index = state.metrics.firstIndex(where: { $0.name == metric.name }) {
+                state.metrics[index] = metric
             } else {
-                metrics.append(metric)
+                state.metrics.append(metric)
             }
+            return false
         }
+        if isBases { base?.add(metric) }
     }
 
     /// A metric of one number without labels.
@@ -57,7 +86,7 @@ public final class MetricRegistry: Sendable {
     /// Everything, in the order of its registration (text format 0.0.4).
     package func text() -> String {
         var text = ""
-        for metric in metrics.withLock({ $0 }) {
+        for metric in state.withLock({ $0.metrics }) {
             text += "# HELP \(metric.name) \(metric.help)\n# TYPE \(metric.name) \(metric.kind.rawValue)\n"
             for sample in metric.read() {
                 text += metric.name + sample.suffix + Self.labels(sample.labels) + " \(Self.number(sample.value))\n"

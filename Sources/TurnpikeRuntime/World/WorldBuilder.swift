@@ -26,6 +26,8 @@ package struct WorldBuilder: Sendable {
         resources[TokenCountersKey.self] = TokenCounters(configuration.models, calibration: learned)
         resources[BodyLimitKey.self] = configuration.server.maxBody
         resources[StateDirectoryKey.self] = configuration.database.stateDirectory
+        let metrics = resources.find(MetricRegistryKey.self)?.draft()
+        if let metrics { resources[MetricRegistryKey.self] = metrics }
         let ordered = try ChainOrder(configuration, factories: factories).factories
         let sections = try configuration.root.section("plugins")
         let plugins = try ordered.map { factory in
@@ -55,6 +57,7 @@ package struct WorldBuilder: Sendable {
                     ? Chain.Link(id: id, middleware: middleware, flag: id, onFailure: factory.onFailure)
                     : Chain.Link(id: id, middleware: middleware))
         }
+        metrics?.publish()
         return World(
             configuration: configuration, plugins: plugins.map { ($0.id, $0.plugin) }, chain: Chain(links),
             publicRoutes: RouteTable(routes.filter { $0.access == .anyone }), inheritance: inheritance,

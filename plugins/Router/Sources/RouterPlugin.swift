@@ -6,7 +6,8 @@ public struct RouterPlugin: Plugin {
     public static let factory = PluginFactory(id: "router", stage: .route) { setup in
         let router = RouterMiddleware(
             client: setup[UpstreamClientKey.self], bodyLimit: setup[BodyLimitKey.self],
-            report: CalibrationReport(counters: setup[TokenCountersKey.self]))
+            report: CalibrationReport(counters: setup[TokenCountersKey.self]),
+            fallbacks: setup.inheritance.succeed("router") { $0 ?? FallbackCounts() })
         router.fallbacks.register(in: setup.metrics)
         return RouterPlugin(router)
     }

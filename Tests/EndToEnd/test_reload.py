@@ -118,3 +118,15 @@ def test_what_only_a_restart_changes_is_named(site, key, value):
     # Where the spool lies follows from the database.
     assert named == ({"database", "spool"} if key == "database" else {key})
     assert site.chat("x", "m").status == 200
+
+
+def test_what_needs_a_restart_is_named_until_the_file_says_what_is_in_effect(site):
+    def named_by(change):
+        before = len(site.gateway.log)
+        rewrite(site, change)
+        eventually(lambda: "The configuration was reloaded" in site.gateway.log[before:])
+        return site.gateway.log[before:].count("needs a restart")
+
+    assert named_by(lambda new: new["server"].update(idle_timeout="61s")) == 1
+    assert named_by(lambda new: new.update(plugins={"history": {"max_history_messages": 10}})) == 1
+    assert named_by(lambda new: new["server"].pop("idle_timeout")) == 0

@@ -8,6 +8,8 @@ import TurnpikeKit
 /// why. The old world's plugins are shut down when its last exchange is over, which is when the world itself goes.
 package final class WorldKeeper: Service {
     private let gateway: Gateway
+    /// What is in effect of that which outlives worlds.
+    private let beginning: GatewayConfiguration
     private let changes: AsyncStream<Void>
     private let build: @Sendable (World) throws -> World
     private let logger: Logger
@@ -19,6 +21,7 @@ package final class WorldKeeper: Service {
         build: @escaping @Sendable (World) throws -> World
     ) {
         self.gateway = gateway
+        beginning = gateway.world.configuration
         self.changes = changes
         self.build = build
         self.logger = logger
@@ -72,7 +75,7 @@ package final class WorldKeeper: Service {
     private func rebuilt() -> World? {
         do {
             let world = try build(gateway.world)
-            for key in world.configuration.needingRestart(since: gateway.world.configuration) {
+            for key in world.configuration.needingRestart(since: beginning) {
                 logger.warning("This change needs a restart to take effect.", metadata: ["key": "\(key)"])
             }
             return world
@@ -85,14 +88,14 @@ package final class WorldKeeper: Service {
 }
 
 extension GatewayConfiguration {
-    /// What differs from `former` and outlives a world: listeners and their limits, the database, the log.
-    package func needingRestart(since former: GatewayConfiguration) -> [String] {
+    /// What differs from `beginning`, with which the process began, and outlives a world: listeners and their limits, the database, the log.
+    package func needingRestart(since beginning: GatewayConfiguration) -> [String] {
         var keys: [String] = []
-        if server != former.server { keys.append("server") }
-        if database != former.database { keys.append("database") }
-        if spool != former.spool { keys.append("spool") }
-        if sessionCache != former.sessionCache { keys.append("session_cache") }
-        if log != former.log { keys.append("log") }
+        if server != beginning.server { keys.append("server") }
+        if database != beginning.database { keys.append("database") }
+        if spool != beginning.spool { keys.append("spool") }
+        if sessionCache != beginning.sessionCache { keys.append("session_cache") }
+        if log != beginning.log { keys.append("log") }
         return keys
     }
 }

@@ -7,7 +7,7 @@ import TurnpikeKit
 ///
 /// Bounded: when too many rows wait, or the database does not take them, they go to the spool. What is not kept there
 /// either is counted, and the loss is logged once per period. The last half second may be lost when the process is
-/// killed.
+/// killed; of refusals of nobody in particular, which are gathered, the last two seconds.
 final class ActivityRecorder: Sendable {
     typealias Lane = TransactionLane<RecordedRow, Void>
 
@@ -90,7 +90,8 @@ final class ActivityRecorder: Sendable {
     func tendSpool() async {
         guard let spool else { return }
         while (try? await Task.sleep(for: .milliseconds(200))) != nil {
-            for _ in 0..<(await spool.tick()) { noteLoss(ActivityBatchCoding.Unreadable()) }
+            guard let givenUp = await spool.tick() else { continue }
+            for _ in 0..<givenUp.rows { noteLoss(givenUp.error) }
         }
     }
 

@@ -149,6 +149,35 @@ import TurnpikeTesting
         #expect(recorder.spool?.status.rows == 0 && recorder.spool?.status.records == 1)
     }
 
+    @Test func whatFollowsOnAFailureIsWrittenInBatches() async throws {
+        let outage = try await Outage()
+        let file = try #require(fopen("\(outage.directory)/spool", "w"))
+        fclose(file)
+        let spool = try #require(outage.recorder().spool)
+        let row = ActivityRow(outage.bench.exchange(), Outcome(ending: .completed, status: 200))
+        for _ in 0..<1_000 { #expect(spool.take(row)) }
+        await spool.flush()
+        #expect(spool.status.rows == 1_000)
+        for _ in 0..<300 { #expect(spool.take(row)) }
+        unlink("\(outage.directory)/spool")
+        await spool.flush()
+        #expect(spool.status.rows == 0 && spool.status.records == 3)
+    }
+
+    @Test func rowsThatTheDatabaseRefusesAreGivenUpWithItsReason() async throws {
+        let outage = try await Outage()
+        let recorder = outage.recorder()
+        outage.database.isAway = true
+        outage.record(2, in: recorder)
+        await recorder.drain()
+        outage.database.isAway = false
+        outage.database.refuses = true
+        let givenUp = try #require(await recorder.spool?.tick())
+        #expect(givenUp.rows == 2)
+        #expect((givenUp.error as? DatabaseError)?.failure == .data)
+        #expect(recorder.spool?.status.records == 0)
+    }
+
     @Test func countsWhatFitsNowhere() async throws {
         let outage = try await Outage()
         let spool = ActivitySpool(
@@ -176,10 +205,10 @@ import TurnpikeTesting
     }
 }
 
-/// A database that answers nothing while it is away, or stores without saying so.
+/// A database that answers nothing while it is away, stores without saying so, or takes no value.
 private final class AbsentDatabase: Database {
     private let base: any Database
-    private let state = Mutex((isAway: false, losesAnswers: false))
+    private let state = Mutex((isAway: false, losesAnswers: false, refuses: false))
 
     init(_ base: any Database) { self.base = base }
 
@@ -190,6 +219,10 @@ private final class AbsentDatabase: Database {
     var losesAnswers: Bool {
         get { state.withLock { $0.losesAnswers } }
         set { state.withLock { $0.losesAnswers = newValue } }
+    }
+    var refuses: Bool {
+        get { state.withLock { $0.refuses } }
+        set { state.withLock { $0.refuses = newValue } }
     }
 
     var dialect: Dialect { base.dialect }
@@ -202,6 +235,7 @@ private final class AbsentDatabase: Database {
 
     func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
         if isAway { throw DatabaseError(.unavailable, "the test says so") }
+        if refuses { throw DatabaseError(.data, "the test says so") }
         let value = try base.blockingWrite(body)
         if losesAnswers { throw DatabaseError(.unknownAtCommit, "the test says so") }
         return value

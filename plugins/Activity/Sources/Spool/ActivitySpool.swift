@@ -19,12 +19,16 @@ final class ActivitySpool: Sendable {
 
     /// Rows in memory; beyond, the newest are lost.
     static let waitingLimit = 65_536
-    /// Rows in one record.
-    private static let batch = 512
     private static let retryInterval: UInt64 = 1_000_000_000
 
+    /// Rows that were set aside, and why the last of them were.
+    struct GivenUp {
+        var rows: Int
+        var error: any Error
+    }
+
     private struct State {
-        var waiting: [ActivityRow] = []
+        var waiting = WaitingRows()
         var isBusy = false
         var journal: Journal?
         var nextReplay: UInt64 = 0
@@ -63,14 +67,14 @@ final class ActivitySpool: Sendable {
     /// To be called a few times a second: writes what has gathered to the disk, and tries to store what lies there.
     /// Two callers at once do no harm.
     ///
-    /// - Returns: How many rows were given up, because the database refuses them.
+    /// - Returns: The rows that were given up, if any: they can never be stored.
     @discardableResult
-    func tick() async -> Int {
+    func tick() async -> GivenUp? {
         let isMine = state.withLock { state in
             defer { state.isBusy = true }
             return !state.isBusy
         }
-        guard isMine else { return 0 }
+        guard isMine else { return nil }
         defer { state.withLock { $0.isBusy = false } }
         await flush()
         return await replay()
@@ -90,18 +94,13 @@ final class ActivitySpool: Sendable {
     /// Writes what has gathered to the disk. What the disk does not take stays in memory.
     func flush() async {
         while true {
-            let rows = state.withLock { state in
-                let rows = Array(state.waiting.prefix(Self.batch))
-                state.waiting.removeFirst(rows.count)
-                return rows
-            }
-            guard !rows.isEmpty else { return }
+            guard let rows = state.withLock({ $0.waiting.takeBatch() }) else { return }
             do {
                 let journal = try await opened()
                 _ = try await journal.append(ActivityBatchCoding.encode(rows))
                 state.withLock { $0.hasComplained = false }
             } catch {
-                state.withLock { $0.waiting.insert(contentsOf: rows, at: 0) }
+                state.withLock { $0.waiting.putBack(rows) }
                 return complain(error)
             }
         }
@@ -135,9 +134,9 @@ final class ActivitySpool: Sendable {
 
     // MARK: Into the database
 
-    private func replay() async -> Int {
-        guard let journal = await existing() else { return 0 }
-        var refused = 0
+    private func replay() async -> GivenUp? {
+        guard let journal = await existing() else { return nil }
+        var givenUp: GivenUp?
         while clock.monotonicNanoseconds() >= state.withLock({ $0.nextReplay }), let entry = journal.first {
             var rows = 1
             do {
@@ -147,10 +146,14 @@ final class ActivitySpool: Sendable {
                 try await store(values, columns)
                 await journal.acknowledge([entry.sequence])
             } catch {
-                if await isSetAside(entry, after: error, in: journal) { refused += rows } else { wait() }
+                if await isSetAside(entry, after: error, in: journal) {
+                    givenUp = GivenUp(rows: rows + (givenUp?.rows ?? 0), error: error)
+                } else {
+                    wait()
+                }
             }
         }
-        return refused
+        return givenUp
     }
 
     /// Moves what can never be stored to the dead letters; false for what may be stored later, and where that fails.

@@ -60,5 +60,7 @@ def test_another_process_ends_it(site, tmp_path, database):
         site.gateway = first
         second.stop()
     eventually(lambda: "but one does" in first.log)
-    (problem,) = exchange(site.port, "GET", "/readyz").json()["problems"]["session_cache"]
+    ready = exchange(site.port, "GET", "/readyz")
+    site.contract.check("GET", "/readyz", ready)
+    (problem,) = ready.json()["problems"]["session_cache"]
     assert "another process uses the database" in problem

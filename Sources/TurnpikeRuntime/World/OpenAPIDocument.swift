@@ -103,7 +103,8 @@ extension OpenAPIDocument {
                 "\(MigrationService.part)":{"type":"string"}}},
                 "problems":{"type":"object","additionalProperties":false,"properties":{
                 "\(MigrationService.part)":{"type":"array","items":{"type":"string"}},
-                "\(SpoolService.part)":{"type":"array","items":{"type":"string"}}}},
+                "\(SpoolService.part)":{"type":"array","items":{"type":"string"}},
+                "\(SoleUseService.part)":{"type":"array","items":{"type":"string"}}}},
                 "\(SpoolService.part)":{"$ref":"#/components/schemas/SpoolNumbers"}}}
                 """),
             RouteSchema(

@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import NIOHTTP1
 import OpenAIWire
@@ -127,20 +128,38 @@ extension ModelsMiddleware {
         exchange[RoutePlanKey.self] = RoutePlan(
             requestedModel: id, targets: [RouteTarget(provider: provider, model: nil)])
         guard id == nil, !table.listed.isEmpty else { return try await next(request) }
-        return try await mergedList(request, in: exchange, next: next)
+        do {
+            return try await mergedList(request, in: exchange, next: next)
+        } catch {
+            // A client finds the configured names whatever becomes of the provider; whoever runs the gateway has to know.
+            exchange.logger.warning(
+                "The provider's list of models cannot be had; the configured names are listed alone.",
+                metadata: ["provider": "\(provider.name)", "error": "\(String(reflecting: error))"])
+            return .json(ModelObject.list(table.listed))
+        }
     }
 
-    /// The provider's list with the configured names added to it; without the provider, just those.
+    /// The provider's list with the configured names added to it. Throws where there is none.
     private func mergedList(_ request: Request, in exchange: Exchange, next: Next) async throws -> Response {
         var request = request
         request.head.headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
-        guard var response = try? await next(request), response.status == .ok,
-            let bytes = try? await response.collect(upTo: ModelObject.maxListBytes, in: exchange),
-            let merged = ModelObject.merge(table.listed, into: bytes)
-        else { return .json(ModelObject.list(table.listed)) }
+        var response = try await next(request)
+        guard response.status == .ok else {
+            let reason = Self.noList("It answered with \(response.status.code).")
+            await response.discard(because: reason)
+            throw reason
+        }
+        let bytes = try await response.collect(upTo: ModelObject.maxListBytes, in: exchange)
+        guard let merged = ModelObject.merge(table.listed, into: bytes) else {
+            throw Self.noList("Its answer is not a list of models.")
+        }
         response.body = .bytes(merged)
         response.headers.remove(name: "Content-Length")
         return response
+    }
+
+    private static func noList(_ message: String) -> GatewayError {
+        GatewayError(.upstream, .badGateway, code: "upstream_protocol_error", message)
     }
 }
 

@@ -3,6 +3,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import OpenAIWire
+import Synchronization
 import Testing
 import TurnpikeKit
 
@@ -19,6 +20,13 @@ private struct Upstream: Middleware {
             value: exchange[RoutePlanKey.self]?.targets.map(\.provider.name).joined(separator: ",") ?? "-")
         return answer
     }
+}
+
+private final class WatchedBody: BodySource {
+    let wasCancelled = Mutex(false)
+    func start(_ sink: any BodySink) {}
+    func setPaused(_ isPaused: Bool) {}
+    func cancel() { wasCancelled.withLock { $0 = true } }
 }
 
 @Suite struct ModelsMiddlewareTests {
@@ -128,9 +136,15 @@ private struct Upstream: Middleware {
             "*": ModelTable.Entry(targets: [.init(provider: closed, model: nil, weight: 1)], fallback: []),
             "fast": .init(targets: [.init(provider: open, model: "x", weight: 1)], fallback: []),
         ]
+        let body = WatchedBody()
         let response = try await answer(
-            .models(id: nil), "/v1/models", entries: entries, upstream: Response(status: .badGateway))
+            .models(id: nil), "/v1/models", entries: entries,
+            upstream: Response(status: .badGateway, body: .stream(body)))
         #expect(try text(response).contains(#""id":"fast""#))
+        #expect(body.wasCancelled.withLock { $0 }, "what is not given to the client is given up")
+        let unreadable = try await answer(
+            .models(id: nil), "/v1/models", entries: entries, upstream: .json(ByteBuffer(string: "[1]")))
+        #expect(try text(unreadable).contains(#""id":"fast""#))
     }
 
     @Test func passesTheListUntouchedWhenItHasNothingToAdd() async throws {

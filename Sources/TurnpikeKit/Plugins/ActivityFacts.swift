@@ -20,7 +20,7 @@ public struct ActivityFacts: Sendable, Equatable {
     public var captureStatus: String?
     /// What the header `x-turnpike-history` says: how much of the session went to the model, or in a shadow would have.
     public var history: String?
-    /// The plugins that failed and were passed over (`on_failure: open`), once for each failure.
+    /// The plugins that fail open, failed and were passed over, once for each failure.
     public var passedOver: [String] = []
 
     /// What the exchange cost in micro-dollars; nil where prices or usage are not known.

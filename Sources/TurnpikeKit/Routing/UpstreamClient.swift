@@ -35,9 +35,9 @@ public struct UpstreamRequest: Sendable {
 public struct UpstreamConnection: Sendable, Equatable {
     /// Until the connection, TLS included, stands.
     public var connectTimeout: Duration
-    /// From the request's last byte to the head of the answer.
+    /// From the request's beginning (of a streamed body: its last byte) to the head of the answer.
     public var firstByteTimeout: Duration
-    /// Between two pieces of the answer.
+    /// Between two pieces of a streamed request or of the answer.
     public var idleTimeout: Duration
     /// The whole exchange with the upstream.
     public var totalTimeout: Duration

@@ -109,7 +109,7 @@ package final class RequestMetrics: ExchangeObserver {
             self.errorSamples
         }
         registry.register(
-            "turnpike_plugin_failures_total", .counter, "Failures of plugins that were passed over (on_failure: open)."
+            "turnpike_plugin_failures_total", .counter, "Failures of plugins that fail open and were passed over."
         ) {
             self.passedOver.withLock { $0 }.sorted { $0.key < $1.key }.map { plugin, count in
                 MetricRegistry.Sample(Double(count), [("plugin", plugin)])

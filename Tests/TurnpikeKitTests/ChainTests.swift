@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHTTP1
+import OpenAIWire
 import Testing
 
 @testable import TurnpikeKit
@@ -221,14 +222,17 @@ import Testing
 
     // MARK: - Transformers of open plugins
 
-    private func transforming(_ transformer: Probe, chunks: [String]) async throws -> String {
+    private func transforming(
+        _ transformer: Probe, chunks: [String], _ contentType: String = "text/plain"
+    ) async throws -> String {
         let adding = Step { request, _, next in
             var response = try await next(request)
             response.transform(with: transformer)
             return response
         }
         let router = Step { _, _, _ in
-            Response(status: .ok, headers: [:], body: .stream(ScriptedSource(atOnce: chunks)))
+            Response(
+                status: .ok, headers: ["content-type": contentType], body: .stream(ScriptedSource(atOnce: chunks)))
         }
         let chain = Chain([link("t", adding, open: true), link("r", router)])
         var response = try await chain.run(request, in: makeExchange())
@@ -249,5 +253,21 @@ import Testing
     @Test func anOpenPluginsTransformerThatHasWithheldEndsTheAnswer() async {
         let probe = Probe(chunk: { _ in .withhold }, tail: { _ in throw GatewayError.test("broken") })
         #expect(await failureCode { try await transforming(probe, chunks: ["lost"]) } == "broken")
+    }
+
+    /// It may have kept back the beginning of what it looks for: passed over, the answer would lack that.
+    @Test func anOpenPluginsTransformerThatHasReplacedAChunkEndsTheAnswer() async {
+        let probe = Probe(
+            chunk: { _ in .replace(ByteBuffer(string: "a pa")) }, tail: { _ in throw GatewayError.test("broken") })
+        #expect(await failureCode { try await transforming(probe, chunks: ["a part"]) } == "broken")
+    }
+
+    @Test func anOpenPluginsTransformerThatHasReplacedAnEventEndsTheAnswer() async {
+        let probe = Probe(event: { event throws(GatewayError) in
+            if (event.data?.readableBytes ?? 0) > 4 { throw .test("broken") }
+            return .replace([])
+        })
+        let chunks = ["data: a pa\n\n", "data: rt of it\n\n"]
+        #expect(await failureCode { try await transforming(probe, chunks: chunks, "text/event-stream") } == "broken")
     }
 }

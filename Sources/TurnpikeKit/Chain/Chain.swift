@@ -7,7 +7,8 @@ public enum FailurePolicy: String, Sendable, CaseIterable {
     case closed
     /// The request is passed on as if the plugin were not there; the failure is logged.
     ///
-    /// This holds for a transformer, too, as long as it has withheld nothing: what would be lost ends the answer instead.
+    /// This holds for a transformer, too, as long as it has withheld or replaced nothing: what would be lost ends the
+    /// answer instead.
     case open
 }
 

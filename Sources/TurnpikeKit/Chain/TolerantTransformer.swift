@@ -4,12 +4,13 @@ import OpenAIWire
 
 /// A transformer of a plugin that fails open: once it has thrown, everything passes it unchanged.
 ///
-/// A transformer that has withheld something is not passed over: part of the answer would be missing without a word.
+/// A transformer that has withheld or replaced something is not passed over: what it withheld, or kept back of what it
+/// replaced, would be missing from the answer without a word.
 private struct TolerantTransformer: ResponseTransformer {
     var transformer: any ResponseTransformer
     let pluginID: String
     let exchange: Exchange
-    private var hasWithheld = false
+    private var hasChanged = false
     private var failure: GatewayError?
 
     init(_ transformer: any ResponseTransformer, of pluginID: String, in exchange: Exchange) {
@@ -24,7 +25,7 @@ private struct TolerantTransformer: ResponseTransformer {
         guard failure == nil else { return .pass }
         do {
             let action = try transformer.onChunk(chunk)
-            if case .withhold = action { hasWithheld = true }
+            if case .pass = action {} else { hasChanged = true }
             return action
         } catch {
             try tolerate(error)
@@ -36,7 +37,7 @@ private struct TolerantTransformer: ResponseTransformer {
         guard failure == nil else { return .pass }
         do {
             let action = try transformer.onEvent(event)
-            if case .withhold = action { hasWithheld = true }
+            if case .pass = action {} else { hasChanged = true }
             return action
         } catch {
             try tolerate(error)
@@ -57,7 +58,7 @@ private struct TolerantTransformer: ResponseTransformer {
     }
 
     private mutating func tolerate(_ error: GatewayError) throws(GatewayError) {
-        if hasWithheld { throw error }
+        if hasChanged { throw error }
         failure = error
         exchange.passOver(pluginID, because: error)
     }

@@ -4,7 +4,8 @@ import Synchronization
 /// A database that fails where a test wants it: at the k-th step of what is done next.
 ///
 /// Steps are: the beginning of a transaction, each statement, its commit before it happens, and its commit after it
-/// happened. Reads have a step per statement.
+/// happened. Reads have a step per statement. Statements that are run together have a step each, and a fault at one of them
+/// leaves the ones before it done.
 public final class FaultyDatabase: Database {
     /// What became of a commit whose answer is lost.
     public enum LostCommit: Sendable {
@@ -115,6 +116,19 @@ private final class FaultyConnection: Connection {
     func execute(_ statement: BulkStatement, rows: BulkRows) throws {
         try step()
         try base.execute(statement, rows: rows)
+    }
+
+    /// Together, as the wrapped connection does it; up to the one at which the fault comes.
+    func execute(_ writes: [BulkWrite]) throws {
+        for index in writes.indices {
+            do {
+                try step()
+            } catch {
+                try base.execute(Array(writes[..<index]))
+                throw error
+            }
+        }
+        try base.execute(writes)
     }
 
     func forEach(_ sql: SQL, _ body: (borrowing Row) throws -> RowStep) throws {

@@ -67,6 +67,14 @@ private final class WatchedConnection: Connection {
         try base.execute(statement, rows: written)
     }
 
+    func execute(_ writes: [BulkWrite]) throws {
+        for write in writes {
+            note(write.statement.text)
+            rows += write.rows.count
+        }
+        try base.execute(writes)
+    }
+
     private func note(_ text: String) {
         if text.hasPrefix("INSERT INTO session_sums") { hasWrittenSums = true }
         if hasWrittenSums, text.hasPrefix("UPDATE sessions ") { isOutOfOrder = true }

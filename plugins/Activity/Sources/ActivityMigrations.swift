@@ -18,17 +18,13 @@ enum ActivityMigrations {
             ]
         },
         Migration("activity", 3, "rows that stand for several requests") { dialect in
-            // SQLite does the whole migration in one transaction, and knows no IF NOT EXISTS here.
-            let condition = dialect == .sqlite ? "" : "IF NOT EXISTS "
-            return ["ALTER TABLE activity ADD COLUMN \(condition)requests \(dialect.integer) NOT NULL DEFAULT 1"]
+            [dialect.addColumn("requests \(dialect.integer) NOT NULL DEFAULT 1", to: "activity")]
         },
         Migration("activity", 4, "what an exchange cost") { dialect in
-            let ifNeeded = dialect == .sqlite ? "" : "IF NOT EXISTS "
-            return ["ALTER TABLE activity ADD COLUMN \(ifNeeded)cost_micros \(dialect.integer) NULL"]
+            [dialect.addColumn("cost_micros \(dialect.integer) NULL", to: "activity")]
         },
         Migration("activity", 5, "what of the history an exchange got") { dialect in
-            let ifNeeded = dialect == .sqlite ? "" : "IF NOT EXISTS "
-            return ["ALTER TABLE activity ADD COLUMN \(ifNeeded)history \(dialect.text(ColumnWidth.label)) NULL"]
+            [dialect.addColumn("history \(dialect.text(ColumnWidth.label)) NULL", to: "activity")]
         },
     ]
 

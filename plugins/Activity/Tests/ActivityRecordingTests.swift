@@ -51,12 +51,13 @@ import TurnpikeTesting
         try await bench.run(bench.exchange("/v1/chat/completions?token=hidden", as: bench.alice))
         await bench.plugin.recorder.drain()
         let text = try await bench.database.read { connection in
-            try connection.rows(
-                SQL(raw: "SELECT \(ActivityRow.columns.joined(separator: " || '|' || "))  FROM activity")
-            ) {
-                try $0.optional(0, as: String.self) ?? ""
+            // Quoted, because a NULL among them would make NULL of the whole.
+            let columns = ActivityRow.columns.map { "quote(\($0))" }
+            return try connection.rows(SQL(raw: "SELECT \(columns.joined(separator: " || '|' || ")) FROM activity")) {
+                try $0.value(0, as: String.self)
             }
         }
+        #expect(try #require(text.first).contains("/v1/chat/completions"))
         let row = try await bench.rows(of: bench.alice)
         #expect(row.count == 1)
         #expect(!"\(text) \(row)".contains("tp-secret"))

@@ -51,7 +51,9 @@ import TurnpikeTesting
             (14_695_981_039_346_656_037, 13_846_844_140_070_667_230),
             (9_550_582_144_755_688_659, 1_190_745_713_685_752_132),
             (16_190_520_096_600_514_795, 10_878_596_829_718_818_206),
+            (18_083_907_370_238_562_823, 862_408_516_753_952_010),
         ]
+        #expect(ActivityMigrations.all.count == released.count)
         for (migration, expected) in zip(ActivityMigrations.all, released) {
             #expect(migration.fingerprint(.sqlite) == expected.sqlite, "\(migration.number)")
             #expect(migration.fingerprint(.mariadb) == expected.mariadb, "\(migration.number)")

@@ -59,10 +59,16 @@ import TurnpikeTesting
         #expect(found?.keyName == "laptop" && found?.scopes == key.info.scopes)
     }
 
-    @Test func theFirstMigrationIsAsItWasReleased() throws {
-        let first = try #require(AuthMigrations.all.first)
-        #expect(first.fingerprint(.sqlite) == 293_504_717_232_275_570)
-        #expect(first.fingerprint(.mariadb) == 1_739_780_557_646_231_763)
+    @Test func theMigrationsAreAsTheyWereReleased() {
+        let released: [(sqlite: UInt64, mariadb: UInt64)] = [
+            (293_504_717_232_275_570, 1_739_780_557_646_231_763),
+            (13_980_827_386_819_206_395, 11_590_361_219_950_924_019),
+        ]
+        #expect(AuthMigrations.all.count == released.count)
+        for (migration, expected) in zip(AuthMigrations.all, released) {
+            #expect(migration.fingerprint(.sqlite) == expected.sqlite, "\(migration.number)")
+            #expect(migration.fingerprint(.mariadb) == expected.mariadb, "\(migration.number)")
+        }
     }
 
     private func generation(_ bench: AuthBench) async throws -> Int64 {

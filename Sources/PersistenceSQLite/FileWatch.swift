@@ -32,7 +32,7 @@ final class FileWatch: Sendable {
     /// Remembers the file that is at the path now.
     ///
     /// - Parameter now: nanoseconds of a clock that does not jump.
-    init(_ path: String, now: @escaping @Sendable () -> UInt64 = FileWatch.monotonic) throws {
+    init(_ path: String, now: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }) throws {
         guard let identity = Identity(path) else {
             throw DatabaseError(.unavailable, "the database file was removed while it was opened")
         }
@@ -66,11 +66,5 @@ final class FileWatch: Sendable {
 
     private func refuse(_ failure: DatabaseError.Failure) throws {
         if isGone.load(ordering: .relaxed) { throw DatabaseError(failure, "the database file was removed or replaced") }
-    }
-
-    static let monotonic: @Sendable () -> UInt64 = {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }

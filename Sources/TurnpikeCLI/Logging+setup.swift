@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import Persistence
 import Synchronization
 import TurnpikeRuntime
 
@@ -34,9 +35,7 @@ struct StandardErrorLog: LogHandler {
 
     func log(event: LogEvent) {
         let values = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        let stamp = Dates.text(microseconds: Int64(time.tv_sec) * 1_000_000)
+        let stamp = Timestamp.now().text
         Self.write(
             format == .json
                 ? LogLine.json(stamp, event.level, "\(event.message)", values)

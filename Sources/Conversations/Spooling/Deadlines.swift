@@ -24,8 +24,7 @@ final class Deadlines: Sendable {
     private let ended = Countdown(1)
 
     init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        nanoseconds = UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds) / 1_000_000_000)
+        nanoseconds = wholeNanoseconds(of: duration)
         let delay = nanoseconds / 100
         BlockingThread.start("deadlines") { [monitor, ended] in
             while let due = Self.next(monitor, delay: delay) { for action in due { action() } }

@@ -137,8 +137,7 @@ struct LaneQueue {
         self.limits = limits
         self.threads = threads
         shards = Array(repeating: LaneShard(), count: threads > 1 ? threads * Self.shardsPerThread : 1)
-        let (seconds, attoseconds) = limits.linger.components
-        linger = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+        linger = wholeNanoseconds(of: limits.linger)
     }
 
     /// - Parameter now: Asked only when the queue lingers, or a batch is under way.

@@ -1,5 +1,3 @@
-import Glibc
-
 /// How often, and after which pauses, a transaction is tried again. Pauses block a database thread, nothing else.
 package struct RetryPolicy: Sendable {
     /// Attempts in all.
@@ -36,7 +34,6 @@ package struct RetryPolicy: Sendable {
     }
 
     private static let block: @Sendable (Duration) -> Void = { duration in
-        let (seconds, attoseconds) = duration.components
-        BlockingThread.sleep(nanoseconds: UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000))
+        BlockingThread.sleep(nanoseconds: wholeNanoseconds(of: duration))
     }
 }

@@ -64,10 +64,3 @@ package final class Monitor<State>: @unchecked Sendable {
     /// Wakes all waiting threads.
     package func broadcast() { pthread_cond_broadcast(condition) }
 }
-
-/// Nanoseconds of the monotonic clock.
-package func monotonicNanoseconds() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-}

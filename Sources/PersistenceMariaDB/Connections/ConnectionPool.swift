@@ -46,7 +46,7 @@ final class ConnectionPool: Sendable {
 
     /// A connection for the calling thread, which gives it back.
     func take(_ role: ConnectionRole) throws -> MariaDBConnection {
-        let now = Monotonic.now()
+        let now = monotonicNanoseconds()
         // What has grown old is returned, so that it is closed outside of the lock.
         let (offer, _) = state.withLock { decide(&$0, role, at: now) }
         switch offer {
@@ -58,7 +58,7 @@ final class ConnectionPool: Sendable {
 
     /// Takes a connection back. One that was lost takes the idle ones with it: what closed it has closed them too.
     func give(_ connection: MariaDBConnection, _ role: ConnectionRole) {
-        connection.lastUse = Monotonic.now()
+        connection.lastUse = monotonicNanoseconds()
         let dropped: [MariaDBConnection] = state.withLock { state in
             if connection.isLost, connection.generation == state.generation { return state.drop() }
             guard !state.isClosed, !connection.isLost, connection.generation == state.generation else { return [] }
@@ -102,7 +102,7 @@ final class ConnectionPool: Sendable {
                 return connection
             } catch let error as DatabaseError {
                 errors.append(error)
-                state.withLock { $0.hosts.failed(host, at: Monotonic.now()) }
+                state.withLock { $0.hosts.failed(host, at: monotonicNanoseconds()) }
             }
         }
         throw noteFailure(errors)
@@ -127,7 +127,7 @@ final class ConnectionPool: Sendable {
             let error =
                 state.hasConnected ? DatabaseError(.unavailable, first.reason, code: first.code) : first
             state.lastError = error
-            state.reachability.failed(at: Monotonic.now(), jitter: Double.random(in: 0.5...1.5))
+            state.reachability.failed(at: monotonicNanoseconds(), jitter: Double.random(in: 0.5...1.5))
             return error
         }
     }

@@ -1,5 +1,4 @@
 import CMariaDB
-import Glibc
 import Persistence
 
 /// What a connection is for.
@@ -44,7 +43,7 @@ struct Connector: Sendable {
         let openForSchema: () throws -> MariaDBConnection = { try connect(to: host, for: .schema) }
         // From here on the connection closes the handle.
         let connection = MariaDBConnection(
-            handle, host: host, now: Monotonic.now(), openForSchema: role == .writing ? openForSchema : nil)
+            handle, host: host, now: monotonicNanoseconds(), openForSchema: role == .writing ? openForSchema : nil)
         do {
             try prepare(connection, role)
         } catch let error as DatabaseError where error.failure != .refuse {
@@ -144,15 +143,5 @@ struct Connector: Sendable {
         try read("VARIABLES", ServerReport.variables)
         if ServerReport(values: values).isClusterNode { try read("STATUS", ServerReport.clusterStatus) }
         return ServerReport(values: values.merging(said) { $1 })
-    }
-}
-
-/// The clock of back-offs and ages: it does not jump.
-enum Monotonic {
-    /// Nanoseconds.
-    static func now() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }

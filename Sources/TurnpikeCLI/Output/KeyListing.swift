@@ -53,6 +53,6 @@ extension Scopes {
 }
 
 extension Timestamp {
-    /// ISO 8601, UTC.
-    var text: String { Dates.text(microseconds: microseconds) }
+    /// ISO 8601, UTC, to the second.
+    var text: String { "\(civil.text)Z" }
 }

@@ -33,12 +33,8 @@ extension DatabaseAddress {
             switch server.place {
             case .socket(let path): return "mariadb:\(path)/\(server.database)"
             case .hosts(let hosts):
-                return "mariadb://\(hosts.map(\.shown).joined(separator: ","))/\(server.database)"
+                return "mariadb://\(hosts.map(\.description).joined(separator: ","))/\(server.database)"
             }
         }
     }
-}
-
-extension ServerAddress.Host {
-    fileprivate var shown: String { name.contains(":") ? "[\(name)]:\(port)" : "\(name):\(port)" }
 }

@@ -183,7 +183,7 @@ package final class Journal: Sendable {
     package var status: JournalStatus { books.ledger.withLock { $0.status } }
 
     /// How many tasks wait for the journal's thread.
-    package var pendingAppends: Int { queue.withLock { $0.tasks.count } }
+    package var pendingTasks: Int { queue.withLock { $0.tasks.count } }
 
     /// Finishes what was taken and gives the directory up. Idempotent.
     package func close() async {

@@ -98,7 +98,7 @@ import TurnpikeTesting
         await gate.entered()
         let outcomes = await withTaskGroup(of: Bool.self) { group in
             for number in 0..<5 { group.addTask { (try? await journal.append("\(number)")) != nil } }
-            while journal.pendingAppends < 5 { await Task.yield() }
+            while journal.pendingTasks < 5 { await Task.yield() }
             // The sync of the header, the first record's write and sync; then the batch, and its first record.
             disk.fail(atStep: 4, .shortWrite)
             gate.open()

@@ -30,7 +30,7 @@ import TurnpikeTesting
         await gate.entered()
         try await withThrowingTaskGroup { group in
             for number in 0..<100 { group.addTask { try await journal.append("\(number)") } }
-            while journal.pendingAppends < 100 { await Task.yield() }
+            while journal.pendingTasks < 100 { await Task.yield() }
             gate.open()
             try await group.waitForAll()
         }

@@ -59,10 +59,6 @@ static inline CURLMcode cc_multi_set_timer_fn(void *multi, cc_timer_fn value) {
     return curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, value);
 }
 
-static inline long cc_get_long(void *easy, CURLINFO info) {
-    long value = 0;
-    return curl_easy_getinfo(easy, info, &value) == CURLE_OK ? value : 0;
-}
 /* What CURLOPT_PRIVATE holds; NULL when nothing was set. */
 static inline void *cc_get_context(void *easy) {
     char *value = NULL;

@@ -156,7 +156,7 @@ import TurnpikeTesting
     // MARK: The real disk
 
     @Test func aDirectoryHasOneOwnerWhoIsNamed() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let configuration = JournalConfiguration(directory: "\(directory.path)/a/b", maxBytes: 1 << 20)
         let journal = try Journal(configuration, logger: Fixture.logger)
         let refusal = JournalError(.owned, "\(directory.path)/a/b: process \(getpid()) is using it")
@@ -169,23 +169,5 @@ import TurnpikeTesting
         await again.acknowledge(again.entries.map(\.sequence))
         await again.close()
         #expect(try PosixFiles().names(in: configuration.directory) == ["lock"])
-    }
-}
-
-/// A directory that is removed with everything in it.
-final class TemporaryDirectory {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/turnpike-test-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else { throw JournalError(.unusable, "no temporary directory") }
-        path = String(cString: made)
-    }
-
-    deinit { Self.remove(path) }
-
-    private static func remove(_ path: String) {
-        for name in (try? PosixFiles().names(in: path)) ?? [] { remove("\(path)/\(name)") }
-        if unlink(path) != 0 { rmdir(path) }
     }
 }

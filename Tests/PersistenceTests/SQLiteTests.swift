@@ -32,9 +32,6 @@ import TurnpikeTesting
         #expect(permissions("\(fixture.directory)/a") == 0o700)
         #expect(permissions("\(fixture.directory)/a/b") == 0o700)
         await database.close()
-        unlink(path)
-        rmdir("\(fixture.directory)/a/b")
-        rmdir("\(fixture.directory)/a")
     }
 
     @Test func aFileThatIsNoDatabaseIsRefused() throws {

@@ -6,6 +6,7 @@ import Server
 import ServiceLifecycle
 import Synchronization
 import TurnpikeKit
+import TurnpikeTesting
 
 /// A server that runs for the length of a closure, on a unix socket of its own, and then stops in order.
 struct TestServer: Sendable {
@@ -33,7 +34,7 @@ struct TestServer: Sendable {
             number += 1
             return number
         }
-        return "/tmp/turnpike-server-\(getpid())-\(number).sock"
+        return "\(TemporaryDirectory.root)/turnpike-server-\(getpid())-\(number).sock"
     }
 
     static func with(

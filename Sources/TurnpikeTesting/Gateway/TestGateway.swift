@@ -130,7 +130,7 @@ public final class TestGateway: Sendable {
     private static let sockets = Atomic<Int>(0)
 
     private static func socketPath() -> String {
-        "/tmp/turnpike-gateway-\(getpid())-\(sockets.wrappingAdd(1, ordering: .relaxed).newValue).sock"
+        "\(TemporaryDirectory.root)/turnpike-gateway-\(getpid())-\(sockets.wrappingAdd(1, ordering: .relaxed).newValue).sock"
     }
 }
 

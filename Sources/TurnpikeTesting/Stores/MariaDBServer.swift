@@ -28,8 +28,7 @@ public final class MariaDBServer: Sendable {
         let output: Int32
     }
 
-    /// The directory of its data, socket and log.
-    public let directory: String
+    private let files: TemporaryDirectory
     private let pipes: Mutex<Pipes>
     private let process: pid_t
 
@@ -37,12 +36,8 @@ public final class MariaDBServer: Sendable {
     ///
     /// - Parameter options: Further options of mariadbd.
     public init(options: [String] = []) throws {
-        let root = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        // A socket's path has 107 bytes at most.
-        var template = Array("\(root.utf8.count > 60 ? "/tmp" : root)/turnpike-mariadb-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else { throw Failure(description: "no directory can be made in \(root)") }
-        directory = String(cString: made)
-        let child = try ChildProcess.start(Self.script, ["--remove", directory] + options)
+        files = TemporaryDirectory("mariadb")
+        let child = try ChildProcess.start(Self.script, ["--remove", files.path] + options)
         process = child.process
         pipes = Mutex(Pipes(input: child.input, output: child.output))
         try expectAnswer("ready")
@@ -56,6 +51,9 @@ public final class MariaDBServer: Sendable {
         var status: Int32 = 0
         waitpid(process, &status, 0)
     }
+
+    /// The directory of its data, socket and log.
+    public var directory: String { files.path }
 
     private static var script: String {
         // …/Sources/TurnpikeTesting/Stores/MariaDBServer.swift

@@ -1,24 +1,16 @@
-import Glibc
 import Logging
 public import Persistence
 public import PersistenceSQLite
 
 /// A SQLite database of its own for a test: in a new directory, which is removed with the fixture.
 public final class SQLiteFixture: DatabaseFixture {
-    /// The directory that holds the file, and nothing else.
-    public let directory: String
+    private let files = TemporaryDirectory()
 
     /// Makes the directory; the file is made when it is first opened.
-    public init() {
-        var template = Array("/tmp/turnpike-test-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else { preconditionFailure("no directory can be made in /tmp") }
-        directory = String(cString: made)
-    }
+    public init() {}
 
-    deinit {
-        for name in ["test.db", "test.db-wal", "test.db-shm"] { unlink("\(directory)/\(name)") }
-        rmdir(directory)
-    }
+    /// The directory that holds the file.
+    public var directory: String { files.path }
 
     /// The database's file.
     public var path: String { "\(directory)/test.db" }

@@ -1,4 +1,3 @@
-import Glibc
 import Journal
 import Logging
 import NIOCore
@@ -47,8 +46,6 @@ final class SpoolFixture: Sendable {
     func close() async {
         await store.closeSpool()
         await database.close()
-        for name in ["spool/lock", "spool/00000001.segment"] { unlink("\(files.directory)/\(name)") }
-        for path in [directory + "/dead", directory] { rmdir(path) }
     }
 
     /// Appends while the database does not answer.

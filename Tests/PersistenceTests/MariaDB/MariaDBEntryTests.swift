@@ -13,7 +13,7 @@ struct MariaDBEntryTests {
         let port: Int
 
         init() throws {
-            var template = Array("/tmp/turnpike-tls-XXXXXX".utf8CString)
+            var template = Array("\(TemporaryDirectory.root)/turnpike-tls-XXXXXX".utf8CString)
             guard let made = mkdtemp(&template) else { throw ConformanceFailureOf(description: "no directory") }
             let keys = String(cString: made)
             try shell(

@@ -14,32 +14,12 @@ import TurnpikeTesting
     private final class Outage: Sendable {
         let bench: ActivityBench
         let database: AbsentDatabase
-        let directory: String
+        private let files = TemporaryDirectory("activity")
+        var directory: String { files.path }
 
         init(_ tested: TestedDatabase = .sqlite) async throws {
             bench = try await ActivityBench(on: tested)
             database = AbsentDatabase(bench.database)
-            var template = Array("/tmp/turnpike-activity-XXXXXX".utf8CString)
-            guard let made = mkdtemp(&template) else { preconditionFailure("no directory can be made in /tmp") }
-            directory = String(cString: made)
-        }
-
-        deinit {
-            for path in ["spool/dead", "spool", ""] {
-                let path = "\(directory)/\(path)"
-                guard let listing = opendir(path) else {
-                    unlink(path)
-                    continue
-                }
-                while let entry = readdir(listing) {
-                    let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                    }
-                    unlink("\(path)/\(name)")
-                }
-                closedir(listing)
-                rmdir(path)
-            }
         }
 
         func recorder() -> ActivityRecorder {

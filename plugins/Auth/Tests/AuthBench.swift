@@ -165,23 +165,6 @@ final class WatchedDatabase: Database {
     func close() async { await base.close() }
 }
 
-/// A directory that is removed with the value.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() {
-        var template = Array("/tmp/turnpike-auth-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else { preconditionFailure("The system gives no temporary directory.") }
-        path = String(cString: made)
-    }
-
-    deinit {
-        for name in ["hash.key", "data/hash.key"] { unlink("\(path)/\(name)") }
-        rmdir("\(path)/data")
-        rmdir(path)
-    }
-}
-
 extension ConfigurationSection {
     /// A section `auth` with a hash key, and a grace period if asked for.
     static func hashKey(_ text: String, grace: String? = nil) throws -> ConfigurationSection {

@@ -4,6 +4,7 @@ import NIOHTTP1
 import Persistence
 import Testing
 import TurnpikeKit
+import TurnpikeTesting
 
 @testable import AuthPlugin
 

@@ -14,7 +14,6 @@ from harness.answers import error_answer, json_answer, sse_answer
 DATABASES = "both"
 
 SMOKE = Path(__file__).parent / "openai_smoke.py"
-KIT = Path(__file__).resolve().parents[3] / "shared/kit/openai_smoke.py"
 
 
 def smoke(base_url, key, model, skip=""):
@@ -106,8 +105,3 @@ def test_the_asynchronous_client_holds_many_conversations_at_once(start_gateway,
     asyncio.run(hold_all())
     last = {request.json()["model"]: request.json()["messages"] for request in upstream.requests}
     assert len(last) == 20 and all(len(messages) == 5 for messages in last.values())
-
-
-@pytest.mark.skipif(not KIT.exists(), reason="the kit does not lie beside this repository")
-def test_every_version_of_the_smoke_test_is_the_one_of_the_kit():
-    assert KIT.read_text() == SMOKE.read_text()

@@ -12,7 +12,8 @@ class MariaDB:
 
     def __init__(self, port=None):
         # A socket's path has 107 bytes at most.
-        self.directory = Path(tempfile.mkdtemp(prefix="turnpike-", dir="/tmp"))
+        root = tempfile.gettempdir()
+        self.directory = Path(tempfile.mkdtemp(prefix="turnpike-", dir=root if len(root) <= 60 else "/tmp"))
         self.port, self._numbers = port, itertools.count(1)
         options = [f"--port={port}"] if port else []
         self._process = subprocess.Popen(

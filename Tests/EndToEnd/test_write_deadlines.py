@@ -247,6 +247,7 @@ def test_sigterm_ends_it_in_time_while_the_server_hangs(tmp_path, server):
         conversation = site.conversation()
         conversation.say("one")
         identifier = made(site)
+        site.settle()
         server.pause()
         try:
             conversation.say("two", timeout=20)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from harness import chat
 from harness.answers import Answer, json_answer, sse_answer
 from harness.client import Connection, exchange, request_bytes
-from harness.gateway import Gateway
+from harness.gateway import Gateway, run
 from harness.ports import free_port
 from harness.upstream import ScriptedUpstream
 from harness.waiting import eventually
@@ -97,6 +97,17 @@ class Site:
             if user not in self._keys:
                 self._keys[user] = self.gateway.create_key(user)
             return self._keys[user]
+
+    def settle(self):
+        """Waits until the gateway has noticed every key that was made, upon which it forgets all of them, and knows
+        alice's again. A test needs it whose database goes away: a key that is forgotten then is refused."""
+        name = fresh("key")
+        token = self.gateway.create_key("passer-by", name)
+        one = lambda: exchange(self.port, "GET", "/v1/activity", [("Authorization", f"Bearer {token}")]).status
+        assert one() == 200
+        run("keys", "revoke", "--config", self.gateway.config_path, "--user", "passer-by", "--name", name)
+        eventually(lambda: one() == 401)
+        assert self.chat("x").status == 200
 
     def bearer(self, user="alice"):
         """The header with the key of `user`."""

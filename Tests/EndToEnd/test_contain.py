@@ -1,4 +1,4 @@
-"""scripts/contain: of a command that ends, or is ended, nothing stays."""
+"""scripts/contain: of a command that ends, or is ended, nothing stays, ten seconds later at most on a machine that is free."""
 import os
 import signal
 import subprocess
@@ -36,7 +36,7 @@ def is_running(process):
 @pytest.mark.parametrize("last, status", [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 137)])
 def test_nothing_stays_of_a_command_that_ends(last, status):
     process, outliving, directory = contain(last)
-    assert process.wait(20) == status
+    assert process.wait(45) == status
     assert not is_running(outliving) and not directory.exists()
 
 
@@ -45,7 +45,7 @@ def test_nothing_stays_of_a_command_that_is_ended(ending):
     process, outliving, directory = contain("sleep 600")
     assert is_running(outliving) and (directory / "file").exists()
     process.send_signal(ending)
-    assert process.wait(20) == 128 + ending
+    assert process.wait(45) == 128 + ending
     assert not is_running(outliving) and not directory.exists()
 
 
@@ -55,14 +55,14 @@ def test_under_nohup_it_goes_on_when_its_terminal_closes():
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
     process.terminate()
-    assert process.wait(20) == 128 + signal.SIGTERM
+    assert process.wait(45) == 128 + signal.SIGTERM
 
 
 def test_nothing_stays_when_it_is_killed_itself():
     process, outliving, directory = contain("sleep 600")
     process.kill()
     process.wait()
-    eventually(lambda: not is_running(outliving) and not directory.exists(), timeout=20)
+    eventually(lambda: not is_running(outliving) and not directory.exists(), timeout=45)
 
 
 def test_a_command_that_does_not_exist_fails():

@@ -23,11 +23,12 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-# Files that take longest, with several minutes for the first: where files run side by side, a run is shorter when no long
-# one begins when the others end. A file that is missing here costs time, nothing else.
+# The files that take longest, minutes the first: where files run side by side, a run is shorter when no long one begins when
+# the others end. A file that is missing here costs time, nothing else.
 LONG_FILES = (
-    "test_api_document", "test_capture", "test_retention", "test_history_properties", "test_write_deadlines", "test_tokens",
-    "test_outages", "test_session_resource", "test_spool", "test_history_budget", "test_crash", "test_memory",
+    "test_api_fuzzing_sessions", "test_api_fuzzing", "test_api_fuzzing_changes", "test_capture", "test_retention",
+    "test_history_properties", "test_write_deadlines", "test_tokens", "test_outages", "test_session_resource", "test_spool",
+    "test_history_budget", "test_crash", "test_memory",
 )
 
 

@@ -14,6 +14,8 @@ final class SpoolFixture: Sendable {
     let database: FaultyDatabase
     let store: ConversationStore
     let directory: String
+    /// Without memory and spool: it asks the database also where `store` has just found that it does not answer.
+    private let databaseAlone: ConversationStore
 
     /// - Parameter disk: of the spool.
     init(
@@ -30,6 +32,7 @@ final class SpoolFixture: Sendable {
         store = ConversationStore(
             database: database, durability: try Durability(settings, on: disk, logger: Self.logger),
             cacheLimit: 1 << 20)
+        databaseAlone = ConversationStore(database: database)
     }
 
     static func with(_ body: (SpoolFixture) async throws -> Void) async throws {
@@ -59,8 +62,9 @@ final class SpoolFixture: Sendable {
     /// Stores what waits.
     func drain() async throws { _ = try await store.drainSpool(logger: Self.logger) }
 
+    /// What is stored.
     func texts(_ key: SessionKey) async throws -> [String] {
-        try await store.read { try $0.messages(of: key, in: 0..<Int64.max) }.map { String(buffer: $0.body) }
+        try await databaseAlone.read { try $0.messages(of: key, in: 0..<Int64.max) }.map { String(buffer: $0.body) }
     }
 
     /// The session as the next exchange finds it.

@@ -47,21 +47,10 @@ def silent(server):
     return silence
 
 
-@contextlib.contextmanager
 def locked(server, site, *tables):
     """Somebody holds the tables."""
-    name = site.database.split("@/")[1].split("?")[0]
-    command = ["mariadb", "--no-defaults", "-uroot", "-S", server.socket, "-N", "-B", "--unbuffered", name]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
-        client.stdin.write(f"LOCK TABLES {', '.join(f'{table} WRITE' for table in tables)}; SELECT 'locked';\n")
-        client.stdin.flush()
-        assert client.stdout.readline().strip() == "locked"
-        try:
-            yield
-        finally:
-            client.stdin.write("UNLOCK TABLES;\n")
-            client.stdin.close()
-            client.wait(30)
+    database = site.database.split("@/")[1].split("?")[0]
+    return server.holding(f"LOCK TABLES {', '.join(f'{table} WRITE' for table in tables)}", "UNLOCK TABLES", database)
 
 
 def reads(site):

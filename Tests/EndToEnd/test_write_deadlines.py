@@ -27,20 +27,9 @@ def server():
         yield server
 
 
-@contextlib.contextmanager
 def commits_stalled(server):
     """Nobody's COMMIT on the server is answered. Statements before it, and reads, are."""
-    command = ["mariadb", "--no-defaults", "-uroot", "-S", server.socket, "-N", "-B", "--unbuffered"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
-        client.stdin.write("BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT; SELECT 'stalled';\n")
-        client.stdin.flush()
-        assert client.stdout.readline().strip() == "stalled"
-        try:
-            yield
-        finally:
-            client.stdin.write("BACKUP STAGE END;\n")
-            client.stdin.close()
-            client.wait(30)
+    return server.holding("BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT", "BACKUP STAGE END")
 
 
 @contextlib.contextmanager

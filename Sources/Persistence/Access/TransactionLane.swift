@@ -112,8 +112,8 @@ public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
         if let registration { threads.unregister(registration) }
     }
 
-    /// The same, but waits no longer than `limit`, and hardly while the database answers nobody. Whoever is not answered by then is told `unavailable`; what a thread has
-    /// in its hands at that moment may be written all the same.
+    /// The same, but waits no longer than `limit`, and hardly while the database answers nobody. Whoever is not answered by
+    /// then is told `unavailable`; what a thread has in its hands at that moment may be written all the same.
     package func drain(within limit: Duration) async {
         let isDone = await threads.waitAtEnd(limit) { [queue, ended] in await Self.drain(queue, ended) }
         if !isDone {

@@ -123,8 +123,8 @@ package struct MigrationService: Service {
 
 /// Closes the database after everything that writes to it has ended.
 ///
-/// One that does not answer is left as it is after a moment, a slow one after a few seconds: by then what was promised is in the spool, and nobody
-/// waits for anything else.
+/// One that does not answer is left as it is after a moment, a slow one after a few seconds: by then what was promised is in
+/// the spool, and nobody waits for anything else.
 package struct DatabaseService: Service {
     private let database: any Database
     private let logger: Logger

@@ -88,7 +88,8 @@ package final class WorldKeeper: Service {
 }
 
 extension GatewayConfiguration {
-    /// What differs from `beginning`, with which the process began, and outlives a world: listeners and their limits, the database, the log.
+    /// What differs from `beginning`, with which the process began, and outlives a world: listeners and their limits, the
+    /// database, the log.
     package func needingRestart(since beginning: GatewayConfiguration) -> [String] {
         var keys: [String] = []
         if server != beginning.server { keys.append("server") }

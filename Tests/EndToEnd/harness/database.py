@@ -1,4 +1,5 @@
 """A MariaDB server for the test run, and databases on it. It ends with this process, however that ends."""
+import contextlib
 import itertools
 import subprocess
 import tempfile
@@ -62,6 +63,21 @@ class MariaDB:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return [line.split("\t") for line in done.stdout.splitlines()]
+
+    @contextlib.contextmanager
+    def holding(self, begin, end, database=""):
+        """What the statements `begin` take is held by a connection of its own, until those of `end` let it go."""
+        command = ["mariadb", "--no-defaults", "-uroot", "-S", self.socket, "-N", "-B", "--unbuffered", *filter(None, [database])]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+            client.stdin.write(f"{begin}; SELECT 'held';\n")
+            client.stdin.flush()
+            assert client.stdout.readline().strip() == "held"
+            try:
+                yield
+            finally:
+                client.stdin.write(f"{end};\n")
+                client.stdin.close()
+                client.wait(30)
 
     def _command(self, word, answer):
         self._process.stdin.write(f"{word}\n")

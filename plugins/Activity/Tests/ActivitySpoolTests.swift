@@ -36,6 +36,17 @@ import TurnpikeTesting
             }
         }
 
+        /// Leaves rows to the spool while the database is away; it is there again behind this.
+        func spool(_ count: Int, by recorder: ActivityRecorder) async {
+            database.isAway = true
+            record(count, in: recorder)
+            await recorder.drain()
+            database.isAway = false
+        }
+
+        /// Puts a file where the spool's directory would be, so that the disk takes nothing until it is gone.
+        func blockDisk() { fclose(fopen("\(directory)/spool", "w")) }
+
         func stored() async throws -> Int { try await bench.rows(of: bench.alice).count }
     }
 
@@ -86,7 +97,7 @@ import TurnpikeTesting
         }
         let spool = try #require(recorder.spool)
         #expect(spool.status.records == 2)
-        let file = try #require(fopen("\(outage.directory)/spool/00000001.segment", "r+"))
+        let file = fopen("\(outage.directory)/spool/00000001.segment", "r+")
         fseek(file, 100, SEEK_SET)
         fputs("damage", file)
         fclose(file)
@@ -101,10 +112,7 @@ import TurnpikeTesting
     @Test func aRowWhoseStoringGotNoAnswerIsThereOnce() async throws {
         let outage = try await Outage()
         let recorder = outage.recorder()
-        outage.database.isAway = true
-        outage.record(2, in: recorder)
-        await recorder.drain()
-        outage.database.isAway = false
+        await outage.spool(2, by: recorder)
         outage.database.losesAnswers = true
         await recorder.spool?.tick()
         #expect(try await outage.stored() == 2)
@@ -117,8 +125,7 @@ import TurnpikeTesting
 
     @Test func whatTheDiskDoesNotTakeWaitsInMemory() async throws {
         let outage = try await Outage()
-        let file = try #require(fopen("\(outage.directory)/spool", "w"))
-        fclose(file)
+        outage.blockDisk()
         let recorder = outage.recorder()
         outage.database.isAway = true
         outage.record(5, in: recorder)
@@ -131,8 +138,7 @@ import TurnpikeTesting
 
     @Test func whatFollowsOnAFailureIsWrittenInBatches() async throws {
         let outage = try await Outage()
-        let file = try #require(fopen("\(outage.directory)/spool", "w"))
-        fclose(file)
+        outage.blockDisk()
         let spool = try #require(outage.recorder().spool)
         let row = ActivityRow(outage.bench.exchange(), Outcome(ending: .completed, status: 200))
         for _ in 0..<1_000 { #expect(spool.take(row)) }
@@ -147,10 +153,7 @@ import TurnpikeTesting
     @Test func rowsThatTheDatabaseRefusesAreGivenUpWithItsReason() async throws {
         let outage = try await Outage()
         let recorder = outage.recorder()
-        outage.database.isAway = true
-        outage.record(2, in: recorder)
-        await recorder.drain()
-        outage.database.isAway = false
+        await outage.spool(2, by: recorder)
         outage.database.refuses = true
         let givenUp = try #require(await recorder.spool?.tick())
         #expect(givenUp.rows == 2)

@@ -175,7 +175,7 @@ extension ConversationSQL {
         prompt_tokens = ?, completion_tokens = ?, system_digest = ?, updated_us = ?, last_message_at = ?, \
         expires_us = ? \
         WHERE user_id = ? AND session_id = ?
-        """)
+        """, effect: .one)
 
     /// The row of `updateSessions`.
     static func append(_ session: Session, to values: BulkRows) {

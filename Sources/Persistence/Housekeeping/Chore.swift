@@ -13,8 +13,8 @@ public struct Chore: Sendable {
         case done
     }
 
-    /// Does a bounded piece of the work. `now` is the database's clock, so that a machine whose clock is wrong removes
-    /// nothing too early.
+    /// Does a bounded piece of the work. `now` is the earlier of two clocks, the database's and this machine's: the times
+    /// of rows are those of machines, and one whose clock is wrong, or was put forward, removes nothing too early.
     public typealias Step = @Sendable (_ database: any Database, _ now: Timestamp) async throws -> Progress
 
     /// The chore's place among the leases; unique and never changed.
@@ -54,13 +54,19 @@ public struct Chore: Sendable {
     public func run(
         on database: any Database, logger: Logger,
         wait: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+    ) async { await run(on: database, clock: Timestamp.now, logger: logger, wait: wait) }
+
+    /// - Parameter clock: This machine's.
+    package func run(
+        on database: any Database, clock: @Sendable () -> Timestamp, logger: Logger,
+        wait: @escaping @Sendable (Duration) async throws -> Void
     ) async {
         let lease = DatabaseLease(lease, on: database)
         var failures = 0
         while true {
             let rest: Duration
             do {
-                rest = try await round(lease, database, wait)
+                rest = try await round(lease, database, clock, wait)
                 failures = 0
             } catch is CancellationError {
                 break
@@ -81,10 +87,11 @@ public struct Chore: Sendable {
 
     /// - Returns: After how long to look again.
     private func round(
-        _ lease: DatabaseLease, _ database: any Database, _ wait: @Sendable (Duration) async throws -> Void
+        _ lease: DatabaseLease, _ database: any Database, _ clock: @Sendable () -> Timestamp,
+        _ wait: @Sendable (Duration) async throws -> Void
     ) async throws -> Duration {
         while let now = try await lease.hold(for: Self.stepLimit) {
-            guard try await step(database, now) == .done else {
+            guard try await step(database, min(now, clock())) == .done else {
                 try await wait(pause)
                 continue
             }

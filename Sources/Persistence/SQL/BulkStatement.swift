@@ -3,23 +3,38 @@
 /// It is the fast way to write a batch: SQLite steps one prepared statement, MariaDB gets all rows at once. Keep it in a
 /// `static let`; the text has one `?` per column.
 public struct BulkStatement: Sendable {
+    /// What each row of values does to the table.
+    public enum Effect: Sendable {
+        /// It inserts one row, or really changes one. A server that says otherwise has not done all, and the write fails.
+        case one
+        /// It may do nothing, or more.
+        case any
+    }
+
     /// The text.
     public let text: String
     /// How many values one row has.
     public let width: Int
+    /// What each row of values does to the table.
+    public let effect: Effect
 
     /// Makes a statement whose text the caller vouches for.
     ///
-    /// - Parameter text: Nothing in it may come from outside of the program. It contains no `?` except as a place.
-    public init(_ text: String) {
+    /// - Parameters:
+    ///   - text: Nothing in it may come from outside of the program. It contains no `?` except as a place.
+    ///   - effect: `one` for an `UPDATE` that finds and changes a row with all values that it is ever run for: many rows
+    ///     are then sent to MariaDB in one piece.
+    public init(_ text: String, effect: Effect = .any) {
         self.text = text
+        self.effect = effect
         width = text.utf8.count { $0 == UInt8(ascii: "?") }
     }
 
     /// `INSERT INTO table (columns) VALUES (?, …)`.
     public init(insertInto table: String, _ columns: [String]) {
         self.init(
-            "INSERT INTO \(table) (\(columns.joined(separator: ", "))) VALUES (\(SQL.placeholders(columns.count)))")
+            "INSERT INTO \(table) (\(columns.joined(separator: ", "))) VALUES (\(SQL.placeholders(columns.count)))",
+            effect: .one)
     }
 }
 

@@ -138,7 +138,7 @@ extension MariaDBConnection {
                     try statements.statement(write.statement.text) { try Statement(write.statement.text, on: handle) }
                 )
             }
-            var unread: [Statement] = []
+            var unread: [Unread] = []
             do {
                 for (write, statement) in prepared { try send(write, statement, &unread) }
             } catch {
@@ -166,32 +166,57 @@ extension MariaDBConnection {
         return DatabaseError(.retryTransaction, "the statements must be prepared anew", code: failure.code)
     }
 
-    private func send(_ write: BulkWrite, _ statement: Statement, _ unread: inout [Statement]) throws {
+    /// An answer that is still to be read.
+    private struct Unread {
+        let statement: Statement
+        /// How many rows it must say were changed; nil: any number.
+        let changes: Int?
+    }
+
+    private func send(_ write: BulkWrite, _ statement: Statement, _ unread: inout [Unread]) throws {
         precondition(write.rows.width == statement.parameterCount, "every row has as many values as places")
-        for chunk in RowChunks(write.rows, limit: packetLimit / 4, together: sendsRowsTogether) {
+        let isCounted = write.statement.effect == .one
+        let most = isCounted || !Self.isUpdate(write.statement.text) ? RowChunks.rowLimit : 1
+        for chunk in RowChunks(write.rows, limit: packetLimit / 4, together: sendsRowsTogether, most: most) {
             switch chunk {
             case .together(let rows, let run):
                 try statement.send(write.rows.bytes(of: rows), run.kinds, packet)
-                unread.append(statement)
+                unread.append(Unread(statement: statement, changes: isCounted ? rows.count : nil))
                 if unread.count >= Self.maximumAnswers { try readAnswers(&unread) }
             case .alone(let row, let run):
                 // Waits for its own answer, which comes behind the others.
                 try readAnswers(&unread)
                 try send(statement, write.rows.values(of: row, in: run)[...])
+                try check(statement, changes: isCounted ? 1 : nil)
             }
         }
     }
 
+    /// MariaDB runs an `UPDATE` for one row after the other, and where `KILL QUERY` or the limit of time comes between two
+    /// of them it may leave one out and report success (seen with 10.11). So the rows of one command are counted, and
+    /// where nobody knows how many there will be each goes in a command of its own, which is done or fails.
+    private static func isUpdate(_ text: String) -> Bool { text.utf8.starts(with: "UPDATE".utf8) }
+
+    private func check(_ statement: Statement, changes: Int?) throws {
+        guard let changes, statement.affectedRows != changes else { return }
+        throw DatabaseError(.retryTransaction, "the server has not changed every row")
+    }
+
     /// Reads all of them, and throws the first failure; none is left behind unless the connection is lost.
-    private func readAnswers(_ unread: inout [Statement]) throws {
+    private func readAnswers(_ unread: inout [Unread]) throws {
         defer { unread = [] }
-        var first: StatementFailure?
-        for statement in unread {
+        var first: (any Error)?
+        for answer in unread {
             do {
-                try statement.readAnswer()
-            } catch let failure as StatementFailure {
-                first = first ?? failure
-                if MariaDBFailure.ofStatement(failure.code, state: failure.state).losesConnection { break }
+                try answer.statement.readAnswer()
+                try check(answer.statement, changes: answer.changes)
+            } catch {
+                first = first ?? error
+                if let failure = error as? StatementFailure,
+                    MariaDBFailure.ofStatement(failure.code, state: failure.state).losesConnection
+                {
+                    break
+                }
             }
         }
         if let first { throw first }

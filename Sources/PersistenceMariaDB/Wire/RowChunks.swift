@@ -8,20 +8,23 @@ struct RowChunks: Sequence, IteratorProtocol {
         case alone(Int, BulkRows.Run)
     }
 
-    private static let rowLimit = 1_024
+    static let rowLimit = 1_024
 
     private let rows: BulkRows
     private let limit: Int
+    private let most: Int
     private let together: Bool
     private var runs: ArraySlice<BulkRows.Run>
     private var position = 0
 
     /// - Parameters:
     ///   - limit: Bytes of a chunk.
-    ///   - together: Whether rows share chunks at all.
-    init(_ rows: BulkRows, limit: Int, together: Bool = Statement.takesRows) {
+    ///   - together: Whether rows are sent without waiting for each answer.
+    ///   - most: Rows of a chunk.
+    init(_ rows: BulkRows, limit: Int, together: Bool = Statement.takesRows, most: Int = rowLimit) {
         self.rows = rows
         self.together = together
+        self.most = most
         self.limit = Swift.min(limit, 4 << 20)
         runs = rows.runs[...]
     }
@@ -35,7 +38,7 @@ struct RowChunks: Sequence, IteratorProtocol {
             return .alone(start, run)
         }
         var bytes = 0
-        while position < run.rows.upperBound, position - start < Self.rowLimit, !isBig(position) {
+        while position < run.rows.upperBound, position - start < most, !isBig(position) {
             bytes += rows.size(of: position)
             guard position == start || bytes <= limit else { break }
             position += 1

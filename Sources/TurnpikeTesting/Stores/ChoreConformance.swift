@@ -9,6 +9,7 @@ enum ChoreConformance {
             ConformanceCase("of two processes one does a round", oneProcess),
             ConformanceCase("a chore goes on with another process when the first ends", takeOver),
             ConformanceCase("a chore whose step fails is tried again", failing),
+            ConformanceCase("a chore goes by the earlier of two clocks", clocks),
         ]
     }
 
@@ -75,6 +76,27 @@ enum ChoreConformance {
             }
             await run(chore, rounds: 3, on: database)
             try expectEqual(steps.value, 3, "attempts")
+        }
+    }
+
+    /// The clock of this machine is an hour behind the database's, or ahead of it: the step is told of no later time than
+    /// either.
+    @Sendable private static func clocks(_ fixture: any DatabaseFixture) async throws {
+        try await fixture.with { database in
+            try await prepare(database)
+            for hours in [-1, 1] {
+                let clock: @Sendable () -> Timestamp = { Timestamp.now().advanced(by: .seconds(hours * 3_600)) }
+                let told = Mutex<Timestamp?>(nil)
+                let chore = counting(Counter()) { _, now in
+                    told.withLock { $0 = now }
+                    return .done
+                }
+                await chore.run(on: database, clock: clock, logger: MigrationConformance.logger) { _ in
+                    throw CancellationError()
+                }
+                let time = told.withLock { $0 } ?? Timestamp(microseconds: .max)
+                try expect(time <= clock() && time <= .now(), "\(time) is the earlier time, \(hours) hours away")
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 import NIOCore
 import Persistence
 import PersistenceMariaDB
+import Synchronization
 import Testing
 import TurnpikeTesting
 
@@ -48,6 +49,63 @@ struct MariaDBTogetherTests {
             }
             #expect(error?.failure == .data)
             #expect(try await database.countNumbers() == 1)
+        }
+    }
+
+    // MARK: Rows that are left out
+
+    private static let doubling = "UPDATE numbers SET data = ? WHERE number = ?"
+
+    private static func change(_ numbers: Range<Int>, to text: String, effect: BulkStatement.Effect) -> BulkWrite {
+        let rows: [SQLValue] = numbers.flatMap { [.blob(ByteBuffer(string: text)), .integer(Int64($0))] }
+        return BulkWrite(BulkStatement(doubling, effect: effect), rows: rows)
+    }
+
+    @Test(arguments: [true, false]) func aServerThatHasNotChangedEveryRowIsNotBelieved(sendsTogether: Bool) async throws
+    {
+        try await MariaDBFixture().with { database in
+            try await database.createNumbers()
+            for number in 0..<3 { try await database.insertNumber(number) }
+            let last: SQLValue = .blob(ByteBuffer(repeating: 1, count: sendsTogether ? 1 : 2 << 20))
+            let error = await #expect(throws: DatabaseError.self) {
+                try await database.write { connection in
+                    let write = Self.change(1..<3, to: "x", effect: .one)
+                    let missing = BulkStatement(Self.doubling, effect: .one)
+                    try connection.execute([write, BulkWrite(missing, rows: [last, .integer(9)])])
+                }
+            }
+            #expect(error?.failure == .retryTransaction)
+            #expect(try await database.number("SELECT COUNT(*) FROM numbers WHERE data = 'x'") == 0)
+            try await database.write { try $0.execute([Self.change(1..<6, to: "x", effect: .any)]) }
+            #expect(try await database.number("SELECT COUNT(*) FROM numbers WHERE data = 'x'") == 2)
+        }
+    }
+
+    /// The server leaves a row out and says that all is well where it is told to stop between two of them: once in fifty
+    /// transactions when it is told all the time.
+    @Test(arguments: [BulkStatement.Effect.one, .any])
+    func whatIsKilledBetweenItsRowsIsDoneWholeOrNotAtAll(_ effect: BulkStatement.Effect) async throws {
+        try await MariaDBFixture().with { database in
+            try await database.createNumbers()
+            try await database.write { try $0.execute(Self.writes(0) + Self.writes(3)) }
+            let writer = Atomic(0)
+            let isOver = Atomic(false)
+            let killing = Task {
+                while !isOver.load(ordering: .relaxed) {
+                    let id = writer.load(ordering: .relaxed)
+                    try? await database.read { _ = try $0.execute("KILL QUERY \(raw: String(id))") }
+                }
+            }
+            for round in 0..<150 {
+                try? await database.write { connection in
+                    writer.store(try connection.number("SELECT CONNECTION_ID()"), ordering: .relaxed)
+                    try connection.execute([Self.change(0..<6, to: String(round), effect: effect)])
+                }
+                let texts = try await database.number("SELECT COUNT(DISTINCT data) FROM numbers")
+                #expect(texts == 1, "round \(round)")
+            }
+            isOver.store(true, ordering: .relaxed)
+            await killing.value
         }
     }
 }

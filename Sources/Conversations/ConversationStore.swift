@@ -183,14 +183,6 @@ public final class ConversationStore: Sendable {
         }
     }
 
-    /// Moves the beginning of the history that is sent upstream, unless another exchange has moved it meanwhile.
-    public func moveContextStart(_ key: SessionKey, from old: Int64, to seq: Int64) async throws {
-        guard seq != old else { return }
-        try await write(changing: .session(key)) {
-            _ = try $0.execute(ConversationSQL.moveContextStart(key, to: seq, from: old))
-        }
-    }
-
     /// Deletes a session: it is gone for chats and lists, its external ids are free, its rows stay until `purge`. What
     /// waits of it in the spool is erased.
     public func delete(_ key: SessionKey) async throws -> DeletionOutcome {

@@ -65,13 +65,6 @@ enum ConversationSQL {
         """
     }
 
-    static func moveContextStart(_ key: SessionKey, to seq: Int64, from old: Int64) -> SQL {
-        """
-        UPDATE sessions SET context_start_seq = \(seq), version = version + 1 WHERE user_id = \(key.owner) \
-        AND session_id = \(key.session) AND context_start_seq = \(old) AND deleted_us IS NULL
-        """
-    }
-
     static func system(_ key: SessionKey) -> SQL {
         """
         SELECT session_systems.body, sessions.system_digest FROM sessions JOIN session_systems \

@@ -97,7 +97,6 @@ enum MemoryConformance {
             },
             { _ = try await other.store.update(made.key) { $0.maxHistory = 3 } },
             { _ = try await other.store.update(made.key, conversation: { $0.groupName = "g" }) { _ in } },
-            { try await other.store.moveContextStart(made.key, from: 0, to: 1) },
             { _ = try await other.store.delete(made.key) },
             { _ = try await other.store.create(SessionDraft(owner: owner, externalID: name)) },
         ]
@@ -208,7 +207,6 @@ extension MemoryConformance {
             },
             { _ = try await store.update(made.key) { $0.maxHistory = 3 } },
             { _ = try await store.update(made.key, conversation: { $0.groupName = "g" }) { _ in } },
-            { try await store.moveContextStart(made.key, from: 0, to: 1) },
             { _ = try await store.delete(made.key) },
             { _ = try await store.create(SessionDraft(owner: owner, externalID: name)) },
             { _ = try await store.erase(owner) },

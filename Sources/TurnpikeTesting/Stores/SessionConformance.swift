@@ -17,7 +17,6 @@ enum SessionConformance {
             ConformanceCase("settings change and nothing else does", updates),
             ConformanceCase("a deleted session is gone, and its external ids are free", deletion),
             ConformanceCase("purging leaves no row", purging),
-            ConformanceCase("the beginning of the context moves only from where it was", contextStart),
             ConformanceCase("no operation reaches another user's session", isolation),
         ]
     }
@@ -250,17 +249,6 @@ enum SessionConformance {
         }
     }
 
-    @Sendable private static func contextStart(_ fixture: any DatabaseFixture) async throws {
-        try await ConversationSamples.with(fixture) { samples in
-            let session = try await samples.store.create(SessionDraft(owner: owner))
-            try await samples.store.moveContextStart(session.key, from: 0, to: 8)
-            try await samples.store.moveContextStart(session.key, from: 0, to: 4)
-            let moved = try await samples.current(session)
-            try expectEqual(moved.contextStartSeq, 8, "the beginning")
-            try expectEqual(moved.version, session.version + 1, "the version")
-        }
-    }
-
     @Sendable private static func isolation(_ fixture: any DatabaseFixture) async throws {
         try await ConversationSamples.with(fixture) { samples in
             let store = samples.store
@@ -277,7 +265,6 @@ enum SessionConformance {
                 "by name")
             try expectEqual(try await store.findOrCreate(full(stranger)).session.key, theirs.key, "find or create")
             try expect(try await store.update(stolen) { $0.title = "stolen" } == nil, "changing")
-            try await store.moveContextStart(stolen, from: 0, to: 5)
             try expectEqual(try await store.delete(stolen), .notFound, "deleting")
             try expectEqual(try await store.purge(stolen), .notFound, "purging")
             let turn = ConversationSamples.turn(theirs, ["x", "y"])

@@ -159,8 +159,9 @@ enum TurnConformance {
             let session = try await session(samples)
             try await samples.append(Samples.turn(session, ["1", "2"]))
             try await samples.append(Samples.turn(session, ["3", "4"]))
-            try await samples.append(Samples.turn(session, ["5", "6"]))
-            try await samples.store.moveContextStart(session.key, from: 0, to: 5)
+            var cut = Samples.turn(try await samples.current(session), ["5", "6"])
+            cut.contextStart = 5
+            try await samples.append(cut)
             let before = try await samples.current(session)
             let edit = Samples.turn(before, ["3b", "4b"], supersedes: Supersession(fromSeq: 3))
             let stored = try await samples.append(edit)

@@ -143,13 +143,9 @@ struct AnswerWriter {
     /// `Content-Length` that says how long the body would have been.
     private static func isOurs(_ name: String, _ framing: AnswerFraming) -> Bool {
         switch name.utf8.count {
-        case 7: return name.equalsIgnoringCase("trailer") || name.equalsIgnoringCase("upgrade")
-        case 10: return name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
-        case 14: return framing != .bodyless && name.equalsIgnoringCase("content-length")
-        case 16: return name.equalsIgnoringCase("proxy-connection")
-        case 17: return name.equalsIgnoringCase("transfer-encoding")
-        case 21: return name.equalsIgnoringCase("x-turnpike-request-id")
-        default: return false
+        case 14: framing != .bodyless && name.equalsIgnoringCase("content-length")
+        case 21: name.equalsIgnoringCase("x-turnpike-request-id")
+        default: name.isFieldOfConnection
         }
     }
 

@@ -44,14 +44,9 @@ enum RequestRules {
     /// Headers that the client makes itself, from the URL and the body, or that belong to one connection.
     static func isOwn(_ name: String) -> Bool {
         switch name.utf8.count {
-        case 2: name.equalsIgnoringCase("te")
         case 4: name.equalsIgnoringCase("host")
-        case 7: name.equalsIgnoringCase("trailer") || name.equalsIgnoringCase("upgrade")
-        case 10: name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
         case 14: name.equalsIgnoringCase("content-length")
-        case 16: name.equalsIgnoringCase("proxy-connection")
-        case 17: name.equalsIgnoringCase("transfer-encoding")
-        default: false
+        default: name.isFieldOfConnection
         }
     }
 

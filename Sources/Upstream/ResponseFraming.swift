@@ -98,13 +98,7 @@ struct ResponseFraming: Sendable, Equatable {
     }
 
     private static func isHopByHop(_ name: String) -> Bool {
-        switch name.utf8.count {
-        case 2: name.equalsIgnoringCase("te")
-        case 7: name.equalsIgnoringCase("trailer") || name.equalsIgnoringCase("upgrade")
-        case 10: name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
-        case 17: name.equalsIgnoringCase("transfer-encoding")
-        default: name.hasPrefixIgnoringCase("proxy-")
-        }
+        name.isFieldOfConnection || name.hasPrefixIgnoringCase("proxy-")
     }
 
     private static func equal(_ name: some StringProtocol, _ other: some StringProtocol) -> Bool {

@@ -1,4 +1,4 @@
-import Glibc
+import Persistence
 
 /// The two clocks of an exchange, injectable so that tests decide what time it is.
 public struct GatewayClock: Sendable {
@@ -16,18 +16,8 @@ public struct GatewayClock: Sendable {
 
     /// The machine's own clocks (`CLOCK_MONOTONIC`, `CLOCK_REALTIME`).
     public static let system = GatewayClock(
-        monotonicNanoseconds: {
-            let time = read(CLOCK_MONOTONIC)
-            return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
-        },
-        wallMicroseconds: {
-            let time = read(CLOCK_REALTIME)
-            return Int64(time.tv_sec) &* 1_000_000 &+ Int64(time.tv_nsec) / 1_000
-        })
+        monotonicNanoseconds: { monotonicNow }, wallMicroseconds: { Timestamp.now().microseconds })
 
-    private static func read(_ clock: clockid_t) -> timespec {
-        var time = timespec()
-        clock_gettime(clock, &time)
-        return time
-    }
+    /// Nanoseconds of the machine's own monotonic clock, for what no test decides: the time-outs of a socket.
+    package static var monotonicNow: UInt64 { Persistence.monotonicNanoseconds() }
 }

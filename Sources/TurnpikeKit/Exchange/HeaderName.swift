@@ -43,6 +43,19 @@ extension String {
         } ?? utf8.allSatisfy { $0 != 13 && $0 != 10 && $0 != 0 }
     }
 
+    /// Whether a field of this name is about one connection or the framing on it, and so never passed on (RFC 9110,
+    /// section 7.6.1).
+    package var isFieldOfConnection: Bool {
+        switch utf8.count {
+        case 2: equalsIgnoringCase("te")
+        case 7: equalsIgnoringCase("trailer") || equalsIgnoringCase("upgrade")
+        case 10: equalsIgnoringCase("connection") || equalsIgnoringCase("keep-alive")
+        case 16: equalsIgnoringCase("proxy-connection")
+        case 17: equalsIgnoringCase("transfer-encoding")
+        default: false
+        }
+    }
+
     private static func lowered(_ byte: UInt8) -> UInt8 {
         byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
     }

@@ -16,7 +16,7 @@ final class CurlDriver {
     static let sweepInterval: UInt64 = 5_000_000
 
     /// Monotonic nanoseconds, read once per tick.
-    private(set) var now = Monotonic.now
+    private(set) var now = GatewayClock.monotonicNow
     /// Transfers that something happened to in this tick; one may stand here more than once.
     var touched: [CurlTransfer] = []
     var sockets: SocketTable
@@ -54,7 +54,7 @@ final class CurlDriver {
             if isLast { failOpen() }
             flush()
             guard !isLast else { break }
-            shard.wait(until: min(timerAt, sweepAt), now: now, woke: { now = Monotonic.now }) { handle($0) }
+            shard.wait(until: min(timerAt, sweepAt), now: now, woke: { now = GatewayClock.monotonicNow }) { handle($0) }
         }
         pool = []
         curl_multi_cleanup(multi)
@@ -153,14 +153,5 @@ final class CurlDriver {
         }
         touched.removeAll(keepingCapacity: true)
         if !deliveries.isEmpty { shard.deliver(deliveries) }
-    }
-}
-
-/// The clock of the time-outs.
-enum Monotonic {
-    static var now: UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
     }
 }

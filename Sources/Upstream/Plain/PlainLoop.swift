@@ -106,7 +106,7 @@ final class PlainLoop {
     /// Keeps a connection for the next request.
     func park(_ connection: PlainConnection) {
         guard !isStopped, idle.count < PlainLoop.maxIdleConnections else { return connection.close() }
-        connection.idleSince = Monotonic.now
+        connection.idleSince = GatewayClock.monotonicNow
         idle.put(connection, connection.origin)
         expect(connection.idleSince &+ idleLimit)
     }
@@ -120,7 +120,7 @@ final class PlainLoop {
     func expect(_ deadline: UInt64) {
         guard deadline < sweep?.at ?? .max else { return }
         sweep?.task.cancel()
-        let now = Monotonic.now
+        let now = GatewayClock.monotonicNow
         let wait = deadline > now ? min(deadline - now, 3_600_000_000_000) : 0
         // At a few milliseconds' distance, so that many deadlines are one walk.
         let task = eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(Int64(wait) + 2_000_000)) { [weak self] in
@@ -132,7 +132,7 @@ final class PlainLoop {
 
     private func expireAll() {
         sweep = nil
-        let now = Monotonic.now
+        let now = GatewayClock.monotonicNow
         for transfer in open { transfer.expire(at: now) }
         for connection in idle.all where now >= connection.idleSince &+ idleLimit {
             idle.remove(connection, connection.origin)

@@ -26,7 +26,7 @@ final class PlainTransfer {
         upload = source.map { ($0, UploadProgress(length: request.streamLength)) }
         machine = TransferStateMachine(
             limits: request.limits, upload: request.upload, isIdempotent: request.isIdempotent,
-            now: Monotonic.now)
+            now: GatewayClock.monotonicNow)
     }
 
     private var loop: PlainLoop { boundLoop.value }
@@ -61,7 +61,7 @@ final class PlainTransfer {
 
     /// The connection stands, new or used before.
     func connected(_ connection: PlainConnection) {
-        guard machine.sendBegins(at: Monotonic.now) == .send else {
+        guard machine.sendBegins(at: GatewayClock.monotonicNow) == .send else {
             connection.close()
             return finish(.failed(.upstreamConnectionFailed(PlainTransfer.notRepeated, retry: .unsafe)))
         }
@@ -73,12 +73,12 @@ final class PlainTransfer {
 
     func connectionBroke(_ reason: String, mayRepeat: Bool) {
         connection = nil
-        if mayRepeat, machine.maySend(at: Monotonic.now) { return loop.connect(self) }
+        if mayRepeat, machine.maySend(at: GatewayClock.monotonicNow) { return loop.connect(self) }
         finish(.failed(.upstreamConnectionFailed(reason, retry: machine.mayHaveBeenSeen ? .unsafe : .safe)))
     }
 
     func arrived(_ head: ResponseHead) {
-        machine.headArrived(at: Monotonic.now)
+        machine.headArrived(at: GatewayClock.monotonicNow)
         gathered.head = head
     }
 
@@ -93,7 +93,7 @@ final class PlainTransfer {
 
     /// A burst of reads is over.
     func deliver() {
-        if gathered.bytes != nil { machine.bytesArrived(at: Monotonic.now) }
+        if gathered.bytes != nil { machine.bytesArrived(at: GatewayClock.monotonicNow) }
         loop.expect(machine.deadline)
         hand(on: nil)
     }
@@ -114,7 +114,7 @@ final class PlainTransfer {
     var mayRead: Bool { flow.mayTake }
     func readsNoMore() { machine.halted() }
     func readsOn() {
-        machine.resumed(at: Monotonic.now)
+        machine.resumed(at: GatewayClock.monotonicNow)
         loop.expect(machine.deadline)
     }
 
@@ -201,7 +201,7 @@ extension PlainTransfer {
     private func startUpload() {
         guard upload != nil else { return }
         // From here on pieces may be gone: the request is not sent again.
-        machine.uploadMoved(at: Monotonic.now)
+        machine.uploadMoved(at: GatewayClock.monotonicNow)
         upload?.progress.start()
         upload?.source.start(PlainUpload(self, on: loop.eventLoop))
         uploadStands()
@@ -224,7 +224,7 @@ extension PlainTransfer {
         }
         switch upload?.progress.ended() {
         case .finish:
-            machine.uploadEnded(at: Monotonic.now)
+            machine.uploadEnded(at: GatewayClock.monotonicNow)
             loop.expect(machine.deadline)
             if request.streamLength == nil { connection?.send(ByteBuffer(staticString: "0\r\n\r\n")) }
         case .broken: uploadBroke()
@@ -238,8 +238,8 @@ extension PlainTransfer {
     private func uploadStands() {
         guard let upload, let connection, !upload.progress.hasEnded else { return }
         let isWritable = connection.isWritable
-        machine.uploadMoved(at: Monotonic.now)
-        if isWritable { machine.uploadStarved(at: Monotonic.now) }
+        machine.uploadMoved(at: GatewayClock.monotonicNow)
+        if isWritable { machine.uploadStarved(at: GatewayClock.monotonicNow) }
         loop.expect(machine.deadline)
         guard isSourcePaused == isWritable else { return }
         isSourcePaused = !isWritable

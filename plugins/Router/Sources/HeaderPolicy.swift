@@ -52,16 +52,11 @@ enum HeaderPolicy {
     /// For one connection only (RFC 9110, section 7.6.1), or about the framing, which each side decides for itself.
     private static func isHopByHop(_ name: String) -> Bool {
         switch name.utf8.count {
-        case 2: name.equalsIgnoringCase("te")
         case 4: name.equalsIgnoringCase("host")
         case 6: name.equalsIgnoringCase("expect")
-        case 7: name.equalsIgnoringCase("trailer") || name.equalsIgnoringCase("upgrade")
-        case 10: name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
-        case 16: name.equalsIgnoringCase("proxy-connection")
-        case 17: name.equalsIgnoringCase("transfer-encoding")
         case 18: name.equalsIgnoringCase("proxy-authenticate")
         case 19: name.equalsIgnoringCase("proxy-authorization")
-        default: false
+        default: name.isFieldOfConnection
         }
     }
 

@@ -82,12 +82,21 @@ import TurnpikeTesting
         }
     }
 
-    /// Migrations are append-only: a database that has the first one never sees it again.
-    @Test func theFirstMigrationIsAsItWasReleased() throws {
-        let first = try #require(
-            ConversationStore.migrations.first { $0.number == 1 && $0.component == "conversations" })
-        #expect(first.fingerprint(.sqlite) == 3_939_981_285_783_699_591)
-        #expect(first.fingerprint(.mariadb) == 16_006_270_565_945_560_360)
+    /// Migrations are append-only: a database that has one never sees it again.
+    @Test func theMigrationsAreAsTheyWereReleased() {
+        let released: [(name: String, sqlite: UInt64, mariadb: UInt64)] = [
+            ("conversations 1", 3_939_981_285_783_699_591, 16_006_270_565_945_560_360),
+            ("conversations 2", 13_024_889_012_005_220_566, 3_713_640_852_496_304_328),
+            ("sessions 1", 18_255_854_064_228_935_507, 15_484_880_251_431_808_490),
+            ("sessions 2", 8_423_661_189_636_256_533, 7_444_360_878_452_641_372),
+        ]
+        let migrations = Dictionary(
+            uniqueKeysWithValues: ConversationStore.migrations.map { ("\($0.component) \($0.number)", $0) })
+        #expect(migrations.keys.sorted() == released.map(\.name))
+        for (name, sqlite, mariadb) in released {
+            #expect(migrations[name]?.fingerprint(.sqlite) == sqlite, "\(name)")
+            #expect(migrations[name]?.fingerprint(.mariadb) == mariadb, "\(name)")
+        }
     }
 
     /// Applies the first `count` migrations, in the order in which they are listed.

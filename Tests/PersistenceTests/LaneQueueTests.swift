@@ -39,6 +39,21 @@ import Testing
         batch?.tickets.compactMap { ($0 as? Item)?.shard } ?? []
     }
 
+    @Test func whatLingersIsTakenWhenItsTimeIsOverOrABatchIsFull() throws {
+        var limits = LaneLimits()
+        limits.linger = .nanoseconds(100)
+        limits.batchItems = 2
+        var queue = LaneQueue(limits, threads: 1)
+        #expect(Self.admit([0], to: &queue, at: 7))
+        guard case .gather(until: 107) = queue.next(after: nil, now: { 106 }) else {
+            Issue.record("a batch was taken before its time, or nothing waits")
+            return
+        }
+        let first = try #require(Self.take(&queue, at: 107)).batch
+        #expect(!Self.admit([0, 0], to: &queue, at: 108))
+        #expect(Self.shards(Self.take(&queue, after: first, at: 109)?.batch) == [0, 0])
+    }
+
     @Test func fewItemsAreOneBatchWhateverTheirShards() throws {
         var queue = Self.queue()
         #expect(Self.admit([0, 1, 0], to: &queue))

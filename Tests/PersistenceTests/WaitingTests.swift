@@ -77,6 +77,28 @@ import Testing
         }
     }
 
+    @Test func aWriteThatIsGivenUpAmidItsStatementsIsNotCommitted() async throws {
+        try await withHangingDatabase { database in
+            database.goOn()
+            let (attempt, mayEnd) = (WriteAttempt(), Monitor(false))
+            let (begun, beginning) = AsyncStream.makeStream(of: Void.self)
+            let answer = FirstAnswer<Void>()
+            try database.startWrite(attempt) { _ in
+                beginning.finish()
+                mayEnd.wait { $0 ? .found(()) : .wait }
+            } completion: {
+                answer.give($0)
+            }
+            for await _ in begun {}
+            #expect(attempt.giveUp().failure == .retryTransaction)
+            mayEnd.withLock { $0 = true }
+            mayEnd.broadcast()
+            await answer.arrival.wait()
+            #expect(throws: DatabaseError.self) { try answer.take() }
+            #expect(database.commits == 0)
+        }
+    }
+
     private func withHangingDatabase(
         patience: Duration = .milliseconds(20), _ body: (HangingDatabase) async throws -> Void
     ) async throws {

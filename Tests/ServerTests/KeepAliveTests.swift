@@ -124,7 +124,10 @@ import TurnpikeKit
         try await TestServer.with({ _, _ in
             Response(
                 status: .ok,
-                headers: ["X-A": "a\r\nX-Evil: b", "X-C": "c", "Connection": "upgrade", "Transfer-Encoding": "x"],
+                headers: [
+                    "X-A": "a\r\nX-Evil: b", "X-B\r\nX-Evil": "b", "X-Evil D": "d", "X-Evil:": "e", "": "Evil",
+                    "X-C": "c", "Connection": "upgrade", "Transfer-Encoding": "x",
+                ],
                 body: .bytes(ByteBuffer(string: "ok")))
         }) { server in
             let answer = try await server.exchange("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")

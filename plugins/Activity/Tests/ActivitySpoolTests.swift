@@ -153,10 +153,11 @@ import TurnpikeTesting
     @Test func rowsThatTheDatabaseRefusesAreGivenUpWithItsReason() async throws {
         let outage = try await Outage()
         let recorder = outage.recorder()
-        await outage.spool(2, by: recorder)
+        for count in [2, 3] { await outage.spool(count, by: recorder) }
+        #expect(recorder.spool?.status.records == 2)
         outage.database.refuses = true
         let givenUp = try #require(await recorder.spool?.tick())
-        #expect(givenUp.rows == 2)
+        #expect(givenUp.rows == 5)
         #expect((givenUp.error as? DatabaseError)?.failure == .data)
         #expect(recorder.spool?.status.records == 0)
     }

@@ -11,7 +11,8 @@ import Synchronization
 ///   the records carry ids by which their reader knows them.
 /// - A tail that was cut off is dropped at opening: nobody was told that it was kept. Anything else that cannot be read
 ///   is copied to the directory `dead` and reported.
-/// - One process owns the directory, by a lock that ends with it.
+/// - One process owns the directory, by a lock that ends with it. When the directory is removed or replaced while it is in
+///   use nothing counts as kept, and nothing of what lies there then is touched, until it is back.
 ///
 /// It knows nothing of what the payloads mean. Files are written by a thread of its own; no call blocks its caller,
 /// except `init`, which reads the directory.
@@ -59,8 +60,8 @@ package final class Journal: Sendable {
         self.disk = disk
         books = JournalBooks(ledger, free: CheckedDisk(disk, configuration.directory).freeBytes)
         Self.report(mending.recovery, configuration, logger)
-        BlockingThread.start("journal") { [queue, ended, books] in
-            let writer = Writer(configuration, disk, books, now: now)
+        BlockingThread.start("journal") { [queue, ended, books, ownership] in
+            let writer = Writer(configuration, disk, books, owner: ownership, now: now)
             writer.clear()
             while let tasks = Self.next(queue) { Self.perform(tasks, writer) }
             ended.leave()
@@ -180,7 +181,7 @@ package final class Journal: Sendable {
     /// The oldest record that waits.
     package var first: JournalEntry? { books.ledger.withLock { $0.first } }
 
-    package var status: JournalStatus { books.ledger.withLock { $0.status } }
+    package var status: JournalStatus { books.status(ownership) }
 
     /// How many tasks wait for the journal's thread.
     package var pendingTasks: Int { queue.withLock { $0.tasks.count } }

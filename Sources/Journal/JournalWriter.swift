@@ -23,17 +23,27 @@ final class JournalWriter {
     private let configuration: JournalConfiguration
     private let disk: any JournalFiles
     private let books: JournalBooks
+    private let ownership: any JournalLock
     private let now: @Sendable () -> Timestamp
     private var active: Active?
 
     init(
         _ configuration: JournalConfiguration, _ disk: any JournalFiles, _ books: JournalBooks,
-        now: @escaping @Sendable () -> Timestamp
+        owner ownership: any JournalLock, now: @escaping @Sendable () -> Timestamp
     ) {
         self.configuration = configuration
         self.disk = disk
         self.books = books
+        self.ownership = ownership
         self.now = now
+    }
+
+    /// Nothing is written to, read from or removed from a directory that took the place of ours: what lies in it may be
+    /// another process's, and ours may be on its way to the bin. When it is back everything goes on.
+    private func checkDirectory() throws(JournalError) {
+        guard !ownership.isInPlace else { return }
+        throw failed(
+            JournalError(.unusable, "\(configuration.directory): was removed or replaced while it was in use"))
     }
 
     // MARK: Appending
@@ -120,14 +130,15 @@ final class JournalWriter {
     }
 
     private func failed(_ error: JournalError) -> JournalError {
-        books.ledger.withLock { $0.failure = error.description }
+        books.ledger.withLock { $0.failure = error }
         return error
     }
 
     // MARK: Segments
 
     private func segmentToWrite() throws(JournalError) -> Active {
-        if let active, active.size < configuration.segmentBytes { return active }
+        try checkDirectory()
+        if let active, active.size < configuration.segmentBytes, active.file.isInPlace { return active }
         do throws(JournalError) {
             let made = try makeSegment()
             active = made
@@ -181,6 +192,7 @@ final class JournalWriter {
 
     /// Overwrites the payload of a record that is done.
     private func erase(_ entry: JournalEntry) throws(JournalError) {
+        try checkDirectory()
         let file = try disk.open(configuration.segmentPath(entry.segment), isNew: false)
         var payload = ByteBuffer()
         payload.writeRepeatingByte(0, count: entry.length)
@@ -193,6 +205,7 @@ final class JournalWriter {
 
     /// Removes the drained segments, the oldest first.
     func clear() {
+        guard (try? checkDirectory()) != nil else { return }
         let drained = books.ledger.withLock { $0.takeDrained(active: active?.number) }
         guard !drained.isEmpty else { return }
         for number in drained {
@@ -219,6 +232,7 @@ final class JournalWriter {
 
     /// The bytes of a record with its header, whatever they are now.
     private func stored(_ entry: JournalEntry) throws(JournalError) -> ByteBuffer {
+        try checkDirectory()
         let file = try disk.openForReading(configuration.segmentPath(entry.segment))
         return try file.read(at: entry.offset, RecordHeader.size + entry.length)
     }
@@ -256,4 +270,24 @@ final class JournalBooks: Sendable {
     }
 
     func release(_ count: Int) { ledger.withLock { $0.release(count) } }
+
+    /// A full disk that has room again is no failure any more, though nothing was written to it since; nor is a directory
+    /// that is back.
+    func status(_ ownership: any JournalLock) -> JournalStatus {
+        let status = ledger.withLock { $0.status }
+        let isOver =
+            switch ledger.withLock({ $0.failure })?.failure {
+            case .full: free() >= Self.enough
+            case .unusable: ownership.isInPlace
+            default: false
+            }
+        guard isOver else { return status }
+        return ledger.withLock { ledger in
+            ledger.failure = nil
+            return ledger.status
+        }
+    }
+
+    /// Bytes that a disk has left which is not full.
+    private static let enough = 1 << 20
 }

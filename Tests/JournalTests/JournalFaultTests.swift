@@ -90,6 +90,25 @@ import TurnpikeTesting
         }
     }
 
+    @Test func aDiskThatHasRoomAgainIsNoFailureAnyMore() async throws {
+        let disk = SimulatedDisk()
+        try await Fixture.with(disk) { journal in
+            disk.setFree(0)
+            disk.fail(atStep: 0, .full)
+            await #expect(throws: JournalError.self) { try await journal.append("one") }
+            #expect(journal.status.failure != nil)
+        }
+        try await Fixture.with(disk) { journal in
+            disk.fail(atStep: 0, .full)
+            await #expect(throws: JournalError.self) { try await journal.append("one") }
+            disk.setFree(1 << 30)
+            #expect(journal.status.failure == nil)
+            disk.fail(atStep: 0, .broken)
+            await #expect(throws: JournalError.self) { try await journal.append("one") }
+            #expect(journal.status.failure != nil)
+        }
+    }
+
     @Test func aBatchThatDoesNotFitIsWrittenRecordByRecord() async throws {
         let gate = Gate()
         let disk = SimulatedDisk { gate.pass() }

@@ -34,11 +34,16 @@ package protocol JournalFile: AnyObject, Sendable {
     /// Returns when the contents, and the length, survive a loss of power.
     func sync() throws(JournalError)
     func truncate(to size: Int) throws(JournalError)
+    /// Whether its path still leads to it: nobody has removed or replaced it.
+    var isInPlace: Bool { get }
     func close()
 }
 
 /// The ownership of a directory.
 package protocol JournalLock: AnyObject, Sendable {
+    /// Whether the lock's path still leads to it. If not, somebody has removed or replaced the directory, and what lies at
+    /// its path now may be another process's.
+    var isInPlace: Bool { get }
     func release()
 }
 

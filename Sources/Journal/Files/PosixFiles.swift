@@ -77,7 +77,7 @@ package struct PosixFiles: JournalFiles {
         let identity = Array("\(getpid())\n".utf8)
         _ = ftruncate(descriptor, 0)
         _ = pwrite(descriptor, identity, identity.count, 0)
-        return PosixLock(descriptor)
+        return PosixLock(descriptor, path)
     }
 
     /// Whom the lock file names: for the message only.
@@ -142,6 +142,8 @@ private final class PosixFile: JournalFile {
         guard ftruncate(descriptor, off_t(size)) == 0 else { throw .system("\(path): cannot be shortened", .io) }
     }
 
+    var isInPlace: Bool { leads(path, to: descriptor) }
+
     private func retrying(_ call: () -> Int) -> Int {
         var result = call()
         while result < 0, errno == EINTR { result = call() }
@@ -151,12 +153,25 @@ private final class PosixFile: JournalFile {
 
 private final class PosixLock: JournalLock {
     private let descriptor: Int32
+    private let path: String
 
-    init(_ descriptor: Int32) { self.descriptor = descriptor }
+    init(_ descriptor: Int32, _ path: String) {
+        self.descriptor = descriptor
+        self.path = path
+    }
 
     deinit { Glibc.close(descriptor) }
 
+    var isInPlace: Bool { leads(path, to: descriptor) }
+
     func release() { flock(descriptor, LOCK_UN) }
+}
+
+/// Whether a path is that of an open file.
+private func leads(_ path: String, to descriptor: Int32) -> Bool {
+    var (there, open) = (stat(), stat())
+    guard stat(path, &there) == 0, fstat(descriptor, &open) == 0 else { return false }
+    return there.st_dev == open.st_dev && there.st_ino == open.st_ino
 }
 
 extension JournalError {

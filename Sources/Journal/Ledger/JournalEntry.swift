@@ -31,6 +31,6 @@ package struct JournalStatus: Sendable, Equatable {
     package var oldest: Timestamp?
     /// Records and damaged pieces in the dead-letter directory.
     package var deadLetters = 0
-    /// What went wrong last; nil after a write that went well.
+    /// What went wrong last; nil after a write that went well, and when a disk that was full has room.
     package var failure: String?
 }

@@ -18,7 +18,8 @@ struct JournalLedger {
     private(set) var nextSequence: UInt64 = 1
     private(set) var nextSegment = 1
     var deadLetters = 0
-    var failure: String?
+    /// What went wrong last; nil after a write that went well.
+    var failure: JournalError?
     private var entries: [UInt64: JournalEntry] = [:]
     /// Sequences in order, some of them done already.
     private var order: Deque<UInt64> = []
@@ -49,7 +50,7 @@ struct JournalLedger {
     var status: JournalStatus {
         JournalStatus(
             records: entries.count, bytes: bytes, reserved: reserved, limit: limit,
-            oldest: first?.time, deadLetters: deadLetters, failure: failure)
+            oldest: first?.time, deadLetters: deadLetters, failure: failure?.description)
     }
 
     /// The records that wait, in order.

@@ -198,11 +198,15 @@ private final class SimulatedFile: JournalFile {
         node.contents.withLock { $0.now = Array($0.now.prefix(size)) }
     }
 
+    /// Nobody takes anything away here.
+    var isInPlace: Bool { true }
+
     func close() {}
 }
 
 private final class SimulatedLock: JournalLock {
     private let action: @Sendable () -> Void
     init(_ action: @escaping @Sendable () -> Void) { self.action = action }
+    var isInPlace: Bool { true }
     func release() { action() }
 }

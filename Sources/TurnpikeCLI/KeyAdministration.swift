@@ -23,6 +23,17 @@ enum KeyAdministration {
         await database.close()
     }
 
+    /// Opens the database for a command that changes keys of a user, who must be there.
+    static func change(
+        _ user: String, _ options: ConfigurationOption, _ body: (KeyStore, UserInfo) async throws -> Void
+    ) async throws {
+        try await reporting {
+            try await open(try options.load()) { store in
+                try await body(store, try await self.user(named: user, createIfMissing: false, in: store))
+            }
+        }
+    }
+
     static func user(named name: String, createIfMissing: Bool, in store: KeyStore) async throws -> UserInfo {
         if let user = try await store.findUser(named: name) { return user }
         guard createIfMissing else {

@@ -19,7 +19,7 @@ providers:
 """
 COMMANDS = [
     [], ["serve"], ["check"], ["demo"], ["version"], ["users"], ["users", "create"], ["users", "list"], ["keys"], ["keys", "create"],
-    ["keys", "list"], ["keys", "update"], ["keys", "revoke"], ["migrate"], ["tokens"], ["tokens", "count"], ["spool"], ["spool", "list"], ["spool", "replay"], ["spool", "export"],
+    ["keys", "list"], ["keys", "update"], ["keys", "rotate"], ["keys", "revoke"], ["migrate"], ["tokens"], ["tokens", "count"], ["spool"], ["spool", "list"], ["spool", "replay"], ["spool", "export"],
 ]
 
 
@@ -257,6 +257,8 @@ def test_a_user_is_created_once(config):
     ["keys", "create", "--user", "alice", "--name", "x", "--expires-in-days", "0"], ["users", "create", ""],
     ["keys", "create", "--user", "alice", "--name", ""], ["keys", "create", "--user", "alice", "--name", "x", "--history-mode", "sometimes"],
     ["keys", "update", "--user", "alice", "--name", "unheard", "--history-mode", "off"],
+    ["keys", "rotate", "--user", "nobody", "--name", "x"], ["keys", "rotate", "--user", "alice", "--name", "unheard"],
+    ["keys", "rotate", "--user", "alice"], ["keys", "revoke", "--user", "alice", "--name", "x", "--id", "0" * 32],
 ])
 def test_what_cannot_be_done_is_one_sentence_on_stderr(config, arguments):
     run("users", "create", "--config", config, "alice")

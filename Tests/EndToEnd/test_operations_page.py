@@ -31,7 +31,7 @@ def in_shell(site, block):
 
 def test_the_commands_of_the_page_work(site):
     output = "".join(in_shell(site, block) for block in blocks(PAGE, "sh"))
-    assert all(word in output for word in ("turnpike_info{", "app-2", "revoked", '"hash_key":"default"', "The tables are up to date.", "counted anew"))
+    assert all(word in output for word in ("turnpike_info{", "app-2", "revoked", "replaced", '"hash_key":"default"', "The tables are up to date.", "counted anew"))
 
 
 def keys(site):

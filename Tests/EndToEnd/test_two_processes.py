@@ -1,4 +1,5 @@
 """Two gateways on one MariaDB behind a balancer: what one has stored, the other sees at once."""
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from harness import chat
 from harness.answers import json_answer
 from harness.balancer import Balancer
 from harness.client import exchange
-from harness.gateway import Gateway, run
+from harness.gateway import Gateway, binary, environment, run
 from harness.site import SESSIONS, Site, error_of, fresh
 from harness.waiting import eventually, together
 
@@ -121,3 +122,34 @@ def test_a_revoked_key_is_refused_by_both_within_two_seconds(pair):
     # Two seconds are the promise.
     time.sleep(2)
     assert [ask() for _ in range(4)] == [401] * 4
+
+
+def test_a_rotated_key_ends_in_both_processes_with_its_period_of_grace(pair):
+    key = pair.gateway.create_key("dora", "phone")
+    ask = lambda token: pair.call("GET", SESSIONS, headers=[("Authorization", f"Bearer {token}")], user=None).status
+    statuses = lambda token: [ask(token) for _ in range(4)]
+    assert statuses(key) == [200] * 4
+    began = time.monotonic()
+    new = run("keys", "rotate", "--config", pair.gateway.config_path, "--user", "dora", "--name", "phone", "--grace", "3s").strip()
+    assert statuses(new) == statuses(key) == [200] * 4
+    # Beyond the period of grace nobody waits: each process has learnt its end before.
+    eventually(lambda: statuses(key) == [401] * 4, timeout=max(0, 3.5 - time.monotonic() + began))
+    assert time.monotonic() - began >= 3 and statuses(new) == [200] * 4
+
+
+def test_a_rotation_that_is_killed_between_its_steps_changes_nothing(pair, mariadb):
+    key, name = pair.gateway.create_key("erin", "phone"), pair.database.split("/")[3].split("?")[0]
+    whose = "WHERE user_id = (SELECT user_id FROM users WHERE name = 'erin')"
+    seen = lambda: mariadb.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED; SELECT COUNT(*), COUNT(replaced_by) FROM api_keys {whose}", name)
+    command = [binary(), "keys", "rotate", "--config", pair.gateway.config_path, "--user", "erin", "--name", "phone"]
+    # Its last statement waits.
+    with mariadb.holding("BEGIN; UPDATE changes SET generation = generation", "ROLLBACK", name):
+        rotation = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            eventually(lambda: seen() == [["2", "1"]])
+        finally:
+            rotation.kill()
+        assert rotation.communicate()[0] == b""
+    eventually(lambda: seen() == [["1", "0"]], timeout=30)
+    assert pair.call("GET", SESSIONS, headers=[("Authorization", f"Bearer {key}")], user=None).status == 200
+    assert run(*command[1:], "--grace", "0s").startswith("tp-")

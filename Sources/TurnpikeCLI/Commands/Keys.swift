@@ -6,8 +6,8 @@ import TurnpikeKit
 /// `turnpike keys …`.
 struct Keys: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Create, list, change and revoke the keys that clients use.",
-        subcommands: [Create.self, List.self, Update.self, Revoke.self])
+        abstract: "Create, list, change, rotate and revoke the keys that clients use.",
+        subcommands: [Create.self, List.self, Update.self, Rotate.self, Revoke.self])
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -31,19 +31,12 @@ struct Keys: AsyncParsableCommand {
                 "Also give the key the scope “admin”. No endpoint asks for it yet: users and keys are administered by commands."
         )
         var admin = false
-        @Option(help: "Days until the key expires; without it, it does not.")
-        var expiresInDays: Int?
+        @OptionGroup var expiry: ExpiryOption
         @Option(
             help:
                 "What the messages of its requests are, where neither the request nor its session says: auto, append, replace or off. Without it, as configured."
         )
         var historyMode: HistoryModeArgument?
-
-        func validate() throws {
-            if let days = expiresInDays, !(1...36_500).contains(days) {
-                throw ValidationError("--expires-in-days takes a number from 1 to 36500.")
-            }
-        }
 
         func run() async throws {
             try await reporting {
@@ -51,9 +44,8 @@ struct Keys: AsyncParsableCommand {
                     let owner = try await KeyAdministration.user(named: user, createIfMissing: createUser, in: store)
                     let request = KeyRequest(
                         userID: owner.id, name: name, scopes: admin ? [.chat, .admin] : .chat,
-                        expires: expiresInDays.map { Timestamp.now().advanced(by: .seconds($0 * 86_400)) },
-                        historyMode: historyMode?.mode)
-                    print(try await store.createKey(request).secret.reveal())
+                        expires: expiry.moment, historyMode: historyMode?.mode)
+                    StandardOutput.print(try await store.createKey(request).secret.reveal())
                 }
             }
         }
@@ -63,6 +55,8 @@ struct Keys: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List keys, revoked and expired ones too.",
             discussion: """
+                A key that was rotated is “replaced”: it works until EXPIRES.
+
                 HASH KEY is the id, in auth.hash_keys, of the key that an API key is stored with. Each use of an API \
                 key stores it with the current one: when no live key shows a former id, that one can go.
                 """)
@@ -100,50 +94,42 @@ struct Keys: AsyncParsableCommand {
                 """)
 
         @OptionGroup var options: ConfigurationOption
-        @OptionGroup var key: NamedKey
+        @Option(help: "The user the key belongs to.")
+        var user: String
+        @Option(help: "The key's name.")
+        var name: String
         @Option(help: "auto, append, replace or off; default: as configured.")
         var historyMode: HistoryModeArgument
 
         func run() async throws {
-            try await key.change(options) { store, owner, name in
+            try await KeyAdministration.change(user, options) { store, owner in
                 let key = try await store.setHistoryMode(historyMode.mode, ofKeyNamed: name, of: owner.id)
                 let mode = key.historyMode?.rawValue ?? "as configured"
-                return "\(key.prefix)… (\(key.name)) of \(owner.name): history mode \(mode)"
+                StandardError.print("\(key.prefix)… (\(key.name)) of \(owner.name): history mode \(mode)")
             }
         }
     }
 
     struct Revoke: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Revoke a key. Every running process refuses it within two seconds.")
+            abstract: "Revoke a key. Every running process refuses it within two seconds.",
+            usage: """
+                turnpike keys revoke [--config <config>] --user <user>
+                         (--name <name> | --id <id>)
+                """,
+            discussion: "With --name, those that it has replaced are revoked too; with --id, this one alone.")
 
         @OptionGroup var options: ConfigurationOption
-        @OptionGroup var key: NamedKey
+        @OptionGroup var key: ChosenKey
 
         func run() async throws {
-            try await key.change(options) { store, owner, name in
-                let key = try await store.revokeKey(named: name, of: owner.id)
-                return "revoked \(key.prefix)… (\(key.name)) of \(owner.name)"
-            }
-        }
-    }
-
-    /// Which key a command is about.
-    struct NamedKey: ParsableArguments {
-        @Option(help: "The user the key belongs to.")
-        var user: String
-        @Option(help: "The key's name.")
-        var name: String
-
-        /// Changes the key, and tells the operator the line that `body` returns.
-        func change(
-            _ options: ConfigurationOption, _ body: (KeyStore, UserInfo, _ name: String) async throws -> String
-        ) async throws {
-            try await reporting {
-                try await KeyAdministration.open(try options.load()) { store in
-                    let owner = try await KeyAdministration.user(named: user, createIfMissing: false, in: store)
-                    StandardError.print(try await body(store, owner, name))
-                }
+            try await KeyAdministration.change(key.user, options) { store, owner in
+                let key =
+                    switch key.choice {
+                    case .id(let id): try await store.revokeKey(id, of: owner.id)
+                    case .name(let name): try await store.revokeKey(named: name, of: owner.id)
+                    }
+                StandardError.print("revoked \(key.prefix)… (\(key.name)) of \(owner.name)")
             }
         }
     }

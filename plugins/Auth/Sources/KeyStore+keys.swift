@@ -40,33 +40,6 @@ extension KeyStore {
         return key
     }
 
-    /// Makes a key that takes the place of another: same name, scopes and history mode, same expiry unless the old one's is given up
-    /// with `expires`. The old one goes on for `grace`, so that every application can be given the new one meanwhile.
-    package func replaceKey(_ keyID: UniqueID, of userID: UniqueID, grace: Duration, expires: Timestamp? = nil)
-        async throws -> NewKey
-    {
-        guard let old = try await findKey(keyID, of: userID) else { throw KeyStoreError.keyNotFound }
-        guard old.isLive(at: now) else { throw KeyStoreError.keyNotLive }
-        let (key, hash) = try make(
-            KeyRequest(
-                userID: userID, name: old.name, scopes: old.scopes, expires: expires ?? old.expires,
-                historyMode: old.historyMode))
-        let end = min(key.info.created.advanced(by: grace), old.expires ?? Timestamp(microseconds: .max))
-        try await database.write { connection in
-            try Self.lock(userID, connection)
-            guard let old = try Self.key(keyID, of: userID, connection) else { throw KeyStoreError.keyNotFound }
-            guard old.isLive(at: key.info.created), old.replacedBy == nil else { throw KeyStoreError.keyNotLive }
-            try connection.execute(
-                """
-                UPDATE api_keys SET expires_us = \(end), replaced_by = \(key.info.id) \
-                WHERE user_id = \(userID) AND key_id = \(keyID)
-                """)
-            try connection.execute(Self.insertion(key.info, hash: hash))
-            try Self.announceChange(connection)
-        }
-        return key
-    }
-
     /// The user's keys, revoked and expired ones too, oldest first.
     package func listKeys(of userID: UniqueID) async throws -> [KeyInfo] {
         try await database.read { connection in
@@ -137,17 +110,12 @@ extension KeyStore {
     }
 
     private func make(_ request: KeyRequest) throws -> (key: NewKey, hash: SQLValue) {
-        let now = now
-        if let expires = request.expires, expires <= now { throw KeyStoreError.expiryInThePast }
-        let name = try StoredName.checked(request.name)
-        let keys = try hashKeys.load()
-        let (secret, prefix) = APIKey.generate()
-        var text = secret.reveal()
-        let hash = text.withUTF8 { keys.hash(UnsafeRawBufferPointer($0)) }
+        let drawn = try DrawnKey(hashKeys, expires: request.expires, at: now)
         let info = KeyInfo(
-            id: .generate(), userID: request.userID, name: name, prefix: prefix, scopes: request.scopes,
-            historyMode: request.historyMode, hashKeyID: keys.currentID, created: now, expires: request.expires)
-        return (NewKey(secret: secret, info: info), .blob(hash))
+            id: drawn.id, userID: request.userID, name: try StoredName.checked(request.name), prefix: drawn.prefix,
+            scopes: request.scopes, historyMode: request.historyMode, hashKeyID: drawn.hashKeyID,
+            created: drawn.created, expires: drawn.expires)
+        return (NewKey(secret: drawn.secret, info: info), drawn.hash)
     }
 }
 
@@ -155,7 +123,7 @@ extension KeyStore {
 
 extension KeyStore {
     /// One change of a user's keys at a time, so that two of them cannot take the same name.
-    private static func lock(_ userID: UniqueID, _ connection: any Connection) throws {
+    static func lock(_ userID: UniqueID, _ connection: any Connection) throws {
         let query: SQL =
             "SELECT user_id FROM users WHERE user_id = \(userID) \(raw: connection.dialect.forUpdate)"
         guard try connection.first(query, { try $0.value(0, as: UniqueID.self) }) != nil else {
@@ -175,18 +143,18 @@ extension KeyStore {
         return try connection.first(query, key) != nil
     }
 
-    private static func key(_ keyID: UniqueID, of userID: UniqueID, _ connection: any Connection) throws -> KeyInfo? {
+    static func key(_ keyID: UniqueID, of userID: UniqueID, _ connection: any Connection) throws -> KeyInfo? {
         try connection.first(selection(of: userID, "key_id = \(keyID)"), key)
     }
 
-    private static func selection(of userID: UniqueID, _ condition: SQL) -> SQL {
+    static func selection(of userID: UniqueID, _ condition: SQL) -> SQL {
         """
         SELECT key_id, user_id, name, prefix, scopes, hash_key_id, created_us, expires_us, revoked_us, replaced_by, \
         history_mode FROM api_keys WHERE user_id = \(userID) AND \(sql: condition)
         """
     }
 
-    private static func key(_ row: borrowing Row) throws -> KeyInfo {
+    static func key(_ row: borrowing Row) throws -> KeyInfo {
         KeyInfo(
             id: try row.value(0), userID: try row.value(1), name: try row.value(2), prefix: try row.value(3),
             scopes: Scopes(rawValue: try row.value(4)), historyMode: try HistoryMode(stored: row, 10),

@@ -68,8 +68,10 @@ package enum KeyStoreError: Error, Sendable, Equatable, CustomStringConvertible 
     /// Another live key of the user has the name.
     case keyNameTaken
     case keyNotFound
-    /// The key was revoked, has expired, or was replaced.
-    case keyNotLive
+    case keyRevoked
+    case keyExpired
+    /// Another one has its place already; it goes on for its period of grace at most.
+    case keyReplaced(by: UniqueID)
     case expiryInThePast
 
     package var description: String {
@@ -80,7 +82,9 @@ package enum KeyStoreError: Error, Sendable, Equatable, CustomStringConvertible 
         case .userNotFound: "there is no such user"
         case .keyNameTaken: "the user already has a key of that name; revoke it first or choose another name"
         case .keyNotFound: "the user has no such key"
-        case .keyNotLive: "the key was revoked or replaced, or has expired"
+        case .keyRevoked: "the key was revoked; create another one"
+        case .keyExpired: "the key has expired; create another one"
+        case .keyReplaced(let id): "the key was replaced already, by the key \(id)"
         case .expiryInThePast: "the key would have expired already"
         }
     }

@@ -99,8 +99,8 @@ class Site:
             return self._keys[user]
 
     def settle(self):
-        """Waits until the gateway has noticed every key that was made, upon which it forgets all of them, and knows
-        alice's again. A test needs it whose database goes away: a key that is forgotten then is refused."""
+        """Waits until the gateway has noticed every key that was made, upon which it looks all of them up again, and knows
+        alice's. A test needs it whose database goes away: a key that is not looked up again by then is refused."""
         name = fresh("key")
         token = self.gateway.create_key("passer-by", name)
         one = lambda: exchange(self.port, "GET", "/v1/activity", [("Authorization", f"Bearer {token}")]).status

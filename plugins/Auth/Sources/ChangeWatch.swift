@@ -38,8 +38,8 @@ struct ChangeWatch {
         return false
     }
 
-    /// The poll has read a generation, or has failed (`nil`). True if what was cached before must be forgotten:
-    /// something has changed, or this is the first poll and nobody knows.
+    /// The poll has read a generation, or has failed (`nil`). True if what was cached before must not be
+    /// believed any more: something has changed, or this is the first poll and nobody knows.
     mutating func endPoll(_ generation: Int64?) -> Bool {
         guard let start = pollStartedAt else { return false }
         pollStartedAt = nil

@@ -27,6 +27,22 @@ struct KeyCache<Value> {
         return (slots[position].value, slots[position].storedAt)
     }
 
+    /// The first `limit` of those that fit, in no order. None of them counts as used.
+    func first(_ limit: Int, where fits: (Value) -> Bool) -> [(fingerprint: Fingerprint, value: Value)] {
+        var found: [(fingerprint: Fingerprint, value: Value)] = []
+        for slot in slots where fits(slot.value) {
+            guard found.count < limit else { break }
+            found.append((slot.fingerprint, slot.value))
+        }
+        return found
+    }
+
+    /// Changes a value in its place: when it was stored, and whether it was used, stays. Nothing is done if it is gone.
+    mutating func update(_ fingerprint: Fingerprint, _ change: (inout Value) -> Void) {
+        guard let position = positions[fingerprint] else { return }
+        change(&slots[position].value)
+    }
+
     mutating func store(_ value: Value, for fingerprint: Fingerprint, at now: UInt64) {
         let slot = Slot(fingerprint: fingerprint, value: value, storedAt: now, wasUsed: false)
         if let position = positions[fingerprint] {

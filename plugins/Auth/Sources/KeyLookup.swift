@@ -17,6 +17,15 @@ struct KeyLookup: Sendable {
         return .verified(row.key)
     }
 
+    /// Those of the keys that are stored and not revoked, by their ids. They were verified before, so whose they are is
+    /// asked here and nothing is shown to anybody. Throws `DatabaseError`.
+    func liveKeys(_ ids: [UniqueID]) async throws -> [UniqueID: VerifiedKey] {
+        let found = try await database.read(.patiently) { connection in
+            try connection.rows(Self.selection("k.key_id IN (\(list: ids)) AND k.revoked_us IS NULL"), Self.found)
+        }
+        return Dictionary(found.map { ($0.key.principal.keyID, $0.key) }) { first, _ in first }
+    }
+
     /// The number that every change of keys and users raises.
     func generation() async throws -> Int64 {
         let found = try await database.read(.patiently) { connection in
@@ -32,21 +41,25 @@ struct KeyLookup: Sendable {
     }
 
     private static func row(_ hashes: [ByteBuffer], _ connection: any Connection) throws -> Found? {
-        let query: SQL = """
-            SELECT k.key_hash, k.user_id, u.name, k.key_id, k.name, k.scopes, k.expires_us, k.revoked_us, k.history_mode \
-            FROM api_keys k JOIN users u ON u.user_id = k.user_id WHERE k.key_hash IN (\(list: hashes))
-            """
-        return try connection.first(query) { row in
-            let principal = Principal(
-                userID: try row.value(1), userName: try row.value(2), keyID: try row.value(3),
-                keyName: try row.value(4),
-                scopes: Scopes(rawValue: try row.value(5)), historyMode: try HistoryMode(stored: row, 8))
-            let expires: Int64? = try row.optional(6)
-            let revoked: Int64? = try row.optional(7)
-            return Found(
-                hash: try row.value(0), key: VerifiedKey(principal: principal, expires: expires),
-                isRevoked: revoked != nil)
-        }
+        try connection.first(selection("k.key_hash IN (\(list: hashes))"), found)
+    }
+
+    private static func selection(_ condition: SQL) -> SQL {
+        """
+        SELECT k.key_hash, k.user_id, u.name, k.key_id, k.name, k.scopes, k.expires_us, k.revoked_us, k.history_mode \
+        FROM api_keys k JOIN users u ON u.user_id = k.user_id WHERE \(sql: condition)
+        """
+    }
+
+    private static func found(_ row: borrowing Row) throws -> Found {
+        let principal = Principal(
+            userID: try row.value(1), userName: try row.value(2), keyID: try row.value(3), keyName: try row.value(4),
+            scopes: Scopes(rawValue: try row.value(5)), historyMode: try HistoryMode(stored: row, 8))
+        let expires: Int64? = try row.optional(6)
+        let revoked: Int64? = try row.optional(7)
+        return Found(
+            hash: try row.value(0), key: VerifiedKey(principal: principal, expires: expires),
+            isRevoked: revoked != nil)
     }
 
     /// Stores the hash that the current hash key gives, so that a former hash key is needed no more once every API key

@@ -4,8 +4,9 @@ extension KeyVerifier {
     /// What is known about keys and which lookups are under way. Events in, actions out; the lock is the caller's.
     ///
     /// Why a key that is revoked cannot slip in again: a lookup may have read its row before the revocation and end
-    /// after it. Forgetting raises `epoch`; what a lookup of an earlier epoch found goes to those who waited for it
-    /// then, is not kept, and nobody joins it any more.
+    /// after it. A change raises `epoch`; what a lookup of an earlier epoch found goes to those who waited for it
+    /// then, is not kept, and nobody joins it any more. What was verified in an earlier epoch is believed by nobody, in
+    /// an outage neither, until it has been looked up again: by its next use, or in a ``Round``.
     struct State {
         enum Finding {
             case known(Verdict)
@@ -34,6 +35,12 @@ extension KeyVerifier {
             let epoch: UInt64
         }
 
+        /// What was verified, and as of which epoch.
+        struct Remembered {
+            var key: VerifiedKey
+            var epoch: UInt64
+        }
+
         typealias Waiter = CheckedContinuation<Verdict, any Error>
 
         /// What hangs in a database that does not answer must not fill its queue.
@@ -41,10 +48,11 @@ extension KeyVerifier {
 
         private let timeToLive: UInt64
         private let refusedTimeToLive: UInt64
-        private var verified: KeyCache<VerifiedKey>
+        var verified: KeyCache<Remembered>
         private var refused: KeyCache<Verdict>
         private var watch: ChangeWatch
-        private var epoch: UInt64 = 0
+        private(set) var epoch: UInt64 = 0
+        var doubts = Doubts.none
         private var flights: [Target: (flight: Flight, waiters: [Waiter])] = [:]
         private var lastFlight: UInt64 = 0
 
@@ -62,10 +70,10 @@ extension KeyVerifier {
         // MARK: Keys
 
         mutating func find(_ fingerprint: Fingerprint, at now: UInt64) -> Finding {
-            if let (key, storedAt) = verified.find(fingerprint) {
+            if let (found, storedAt) = verified.find(fingerprint), found.epoch == epoch {
                 switch watch.trust(at: now) {
-                case .confirmed: return now < storedAt &+ timeToLive ? .known(.verified(key)) : .unsure
-                case .outage: return .known(.verified(key))
+                case .confirmed: return now < storedAt &+ timeToLive ? .known(.verified(found.key)) : .unsure
+                case .outage: return .known(.verified(found.key))
                 case .unconfirmed, .graceOver: return .unsure
                 }
             }
@@ -86,8 +94,9 @@ extension KeyVerifier {
 
         /// What may be believed although looking it up has failed.
         mutating func fallback(_ fingerprint: Fingerprint, at now: UInt64) -> Verdict? {
-            guard watch.allowsFallback(at: now) else { return nil }
-            return verified.find(fingerprint).map { .verified($0.value) }
+            guard watch.allowsFallback(at: now), let (found, _) = verified.find(fingerprint), found.epoch == epoch
+            else { return nil }
+            return .verified(found.key)
         }
 
         // MARK: Lookups
@@ -124,7 +133,7 @@ extension KeyVerifier {
 
         private mutating func keep(_ verdict: Verdict, for fingerprint: Fingerprint, at now: UInt64) {
             switch verdict {
-            case .verified(let key): verified.store(key, for: fingerprint, at: now)
+            case .verified(let key): verified.store(Remembered(key: key, epoch: epoch), for: fingerprint, at: now)
             case .revoked, .unknown:
                 verified.remove(fingerprint)
                 refused.store(verdict, for: fingerprint, at: now)
@@ -137,9 +146,9 @@ extension KeyVerifier {
 
         mutating func endPoll(_ generation: Int64?) {
             guard watch.endPoll(generation) else { return }
-            verified.removeAll()
             refused.removeAll()
             epoch += 1
+            doubts.arise()
         }
     }
 }

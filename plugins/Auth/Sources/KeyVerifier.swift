@@ -93,10 +93,27 @@ final class KeyVerifier: Sendable {
         return polls
     }
 
-    /// Asks whether keys or users have changed since the last poll, and forgets everything if so.
+    /// Asks whether keys or users have changed since the last poll. If so, nothing that is remembered is believed any more
+    /// until it has been looked up again, which begins at once, so that an outage finds as much of it known as can be.
     func poll() async {
         let generation = try? await lookup.generation()
         state.withLock { $0.endPoll(generation) }
+        if generation != nil { await lookUpDoubts() }
+    }
+
+    /// A failure ends the round; the next poll that succeeds begins another one.
+    private func lookUpDoubts() async {
+        guard let round = state.withLock({ $0.beginRound() }) else { return }
+        var reachedAll = true
+        for batch in round.batches {
+            guard let found = try? await lookup.liveKeys(batch.map(\.keyID)),
+                state.withLock({ $0.settle(batch, of: round, found) })
+            else {
+                reachedAll = false
+                break
+            }
+        }
+        state.withLock { $0.endRound(round, reachedAll: reachedAll) }
     }
 }
 

@@ -127,7 +127,17 @@ final class WatchedDatabase: Database {
     private struct State {
         var reads = 0
         var isDown = false
+        var readsUntilDown: Int?
         var gate: Gate?
+        var readsUntilGate = 0
+
+        mutating func countRead() -> (isDown: Bool, gate: Gate?) {
+            reads += 1
+            if readsUntilDown == 0 { (isDown, readsUntilDown) = (true, nil) }
+            readsUntilDown = readsUntilDown.map { $0 - 1 }
+            readsUntilGate -= 1
+            return (isDown, readsUntilGate < 0 ? gate : nil)
+        }
     }
 
     private let base: any Database
@@ -140,17 +150,18 @@ final class WatchedDatabase: Database {
         get { state.withLock { $0.isDown } }
         set { state.withLock { $0.isDown = newValue } }
     }
-    /// Every read passes it after it has read, before it returns.
-    func hold(at gate: Gate?) { state.withLock { $0.gate = gate } }
+    /// The first `count` reads from now on succeed, then it is down.
+    func goesDown(afterReads count: Int) { state.withLock { $0.readsUntilDown = count } }
+    /// Every read, behind the first `count` ones, passes it after it has read, before it returns.
+    func hold(at gate: Gate?, afterReads count: Int = 0) {
+        state.withLock { ($0.gate, $0.readsUntilGate) = (gate, count) }
+    }
 
     var dialect: Dialect { base.dialect }
     var threads: DatabaseThreads { base.threads }
 
     func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
-        let (isDown, gate) = state.withLock { state in
-            state.reads += 1
-            return (state.isDown, state.gate)
-        }
+        let (isDown, gate) = state.withLock { $0.countRead() }
         if isDown { throw DatabaseError(.unavailable, "the test says so") }
         let value = try base.blockingRead(body)
         gate?.pass()

@@ -1,0 +1,96 @@
+"""What the README tells a newcomer to do, done: but for the build, whose result is at hand."""
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.gateway import answers, binary, environment
+from harness.ports import free_port
+from harness.site import CHAT, reply
+from harness.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def block(language, word):
+    """The block of code in a language that has a word in it."""
+    (found,) = [block for block in re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S) if word in block]
+    return found
+
+
+@contextmanager
+def running(block, directory, port):
+    """A gateway that a block of shell commands ends with; yields the key that they made."""
+    (directory / "scripts").mkdir()
+    (directory / "scripts/build").write_text(f"#!/bin/sh\necho '{binary()}'\n")
+    (directory / "scripts/build").chmod(0o755)
+    commands = block.replace("sk-…", "sk-of-the-provider").replace("turnpike serve", "exec turnpike serve")
+    with (directory / "log").open("wb") as log, (directory / "key").open("wb") as key:
+        process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", commands], cwd=directory, env=environment(), stdin=subprocess.DEVNULL, stdout=key, stderr=log)
+    try:
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz") or process.poll() is not None, timeout=20)
+        assert process.poll() is None, (directory / "log").read_text()
+        yield re.search(r"tp-\w+", (directory / "key").read_text())[0]
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+@pytest.fixture
+def shipped(tmp_path, upstream):
+    """A directory with the configuration that is shipped, but for its port and its provider's address; and the port."""
+    upstream.on(CHAT, reply)
+    text, port = (ROOT / "config/turnpike.yaml").read_text(), free_port()
+    for old, new in (("port: 8080", f"port: {port}"), ("https://api.openai.com/v1", upstream.url)):
+        assert text.count(f"\n  {old}") + text.count(f'base_url: "{old}') == 1
+        text = text.replace(old, new, 1)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/turnpike.yaml").write_text(text)
+    return tmp_path, port
+
+
+def test_a_newcomer_runs_it_for_real(shipped, upstream):
+    directory, port = shipped
+    here = lambda text: text.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+    with running(block("sh", "turnpike serve"), directory, port) as key:
+        snippet = here(block("python", "OpenAI")).replace("tp-…", key)
+        assert subprocess.run([sys.executable, "-c", snippet], env=environment(), check=True, capture_output=True, text=True, timeout=60).stdout == "re: Hello\n"
+        curl = here(block("sh", "X-Session-ID"))
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", curl], env=environment({"KEY": key}), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "re: And with milk?" in done.stdout, done.stdout + done.stderr
+    texts = [[message["content"] for message in request.json()["messages"]] for request in upstream.requests]
+    assert texts == [["Hello"], ["Hello", "re: Hello", "And with milk?"]]
+    assert {request.header("Authorization") for request in upstream.requests} == {"Bearer sk-of-the-provider"}
+    assert {path.name for path in (directory / "data").iterdir()} >= {"turnpike.db", "hash.key"}
+
+
+def test_a_newcomer_without_an_account_uses_a_service_of_their_own(shipped):
+    directory, _ = shipped
+    path = directory / "config/turnpike.yaml"
+    kept, *_ = path.read_text().partition("\nproviders:")
+    path.write_text(kept + "\n" + block("yaml", "11434"))
+    done = subprocess.run([binary(), "check", "--config", path], env=environment(), capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_command_of_the_table_exists():
+    rows = re.findall(r"^\| `turnpike (.*?) \| ", README, re.M)
+    names = []
+    for row in rows:
+        first, *others = re.findall(r"[a-z][a-z ]*[a-z]", row.replace("--config FILE", ""))
+        group = first.split()[0]
+        names += [first, *(other if other.startswith(group) else f"{group} {other}" for other in others)]
+    assert {"serve", "keys create", "keys rotate", "users list", "spool export", "tokens count", "version"} <= set(names), names
+    for name in names:
+        done = subprocess.run([binary(), *name.split(), "--help"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0 and f"USAGE: turnpike {name}" in done.stdout, name
+
+
+def test_every_page_that_is_linked_is_there():
+    links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link}
+    assert len(links) > 12 and [link for link in links if not (ROOT / link).exists()] == []
+    assert {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} <= links

@@ -71,6 +71,19 @@ def test_the_unit_starts_what_there_is(site):
     assert int(settings["TimeoutStopSec"]) > 30, "server.drain_timeout, and what closing takes"
 
 
+def test_a_command_is_started_as_the_service_is():
+    (unit,) = blocks(PAGE, "ini")
+    (command,) = re.findall(r"^systemd-run (.*?)\n```", (DOCS / PAGE).read_text(), re.M | re.S)
+    words = shlex.split(command.replace("\\\n", " "))
+    properties = {word for word, before in zip(words[1:], words) if before == "-p"}
+    assert len(properties) == words.count("-p") and properties <= set(unit.splitlines())
+    # What decides whose files they are, and where.
+    own = ("DynamicUser=", "User=", "StateDirectory", "WorkingDirectory=", "EnvironmentFile=")
+    assert properties == {line for line in unit.splitlines() if line.startswith(own)}
+    program = words.index("/usr/local/bin/turnpike")
+    assert words[program + 1 :] == ["keys", "list", "--config", "/etc/turnpike/turnpike.yaml"]
+
+
 def test_the_page_names_no_metric_and_no_log_line_that_there_is_not(site):
     text = (DOCS / PAGE).read_text()
     metrics = exchange(site.gateway.admin_port, "GET", "/metrics").body.decode()

@@ -11,12 +11,14 @@ public struct ConversationReader {
     let connection: any Connection
     /// The moment of the reading: what has expired by then is gone.
     let now: Timestamp
+    private let expiry: Expiry
     /// What the bodies that are read are counted by, each before it is loaded; `nil` counts nothing.
     private let bodies: BufferReservation?
 
-    init(_ connection: any Connection, now: Timestamp, counting bodies: BufferReservation? = nil) {
+    init(_ connection: any Connection, at expiry: Expiry, counting bodies: BufferReservation? = nil) {
         self.connection = connection
-        self.now = now
+        self.expiry = expiry
+        now = expiry.time
         self.bodies = bodies
     }
 
@@ -48,7 +50,7 @@ public struct ConversationReader {
     }
 
     private func unexpired(_ session: Session?) -> Session? {
-        session.flatMap { $0.isExpired(at: now) ? nil : $0 }
+        session.flatMap { expiry.hasEnded($0) ? nil : $0 }
     }
 
     /// The session that the external ids of a draft name.

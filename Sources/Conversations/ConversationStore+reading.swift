@@ -208,7 +208,7 @@ extension ConversationStore {
         _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) throws -> Deadline? {
         try refuseWhileSilent()
-        try database.startRead({ [now] in try body(ConversationReader($0, now: now(), counting: held)) }) {
+        try database.startRead({ [moment] in try body(ConversationReader($0, at: moment(), counting: held)) }) {
             answer.give($0)
         }
         return addReadDeadline(answer)

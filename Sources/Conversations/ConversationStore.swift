@@ -28,6 +28,8 @@ public final class ConversationStore: Sendable {
     package let soleUse: SoleUse
     /// Nil: a turn is committed, or it is not stored.
     let durability: Durability?
+    /// What has ended, and is to be gone, by now.
+    let moment: @Sendable () -> Expiry
 
     /// A store without spool and cache.
     ///
@@ -53,6 +55,9 @@ public final class ConversationStore: Sendable {
         self.database = database
         self.now = now
         self.durability = durability
+        let waits: @Sendable (SessionKey) -> Bool = { durability?.spool.holds($0) ?? false }
+        let moment: @Sendable () -> Expiry = { Expiry(at: now(), waits: waits) }
+        self.moment = moment
         cache = SessionCache(limit: cacheLimit)
         versions = SessionVersions(database, durability?.deadlines)
         self.soleUse = soleUse ?? SoleUse(isWanted: false, database)
@@ -63,7 +68,7 @@ public final class ConversationStore: Sendable {
             return outcomes
         }
         creations = TransactionLane("sessions", on: database) {
-            try SessionCreation.findOrCreate($1, $0, at: now())
+            try SessionCreation.findOrCreate($1, $0, at: moment())
         }
     }
 
@@ -80,8 +85,8 @@ public final class ConversationStore: Sendable {
         _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
         try refuseWhileSilent()
-        return try await database.read { [now, durability] connection in
-            let value = try body(ConversationReader(connection, now: now()))
+        return try await database.read { [moment, durability] connection in
+            let value = try body(ConversationReader(connection, at: moment()))
             durability?.reads.noteAnswer()
             return value
         }
@@ -93,9 +98,9 @@ public final class ConversationStore: Sendable {
         counting bodies: BufferReservation, _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
         try refuseWhileSilent()
-        return try await database.read { [now, durability] connection in
+        return try await database.read { [moment, durability] connection in
             bodies.release()
-            let value = try body(ConversationReader(connection, now: now(), counting: bodies))
+            let value = try body(ConversationReader(connection, at: moment(), counting: bodies))
             durability?.reads.noteAnswer()
             return value
         }
@@ -155,19 +160,19 @@ public final class ConversationStore: Sendable {
         conversation move: @escaping @Sendable (inout AgentConversation) throws -> Void = { _ in },
         _ change: @escaping @Sendable (inout SessionSettings) throws -> Void
     ) async throws -> Session? {
-        try await write(changing: .session(key)) { [now] connection in
-            let time = now()
+        try await write(changing: .session(key)) { [moment] connection in
+            let expiry = moment()
             let lock = ConversationSQL.lock([key], connection.dialect)
             let found = try connection.first(lock, SessionRow.session)
-            guard let session = found, !session.isExpired(at: time) else { return nil }
+            guard let session = found, !expiry.hasEnded(session) else { return nil }
             var settings = session.settings
             try change(&settings)
             try settings.validate()
             let moved = try ConversationMove(of: session, move)
             var sums: SessionSums.Changes = []
-            try moved?.prepare(connection, at: time, &sums)
+            try moved?.prepare(connection, at: expiry, &sums)
             try ConversationMove.blamingName(of: moved, connection) {
-                try connection.execute(ConversationSQL.update(key, settings, moved?.new, at: time))
+                try connection.execute(ConversationSQL.update(key, settings, moved?.new, at: expiry.time))
             }
             try moved?.count(connection)
             if settings.sourceChannel.map(ExactText.init) != session.settings.sourceChannel.map(ExactText.init) {

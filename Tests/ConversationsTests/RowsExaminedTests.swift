@@ -210,7 +210,7 @@ private enum RowCounter {
         let (returned, rows) = try await database.read { connection in
             let before = try handlerReads(connection)
             let none = try handlerReads(connection) - before
-            let returned = try read(ConversationReader(connection, now: Timestamp(microseconds: 1)))
+            let returned = try read(ConversationReader(connection, at: Expiry(at: Timestamp(microseconds: 1))))
             return (returned, try handlerReads(connection) - before - 2 * none)
         }
         guard let database = database as? SQLiteDatabase else { return (returned, rows) }

@@ -17,7 +17,7 @@ import TurnpikeTesting
             let owner = try await Self.session(in: database).owner
             try await database.read { connection in
                 let received = ReceivingConnection(connection)
-                let reader = ConversationReader(received, now: Self.now)
+                let reader = ConversationReader(received, at: Expiry(at: Self.now))
                 var query = SearchQuery(text: "needle", limit: limit)
                 var found: [Int64] = []
                 repeat {
@@ -39,7 +39,9 @@ import TurnpikeTesting
             try await database.read { connection in
                 let received = ReceivingConnection(connection)
                 let query = SearchQuery(text: "needle", limit: 2_000)
-                let result = try ConversationReader(received, now: Self.now).search(query, of: owner) { false }
+                let result = try ConversationReader(received, at: Expiry(at: Self.now)).search(query, of: owner) {
+                    false
+                }
                 #expect(result.hits.compactMap(\.seq) == (1...Self.messages).reversed())
                 #expect(received.rows == 1 + Self.messages && received.statements <= 10)
             }

@@ -11,19 +11,19 @@ enum SessionCreation {
     }
 
     static func findOrCreate(
-        _ drafts: [SessionDraft], _ connection: any Connection, at time: Timestamp
+        _ drafts: [SessionDraft], _ connection: any Connection, at expiry: Expiry
     ) throws -> [Outcome] {
         var sums: SessionSums.Changes = []
         var made: [SessionDraft] = []
         let outcomes = try drafts.map { draft in
-            if draft.maximumSessions == nil, let session = try create(draft, connection, at: time) {
+            if draft.maximumSessions == nil, let session = try create(draft, connection, at: expiry.time) {
                 made.append(draft)
                 return Outcome.done(.created(session))
             }
             // Who has a limit is counted with all before.
             try count(made, connection)
             made = []
-            return try findOrCreate(draft, connection, at: time, &sums)
+            return try findOrCreate(draft, connection, at: expiry, &sums)
         }
         try count(made, connection)
         try SessionSums.add(sums, connection)
@@ -60,15 +60,15 @@ enum SessionCreation {
     }
 
     private static func findOrCreate(
-        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp, _ sums: inout SessionSums.Changes
+        _ draft: SessionDraft, _ connection: any Connection, at expiry: Expiry, _ sums: inout SessionSums.Changes
     ) throws -> Outcome {
-        if let session = try findUnexpired(draft, connection, at: time, &sums) {
+        if let session = try findUnexpired(draft, connection, at: expiry, &sums) {
             return .done(FoundSession(session, for: draft))
         }
-        if let limit = draft.maximumSessions, try isFull(draft.key.owner, limit, connection, at: time, &sums) {
+        if let limit = draft.maximumSessions, try isFull(draft.key.owner, limit, connection, at: expiry, &sums) {
             return .tooMany(limit: limit)
         }
-        if let session = try create(draft, connection, at: time) {
+        if let session = try create(draft, connection, at: expiry.time) {
             try count([draft], connection)
             return .done(.created(session))
         }
@@ -81,11 +81,11 @@ enum SessionCreation {
 
     /// An expired session gives its names free before a new one takes them.
     private static func findUnexpired(
-        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp, _ sums: inout SessionSums.Changes
+        _ draft: SessionDraft, _ connection: any Connection, at expiry: Expiry, _ sums: inout SessionSums.Changes
     ) throws -> Session? {
         while let session = try find(draft, connection) {
-            guard session.isExpired(at: time) else { return session }
-            _ = try SessionRemoval.delete([session.key], connection, at: time, &sums)
+            guard expiry.hasEnded(session) else { return session }
+            _ = try SessionRemoval.delete([session.key], connection, at: expiry.time, &sums)
         }
         return nil
     }
@@ -94,14 +94,14 @@ enum SessionCreation {
     ///
     /// - Parameter sums: Gets what the expiry of sessions changes, for the end of the transaction.
     static func isFull(
-        _ owner: UniqueID, _ limit: Int, _ connection: any Connection, at time: Timestamp,
+        _ owner: UniqueID, _ limit: Int, _ connection: any Connection, at expiry: Expiry,
         _ sums: inout SessionSums.Changes
     ) throws -> Bool {
         // A row that is not there cannot be locked.
         try connection.execute(ConversationSQL.count(0, of: owner, isGroup: false, connection.dialect))
         let count = ConversationSQL.lockTotal(of: owner, connection.dialect)
         guard try connection.first(count, { try $0.value(0, as: Int.self) }) ?? 0 >= limit else { return false }
-        _ = try SessionRemoval.expireSome(of: owner, connection, at: time, &sums)
+        _ = try SessionRemoval.expireSome(of: owner, connection, at: expiry, &sums)
         return try connection.first(count) { try $0.value(0, as: Int.self) } ?? 0 >= limit
     }
 

@@ -72,7 +72,7 @@ private final class SessionWalk: Sendable {
         let rows = try await database.read(.patiently) {
             try $0.rows(PurgeSQL.sessions(after: place), ScannedSession.init)
         }
-        for row in rows where row.isExpired(limits, at: now) {
+        for row in rows where row.isExpired(limits, at: now) && !waits(row.key) {
             defer { store?.cache.drop(row.key) }
             try await database.write(.patiently) { try PurgeSQL.expire(row.key, limits, at: now, $0) }
         }
@@ -84,6 +84,9 @@ private final class SessionWalk: Sendable {
             return state.progress
         }
     }
+
+    /// Whether turns of a session are in the spool: its row does not know yet that it was used.
+    private func waits(_ key: SessionKey) -> Bool { store?.durability?.spool.holds(key) ?? false }
 }
 
 /// What a round looks at.

@@ -19,10 +19,10 @@ struct ConversationMove {
     /// Refuses a name that another session has. One that has expired gives it free.
     ///
     /// - Parameter sums: Gets what changes of the sums, for the end of the transaction.
-    func prepare(_ connection: any Connection, at time: Timestamp, _ sums: inout SessionSums.Changes) throws {
+    func prepare(_ connection: any Connection, at expiry: Expiry, _ sums: inout SessionSums.Changes) throws {
         guard let other = try holder(connection) else { return }
-        guard other.isExpired(at: time) else { throw ConversationError.conversationTaken }
-        _ = try SessionRemoval.delete([other.key], connection, at: time, &sums)
+        guard expiry.hasEnded(other) else { throw ConversationError.conversationTaken }
+        _ = try SessionRemoval.delete([other.key], connection, at: expiry.time, &sums)
     }
 
     /// The other session that has the name.

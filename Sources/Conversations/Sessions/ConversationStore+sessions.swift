@@ -29,11 +29,11 @@ extension ConversationStore {
     /// - Parameter maximum: How many sessions its user may have with this one; nil: any number.
     /// - Returns: The session; nil if there is no deleted session with this key.
     public func restore(_ key: SessionKey, maximum: Int? = nil) async throws -> Session? {
-        try await write(changing: .session(key)) { [now] connection in
+        try await write(changing: .session(key)) { [now, moment] connection in
             var sums: SessionSums.Changes = []
             guard let session = try SessionRemoval.restore(key, connection, at: now(), &sums) else { return nil }
             // It is counted by now.
-            if let maximum, try SessionCreation.isFull(key.owner, maximum + 1, connection, at: now(), &sums) {
+            if let maximum, try SessionCreation.isFull(key.owner, maximum + 1, connection, at: moment(), &sums) {
                 throw ConversationError.tooManySessions(limit: maximum)
             }
             try SessionSums.add(sums, connection)
@@ -48,9 +48,9 @@ extension ConversationStore {
             try connection.first(ConversationSQL.expired(of: owner, at: now(), limit: 1)) { _ in true } ?? false
         }
         guard hasExpired else { return }
-        let step: @Sendable (any Connection) throws -> SessionRemoval.Progress = { [now] connection in
+        let step: @Sendable (any Connection) throws -> SessionRemoval.Progress = { [moment] connection in
             var sums: SessionSums.Changes = []
-            let progress = try SessionRemoval.expireSome(of: owner, connection, at: now(), &sums)
+            let progress = try SessionRemoval.expireSome(of: owner, connection, at: moment(), &sums)
             try SessionSums.add(sums, connection)
             return progress
         }

@@ -25,8 +25,8 @@ extension ConversationStore {
     public func create(_ whole: SessionImport, within limits: MessageLimits = MessageLimits()) async throws -> Session {
         try whole.validate()
         let bytes = whole.turns.reduce(0) { $0 + $1.byteCount }
-        return try await write(bytes: bytes) { [now, holds] connection in
-            let session = try Self.make(whole.draft, connection, at: now())
+        return try await write(bytes: bytes) { [now, moment, holds] connection in
+            let session = try Self.make(whole.draft, connection, at: moment())
             if !whole.turns.isEmpty {
                 _ = try TurnBatch.append(whole.turns, connection, at: now(), within: (limits, beside: holds))
             }
@@ -39,12 +39,12 @@ extension ConversationStore {
 
     /// Makes the session without the names that others have, also if those are made at the same time.
     private static func make(
-        _ draft: SessionDraft, _ connection: any Connection, at time: Timestamp
+        _ draft: SessionDraft, _ connection: any Connection, at expiry: Expiry
     ) throws -> Session {
         var draft = draft
         // It has two names: its own id, and its conversation with an agent.
         for _ in 0...2 {
-            switch try SessionCreation.findOrCreate([draft], connection, at: time).first {
+            switch try SessionCreation.findOrCreate([draft], connection, at: expiry).first {
             case .done(.created(let created)): return created
             case .tooMany(let limit): throw ConversationError.tooManySessions(limit: limit)
             case .done(.found(let other)): draft.giveUpName(of: other)

@@ -92,13 +92,15 @@ package enum SessionRemoval {
     ///
     /// - Parameter sums: Gets what changes of the sums, for the end of the transaction.
     static func expireSome(
-        of owner: UniqueID, _ connection: any Connection, at time: Timestamp, _ sums: inout SessionSums.Changes
+        of owner: UniqueID, _ connection: any Connection, at expiry: Expiry, _ sums: inout SessionSums.Changes
     ) throws -> Progress {
-        let expired = try connection.rows(ConversationSQL.expired(of: owner, at: time, limit: batch)) {
+        let found = try connection.rows(ConversationSQL.expired(of: owner, at: expiry.time, limit: batch)) {
             SessionKey(owner: owner, session: try $0.value(0))
         }
-        _ = try delete(expired, connection, at: time, &sums)
-        return expired.count < batch ? .done : .more
+        let ended = expiry.ended(found)
+        _ = try delete(ended, connection, at: expiry.time, &sums)
+        // Where turns of all of them wait, the rest has to wait too.
+        return found.count < batch || ended.isEmpty ? .done : .more
     }
 
     /// Condemns some sessions of a user, deleted or not.

@@ -17,10 +17,12 @@ final class SpoolFixture: Sendable {
     /// Without memory and spool: it asks the database also where `store` has just found that it does not answer.
     private let databaseAlone: ConversationStore
 
-    /// - Parameter disk: of the spool.
+    /// - Parameters:
+    ///   - disk: of the spool.
+    ///   - now: the clock of the store.
     init(
         deadline: Duration = .seconds(5), diskDeadline: Duration = .seconds(60), size: Int = 1 << 30,
-        on disk: any JournalFiles = PosixFiles()
+        on disk: any JournalFiles = PosixFiles(), now: @escaping @Sendable () -> Timestamp = Timestamp.now
     ) async throws {
         directory = files.directory + "/spool"
         database = FaultyDatabase(try await files.open())
@@ -31,7 +33,7 @@ final class SpoolFixture: Sendable {
         settings.maxSize = size
         store = ConversationStore(
             database: database, durability: try Durability(settings, on: disk, logger: Self.logger),
-            cacheLimit: 1 << 20)
+            cacheLimit: 1 << 20, now: now)
         databaseAlone = ConversationStore(database: database)
     }
 

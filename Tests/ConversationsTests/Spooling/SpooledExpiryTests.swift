@@ -1,0 +1,76 @@
+import Persistence
+import Synchronization
+import Testing
+import TurnpikeTesting
+
+@testable import Conversations
+
+/// A session that was used in an outage for longer than it lives: its row says that it has ended, and it has not.
+@Suite struct SpooledExpiryTests {
+    /// What would delete a session that has ended.
+    enum Ending: CaseIterable { case purge, list, sameName }
+
+    private static let life = 3_600
+    private let clock = Clock()
+
+    /// The clock of the store. The row of the session is a day old.
+    private final class Clock: Sendable {
+        let ahead = Mutex(Duration.seconds(-86_400))
+        var now: Timestamp { Timestamp.now().advanced(by: ahead.withLock { $0 }) }
+        func set(_ duration: Duration) { ahead.withLock { $0 = duration } }
+    }
+
+    private func with(_ body: (SpoolFixture, Session) async throws -> Void) async throws {
+        let fixture = try await SpoolFixture(now: { [clock] in clock.now })
+        do {
+            var draft = SessionDraft(owner: .generate(), externalID: "theirs")
+            draft.settings.ttlSeconds = Self.life
+            let session = try await fixture.store.create(draft)
+            _ = try await fixture.store.append(SpoolFixture.turn("1", after: session))
+            try await fixture.spool(SpoolFixture.turn("2", after: try await fixture.session(session.key)))
+            clock.set(.zero)
+            try await body(fixture, session)
+        } catch {
+            await fixture.close()
+            throw error
+        }
+        await fixture.close()
+    }
+
+    @Test(arguments: Ending.allCases) func itsTurnsAreStoredWhateverLooksForWhatHasEnded(_ ending: Ending) async throws
+    {
+        try await with { fixture, session in
+            switch ending {
+            case .purge: await Self.purge(fixture)
+            case .list: try await fixture.store.expire(session.key.owner)
+            case .sameName:
+                let found = try await fixture.store.createOrFind(
+                    SessionDraft(owner: session.key.owner, externalID: "theirs"))
+                guard case .found(let other) = found else {
+                    Issue.record("another one was made")
+                    return
+                }
+                #expect(other.key == session.key)
+            }
+            #expect(try await fixture.session(session.key).nextSeq == 5)
+            try await fixture.drain()
+            #expect(try await fixture.texts(session.key) == ["q1", "a1", "q2", "a2"])
+        }
+    }
+
+    @Test func itEndsWhenItsTurnsAreStoredAndItsTimeIsOver() async throws {
+        try await with { fixture, session in
+            try await fixture.drain()
+            #expect(try await fixture.session(session.key).nextSeq == 5)
+            clock.set(.seconds(Self.life + 1))
+            await #expect(throws: DatabaseError.self) { try await fixture.session(session.key) }
+        }
+    }
+
+    private static func purge(_ fixture: SpoolFixture) async {
+        let chore = SessionPurge.chore(SessionPurge.Limits(), every: .seconds(600), store: fixture.store)
+        await chore.run(on: fixture.database, logger: SpoolFixture.logger) { duration in
+            if duration != chore.pause { throw CancellationError() }
+        }
+    }
+}

@@ -1,6 +1,7 @@
-import Persistence
 import Synchronization
 import Testing
+
+@testable import Persistence
 
 /// How long callers wait for a database that hangs.
 @Suite("Waiting for a database") struct WaitingTests {
@@ -96,6 +97,43 @@ import Testing
             await answer.arrival.wait()
             #expect(throws: DatabaseError.self) { try answer.take() }
             #expect(database.commits == 0)
+        }
+    }
+
+    @Test func whateverIsAnsweredShowsThatTheDatabaseIsThere() async throws {
+        try await withHangingDatabase { database in
+            database.goOn()
+            let lane = TransactionLane<Item, Void>("test", on: database) { _, items in items.map { _ in } }
+            let calls: [@Sendable () async throws -> Void] = [
+                { _ = try await database.read(.patiently) { _ in } },
+                { try await database.write(.patiently) { _ in } },
+                { try await lane.write(Item()) },
+            ]
+            for (index, call) in calls.enumerated() {
+                database.threads.lastAnswer.store(0, ordering: .relaxed)
+                try await call()
+                #expect(database.threads.lastAnswer.load(ordering: .relaxed) > 0, "call \(index)")
+            }
+        }
+    }
+
+    private struct Item: LaneItem {
+        let shardKey: UInt64 = 0
+        let byteCount = 1
+    }
+
+    /// The one that is silent is the clock of this test: behind it the other one would have been given up, too.
+    @Test(.timeLimit(.minutes(1))) func theEndWaitsForADatabaseThatAnswersAndHardlyForAnother() async throws {
+        try await withHangingDatabase { answering in
+            let silent = HangingDatabase(.seconds(1))
+            let (mayEnd, waitsInVain) = (Arrival(), Arrival())
+            answering.threads.noteAnswer()
+            async let isDone = answering.threads.waitAtEnd(.seconds(20)) { await mayEnd.wait() }
+            #expect(await !silent.threads.waitAtEnd(.seconds(30)) { await waitsInVain.wait() })
+            mayEnd.announce()
+            #expect(await isDone)
+            waitsInVain.announce()
+            await silent.close()
         }
     }
 

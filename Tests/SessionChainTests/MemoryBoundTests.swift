@@ -93,6 +93,21 @@ import TurnpikeTesting
         #expect(page.body.components(of: #""object":"chat.session.message""#) == 2)
     }
 
+    /// One message alone, as a branch that was left, and in an export: what is read fits, and what is made of it does not.
+    @Test(arguments: ["messages/1", "branches/3", "export"])
+    func theCopiesInWhichAMessageIsShownAreCounted(_ place: String) async throws {
+        let chain = try await chain(buffered: 4 << 20)
+        try await fill(chain, turns: 1)
+        if place.hasPrefix("branches") {
+            _ = try await chain.send(.chat("s", [user("again")], #""history_mode":"replace""#))
+        }
+        #expect(try await chain.route(.GET, "/v1/chat/sessions/s/\(place)").body.utf8.count > Self.long.utf8.count)
+        let others = BufferReservation(chain.budget)
+        try others.take((4 << 20) - 4 * Self.long.utf8.count)
+        await #expect(throws: GatewayError.self) { try await chain.route(.GET, "/v1/chat/sessions/s/\(place)") }
+        #expect(chain.budget.usedBytes == (4 << 20) - 4 * Self.long.utf8.count)
+    }
+
     @Test func aPageThatDoesNotFitBesideWhatIsHeldIsRefusedForNow() async throws {
         let chain = try await chain(buffered: 4 << 20)
         try await fill(chain, turns: 5)

@@ -65,6 +65,18 @@ import TurnpikeTesting
         }
     }
 
+    /// They are stored one by one, those at the end of the file first.
+    @Test(arguments: [#""source_channel":"\#(String(repeating: "c", count: 65))""#, #""title":7"#])
+    func anImportWithASessionThatIsWrongStoresNone(_ member: String) async throws {
+        let chain = try await ChainFixture()
+        let messages = #""messages":[{"role":"user","content":"hi"}]"#
+        let file = #"{"sessions":[{\#(member),\#(messages)},{"title":"right",\#(messages)}]}"#
+        await #expect { try await chain.route(.POST, "/v1/chat/import", body: file) } throws: {
+            ($0 as? GatewayError)?.status == .badRequest
+        }
+        #expect(try object(try await chain.route(.GET, "/v1/chat/sessions").body)["total"]?.int == 0)
+    }
+
     @Test func aListHasPagesAndATotal() async throws {
         let chain = try await ChainFixture()
         for number in 1...5 { _ = try await chain.route(.POST, "/v1/chat/sessions", body: #"{"title":"\#(number)"}"#) }

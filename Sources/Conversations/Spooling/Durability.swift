@@ -12,7 +12,7 @@ package final class Durability: Sendable {
     /// Of commits.
     let writes = DatabaseHealth()
     /// Of reads: SQLite still reads while somebody holds the write lock.
-    let reads = DatabaseHealth(pause: .milliseconds(500))
+    let reads: DatabaseHealth
 
     /// Hundredths of a second for the way of the last turns into the spool, which begins when their deadline is told.
     private static let patience = 200
@@ -21,7 +21,14 @@ package final class Durability: Sendable {
     ///
     /// - Parameter disk: for tests.
     /// - Throws: `JournalError`, whose description names the directory.
-    package init(_ settings: SpoolSettings, on disk: any JournalFiles = PosixFiles(), logger: Logger) throws {
+    package convenience init(
+        _ settings: SpoolSettings, on disk: any JournalFiles = PosixFiles(), logger: Logger
+    ) throws {
+        try self.init(settings, on: disk, reads: DatabaseHealth(pause: .milliseconds(500)), logger: logger)
+    }
+
+    init(_ settings: SpoolSettings, on disk: any JournalFiles, reads: DatabaseHealth, logger: Logger) throws {
+        self.reads = reads
         spool = try TurnSpool(settings, on: disk, logger: logger)
         deadlines = Deadlines(settings.commitDeadline)
         diskDeadlines = Deadlines(settings.diskDeadline)

@@ -17,8 +17,8 @@ public final class DatabaseThreads: Sendable {
     package let shards: Int
     private let lanes = Mutex(Lanes())
     private let patience: Duration
-    /// Nanoseconds of the monotonic clock.
-    private let lastAnswer = Atomic<UInt64>(0)
+    /// When it answered last: nanoseconds of the monotonic clock; 0: never.
+    let lastAnswer = Atomic<UInt64>(0)
 
     /// - Parameter patience: How long callers that wait ``Waiting/promptly`` do so while nobody is answered.
     package init(_ name: String, readers: Int, writers: Int, shards: Int, patience: Duration = .seconds(10)) {

@@ -119,14 +119,17 @@ enum BranchConformance {
 
     @Sendable private static func oneKey(_ fixture: any DatabaseFixture) async throws {
         try await Samples.with(fixture) { samples in
-            for order in [[0, 1], [1, 0]] {
+            for (order, isOneBatch) in [([0, 1], false), ([1, 0], false), ([0, 1], true), ([1, 0], true)] {
                 let session = try await samples.store.create(SessionDraft(owner: .generate()))
                 var first = Samples.turn(session, ["why?", "first"])
                 try await append(["and?", "so"], from: nil, session, samples)
                 var second = Samples.turn(try await samples.current(session), ["why?", "second"])
                 (first.idempotencyKey, second.idempotencyKey) = (Samples.digest("k"), Samples.digest("k"))
                 second.attempt = 1
-                for index in order { try await samples.append([first, second][index]) }
+                let turns = order.map { [first, second][$0] }
+                for batch in isOneBatch ? [turns] : turns.map({ [$0] }) {
+                    _ = try await samples.store.append(all: batch)
+                }
                 try expectEqual(
                     try await samples.texts(session.key), ["and?", "so", "why?", "second"], "the later attempt")
                 var another = Samples.turn(try await samples.current(session), ["why?", "other"])

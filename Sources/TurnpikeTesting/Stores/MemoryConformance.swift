@@ -209,6 +209,13 @@ extension MemoryConformance {
             { _ = try await store.update(made.key, conversation: { $0.groupName = "g" }) { _ in } },
             { _ = try await store.delete(made.key) },
             { _ = try await store.create(SessionDraft(owner: owner, externalID: name)) },
+            {
+                var limits = SessionPurge.Limits()
+                limits.timeToLive = .zero
+                let chore = SessionPurge.chore(limits, every: .seconds(600), store: store)
+                await ChoreConformance.run(chore, rounds: 1, on: processes.database)
+            },
+            { _ = try await store.create(SessionDraft(owner: owner, externalID: name)) },
             { _ = try await store.erase(owner) },
             { _ = try await store.create(SessionDraft(owner: owner, externalID: name)) },
             {

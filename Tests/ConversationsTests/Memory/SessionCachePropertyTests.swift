@@ -62,7 +62,7 @@ private struct NaiveSession {
     var key: SessionKey { row.key }
 
     init() {
-        row = Session.empty
+        row = Session.sample()
     }
 
     /// Somebody changes the session otherwise than by a turn.
@@ -257,15 +257,4 @@ private struct CacheWorld {
 extension SessionCache {
     /// Whether it knows a session; unlike `snapshot` this is no use of it.
     fileprivate func holds(_ key: SessionKey) -> Bool { keys.contains(key) }
-}
-
-extension Session {
-    /// A new one.
-    fileprivate static var empty: Session {
-        Session(
-            key: SessionKey(owner: .generate(), session: .generate()), externalID: nil, conversation: nil,
-            settings: SessionSettings(), systemDigest: nil, nextSeq: 1, contextStartSeq: 0, version: 1, lastTurn: nil,
-            counters: SessionCounters(), createdAt: Timestamp(microseconds: 1), updatedAt: Timestamp(microseconds: 1),
-            lastMessageAt: Timestamp(microseconds: 1), expiresAt: nil, deletedAt: nil)
-    }
 }

@@ -168,6 +168,24 @@ import TurnpikeTesting
         await fixture.close()
     }
 
+    @Test func whileTheDatabaseIsSilentPagesAreRefusedWithoutAskingIt() async throws {
+        try await SpoolFixture.with { fixture in
+            let reads = ScriptedReads(fixture.database)
+            let durability = try Durability(
+                SpoolSettings(directory: "/spool"), on: SimulatedDisk(),
+                reads: DatabaseHealth(pause: .seconds(3_600)), logger: SpoolFixture.logger)
+            let store = ConversationStore(database: reads, durability: durability, cacheLimit: 1 << 20)
+            durability.reads.noteSilence()
+            let bodies = BufferReservation(nil)
+            await #expect(throws: DatabaseError.self) { try await store.read { _ in } }
+            await #expect(throws: DatabaseError.self) { try await store.read(counting: bodies) { _ in } }
+            #expect(reads.count == 0)
+            durability.reads.noteAnswer()
+            try await store.read { _ in }
+            await store.closeSpool()
+        }
+    }
+
     // MARK: Limits
 
     @Test(arguments: [MessageLimits(perSession: 10), MessageLimits(perUser: 10)])

@@ -140,5 +140,10 @@ import Testing
             try shown([user("A"), call, user("B"), call, result("t"), said("x")], [result("t")]).suffix(3) == [
                 said("x"), call, result("t"),
             ])
+        let earlier = call.replacing(#""name":"f""#, with: #""name":"g""#)
+        #expect(
+            try shown([user("A"), earlier, user("B"), call, result("t"), said("x")], [result("t")]) == [
+                user("A"), user("B"), call, result("t"), said("x"), earlier, result("t"),
+            ])
     }
 }

@@ -12,6 +12,19 @@ import TurnpikeKit
         IncomingTurn(messages: try messages.map { try $0.incoming })
     }
 
+    /// What this process remembers may be an attempt before the one that is stored.
+    @Test func theNewestTurnSaysOnWhatAnAttemptUnderItsKeyWasPlanned() throws {
+        let digest = SessionContext(session: .sample(), mode: .auto, idempotencyKey: "k").idempotencyDigest
+        let last = LastTurn(
+            id: .generate(), firstSeq: 5, baseSeq: 3, requestDigest: try ModelSession.digest(greeting),
+            idempotencyKey: digest)
+        func repetition(_ key: String) -> Repetition {
+            SessionContext(session: .sample(lastTurn: last), mode: .auto, idempotencyKey: key).repetition(earlier: 1)
+        }
+        #expect(repetition("k") == .known(base: 3))
+        #expect(repetition("other") == .known(base: 1))
+    }
+
     @Test func aRetryOfTheLastTurnTakesItsPlace() throws {
         let session = try ModelSession(greeting, [.user("why?"), .assistant("lost on the way")])
         let (summary, plan) = try session.summary([.user("why?")], repetition: .claimed)

@@ -93,7 +93,7 @@ final class SpoolFixture: Sendable {
         return turn
     }
 
-    private static func digest(_ text: String) -> StoredDigest {
+    static func digest(_ text: String) -> StoredDigest {
         let bytes = Array(text.utf8) + Array(repeating: 0, count: 32)
         guard let digest = StoredDigest(bytes: bytes.prefix(32)) else { preconditionFailure("32 bytes are a digest") }
         return digest

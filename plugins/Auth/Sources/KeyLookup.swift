@@ -20,10 +20,12 @@ struct KeyLookup: Sendable {
     /// Those of the keys that are stored and not revoked, by their ids. They were verified before, so whose they are is
     /// asked here and nothing is shown to anybody. Throws `DatabaseError`.
     func liveKeys(_ ids: [UniqueID]) async throws -> [UniqueID: VerifiedKey] {
-        let found = try await database.read(.patiently) { connection in
-            try connection.rows(Self.selection("k.key_id IN (\(list: ids)) AND k.revoked_us IS NULL"), Self.found)
-        }
-        return Dictionary(found.map { ($0.key.principal.keyID, $0.key) }) { first, _ in first }
+        try await database.read(.patiently) { try Self.liveKeys(ids, $0) }
+    }
+
+    private static func liveKeys(_ ids: [UniqueID], _ connection: any Connection) throws -> [UniqueID: VerifiedKey] {
+        let rows = try connection.rows(selection("k.key_id IN (\(list: ids)) AND k.revoked_us IS NULL"), found)
+        return Dictionary(rows.map { ($0.key.principal.keyID, $0.key) }) { first, _ in first }
     }
 
     /// The number that every change of keys and users raises.

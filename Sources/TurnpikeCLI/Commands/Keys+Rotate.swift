@@ -44,8 +44,8 @@ extension Keys {
                 StandardOutput.print(json ? KeyListing.json(rotation, of: owner.name) : new.secret.reveal())
                 StandardError.print(
                     """
-                    \(old.prefix)… (\(old.name)) of \(owner.name) is replaced by \(new.info.prefix)…; \
-                    it works until \(old.expires?.text ?? "it is revoked")
+                    \(old.prefix)… (\(old.name)) of \(owner.name) works until \(old.expires?.text ?? "it is revoked"), \
+                    the new key \(new.info.prefix)… \(new.info.expires.map { "until \($0.text)" } ?? "without an end")
                     """)
             }
         }

@@ -65,6 +65,14 @@ def test_nothing_stays_when_it_is_killed_itself():
     eventually(lambda: not is_running(outliving) and not directory.exists(), timeout=45)
 
 
+def test_whoever_reads_what_it_writes_waits_for_nothing_that_outlives_it():
+    # A process in a session of its own keeps the pipe open, and does not end when it is asked to.
+    stubborn = """trap '' TERM; echo $$ > "$TMPDIR/begun"; while :; do sleep 600; done"""
+    command = 'mkfifo "$TMPDIR/begun"; setsid bash -c "$1" & read -r stubborn < "$TMPDIR/begun"; echo "$stubborn"'
+    done = subprocess.run([CONTAIN, "bash", "-c", command, "bash", stubborn], stdout=subprocess.PIPE, text=True, timeout=45)
+    assert done.returncode == 0 and not is_running(int(done.stdout))
+
+
 def test_a_command_that_does_not_exist_fails():
     done = subprocess.run([CONTAIN, "/there/is/none"], capture_output=True, text=True)
     assert done.returncode == 127 and "/there/is/none" in done.stderr

@@ -123,6 +123,23 @@ def cut_connections(campaign, chance):
     time.sleep(0.2)
 
 
+def kill_statements(campaign, chance):
+    """An operator's KILL, of statements and of connections."""
+    for _ in range(25):
+        ids = campaign.store.query("SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND db = 'turnpike'")
+        for (number,) in chance.sample(ids, min(2, len(ids))):
+            with contextlib.suppress(AssertionError):
+                campaign.store.query(f"KILL {chance.choice(['QUERY', 'QUERY', 'CONNECTION'])} {number}")
+
+
+def lock_a_table(campaign, chance):
+    """An operator locks a table, past the deadline and past the limit of a statement's time."""
+    time.sleep(chance.uniform(0.05, 0.3))
+    lock = f"{chance.choice(['messages', 'sessions', 'turns'])} {chance.choice(['READ', 'WRITE'])}"
+    campaign.store.query(f"LOCK TABLES {lock}; SELECT SLEEP({chance.uniform(0.3, 4)}); UNLOCK TABLES", "turnpike")
+    time.sleep(0.1)
+
+
 def lose_answers(campaign, chance):
     """Commits happen, and nobody is told."""
     for _ in range(2):
@@ -183,7 +200,8 @@ def faults_for(store, has_small_disk):
     if has_small_disk:
         faults.append(fill_the_disk)
     if store.name == "mariadb":
-        faults += [stall_commits_beyond_the_read_timeout, pause_database, cut_connections]
+        faults += [
+            stall_commits_beyond_the_read_timeout, pause_database, cut_connections, kill_statements, lock_a_table]
     faults += [kill_turnpike_again_and_again, pause_turnpike, nothing]
     taken = {fault.__name__ for fault in faults}
     points = [at_point(point) for point in COMMIT_POINTS + SPOOL_POINTS + REPLAY_POINTS]

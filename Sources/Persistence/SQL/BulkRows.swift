@@ -202,7 +202,7 @@ public final class BulkRows {
     public var values: [SQLValue] { runs.flatMap { run in run.rows.flatMap { values(of: $0, in: run) } } }
 
     /// One row of a run, made anew as values.
-    package func values(of row: Int, in run: Run) -> [SQLValue] {
+    private func values(of row: Int, in run: Run) -> [SQLValue] {
         var values = BulkValues(bytes(of: row..<row + 1))
         return run.kinds.map { kind in
             if values.nextIsNull() { return .null }

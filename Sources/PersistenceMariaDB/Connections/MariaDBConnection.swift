@@ -186,7 +186,9 @@ extension MariaDBConnection {
             case .alone(let row, let run):
                 // Waits for its own answer, which comes behind the others.
                 try readAnswers(&unread)
-                try send(statement, write.rows.values(of: row, in: run)[...])
+                try values.bind(
+                    write.rows.bytes(of: row..<row + 1), run.kinds, to: statement, limit: packetLimit)
+                try statement.execute()
                 try check(statement, changes: isCounted ? 1 : nil)
             }
         }

@@ -78,6 +78,8 @@ struct MariaDBFailure: Equatable {
         case Int(CR_OUT_OF_MEMORY):
             MariaDBFailure(.unavailable, code, "there is no memory", losesConnection: true)
         case 1_040, 1_203, 1_226: MariaDBFailure(.unavailable, code, "the server has too many connections")
+        // No turn is at fault: the same happens to all of them.
+        case 1_364: MariaDBFailure(.refuse, code, "the table has a column without a default that is not ours")
         case 1_461: MariaDBFailure(.unavailable, code, "the server has too many statements", losesConnection: true)
         default: nil
         }
@@ -89,9 +91,9 @@ struct MariaDBFailure: Equatable {
             MariaDBFailure(.data, code, "the values are larger than max_allowed_packet", losesConnection: true)
         case 1_062, 1_586: MariaDBFailure(.data, code, "the key exists")
         case 1_406: MariaDBFailure(.data, code, "a value is too long for its column")
-        // NULL in a column without, no default, out of range, not of the column's type, checks, foreign keys, rows
+        // NULL in a column without, out of range, not of the column's type, checks, foreign keys, rows
         // that are too long, too many values; 1105 is what a value in pieces gets that is too long in all.
-        case 1_048, 1_105, 1_118, 1_216, 1_217, 1_264, 1_265, 1_292, 1_300, 1_364, 1_366, 1_390, 1_451, 1_452, 4_025:
+        case 1_048, 1_105, 1_118, 1_216, 1_217, 1_264, 1_265, 1_292, 1_300, 1_366, 1_390, 1_451, 1_452, 4_025:
             MariaDBFailure(.data, code, "a value was refused")
         default: nil
         }

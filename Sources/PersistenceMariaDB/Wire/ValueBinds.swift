@@ -17,20 +17,56 @@ final class ValueBinds {
     /// - Throws: `DatabaseError` of class `data` for values that the server does not take; a `StatementFailure`.
     func bind(_ values: ArraySlice<SQLValue>, to statement: Statement, limit: Int) throws {
         precondition(values.count == statement.parameterCount, "a statement has one value per place")
-        try Self.check(values, limit: limit)
+        try Self.check(values.reduce(0) { $0 + $1.byteCount }, in: values.count, limit: limit)
         guard !values.isEmpty else { return }
-        reserve(values)
+        memory.reset(reserving: values.reduce(0) { $0 + (Self.isLong($1) ? 0 : $1.byteCount + 16) })
+        reserve(values.count)
         for (place, value) in values.enumerated() { set(value, at: place) }
         try binds.withUnsafeMutableBufferPointer { try statement.bind($0) }
         for (place, value) in values.enumerated() where Self.isLong(value) {
-            try sendInPieces(value, at: place, of: statement)
+            try value.withBytes { try sendInPieces($0, at: place, of: statement) }
         }
     }
 
+    /// Binds a row of a bulk statement; the caller executes next. Text and bytes are sent from where they lie: a long row is
+    /// not copied once more, and it has to stay until it was executed.
+    ///
+    /// - Throws: as the other one.
+    func bind(
+        _ row: UnsafeRawBufferPointer, _ kinds: [BulkRows.Kind], to statement: Statement, limit: Int
+    ) throws {
+        precondition(kinds.count == statement.parameterCount, "a row has one value per place")
+        try Self.check(row.count, in: kinds.count, limit: limit)
+        memory.reset(reserving: 16 * kinds.count)
+        reserve(kinds.count)
+        var values = BulkValues(row)
+        var long: [(place: Int, bytes: UnsafeRawBufferPointer)] = []
+        for (place, kind) in kinds.enumerated() {
+            cm_clear(&binds[place])
+            guard !values.nextIsNull() else {
+                binds[place].buffer_type = MYSQL_TYPE_NULL
+                continue
+            }
+            switch kind {
+            case .integer: set(values.integer(), MYSQL_TYPE_LONGLONG, at: place)
+            case .double: set(values.double(), MYSQL_TYPE_DOUBLE, at: place)
+            case .text, .blob:
+                let bytes = values.bytes()
+                let isLong = bytes.count >= Self.pieceSize
+                if isLong { long.append((place, bytes)) }
+                setBuffer(
+                    UnsafeMutableRawPointer(mutating: bytes.baseAddress), count: isLong ? 0 : bytes.count,
+                    kind == .text ? MYSQL_TYPE_STRING : MYSQL_TYPE_BLOB, at: place)
+            case .unknown: preconditionFailure("a value has a kind")
+            }
+        }
+        try binds.withUnsafeMutableBufferPointer { try statement.bind($0) }
+        for (place, bytes) in long { try sendInPieces(bytes, at: place, of: statement) }
+    }
+
     /// Refuses what could not be sent, or not be read again: a row is one packet.
-    private static func check(_ values: ArraySlice<SQLValue>, limit: Int) throws {
-        let total = values.reduce(0) { $0 + $1.byteCount }
-        guard total + 16 * values.count + 1_024 <= limit else {
+    private static func check(_ total: Int, in places: Int, limit: Int) throws {
+        guard total + 16 * places + 1_024 <= limit else {
             throw DatabaseError(.data, "\(total) bytes of values are more than max_allowed_packet (\(limit)) allows")
         }
     }
@@ -42,11 +78,8 @@ final class ValueBinds {
         }
     }
 
-    private func reserve(_ values: ArraySlice<SQLValue>) {
-        memory.reset(reserving: values.reduce(0) { $0 + (Self.isLong($1) ? 0 : $1.byteCount + 16) })
-        if binds.count < values.count {
-            binds += repeatElement(MYSQL_BIND(), count: values.count - binds.count)
-        }
+    private func reserve(_ count: Int) {
+        if binds.count < count { binds += repeatElement(MYSQL_BIND(), count: count - binds.count) }
     }
 
     private func set(_ value: SQLValue, at place: Int) {
@@ -54,14 +87,8 @@ final class ValueBinds {
         switch value {
         case .null:
             binds[place].buffer_type = MYSQL_TYPE_NULL
-        case .integer(let integer):
-            let slot = memory.take(1, of: Int64.self)
-            slot.pointee = integer
-            setBuffer(slot, count: 8, MYSQL_TYPE_LONGLONG, at: place)
-        case .double(let double):
-            let slot = memory.take(1, of: Double.self)
-            slot.pointee = double
-            setBuffer(slot, count: 8, MYSQL_TYPE_DOUBLE, at: place)
+        case .integer(let integer): set(integer, MYSQL_TYPE_LONGLONG, at: place)
+        case .double(let double): set(double, MYSQL_TYPE_DOUBLE, at: place)
         case .text, .blob, .id:
             let count = Self.isLong(value) ? 0 : value.byteCount
             let bytes = memory.take(count, of: UInt8.self)
@@ -70,18 +97,22 @@ final class ValueBinds {
         }
     }
 
-    private func setBuffer(_ buffer: UnsafeMutableRawPointer, count: Int, _ type: enum_field_types, at place: Int) {
+    private func set<Number: BitwiseCopyable>(_ number: Number, _ type: enum_field_types, at place: Int) {
+        let slot = memory.take(1, of: Number.self)
+        slot.pointee = number
+        setBuffer(slot, count: 8, type, at: place)
+    }
+
+    private func setBuffer(_ buffer: UnsafeMutableRawPointer?, count: Int, _ type: enum_field_types, at place: Int) {
         binds[place].buffer = buffer
         binds[place].buffer_length = UInt(count)
         binds[place].buffer_type = type
     }
 
-    private func sendInPieces(_ value: SQLValue, at place: Int, of statement: Statement) throws {
-        try value.withBytes { bytes in
-            for start in stride(from: 0, to: bytes.count, by: Self.pieceSize) {
-                let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + Self.pieceSize, bytes.count)])
-                try statement.sendLongData(piece, to: place)
-            }
+    private func sendInPieces(_ bytes: UnsafeRawBufferPointer, at place: Int, of statement: Statement) throws {
+        for start in stride(from: 0, to: bytes.count, by: Self.pieceSize) {
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + Self.pieceSize, bytes.count)])
+            try statement.sendLongData(piece, to: place)
         }
     }
 }

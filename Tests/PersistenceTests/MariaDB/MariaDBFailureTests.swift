@@ -12,6 +12,7 @@ import Testing
         (1_114, .unavailable, false), (1_040, .unavailable, false), (1_062, .data, false), (1_406, .data, false),
         (1_366, .data, false), (1_264, .data, false), (4_025, .data, false), (1_153, .data, true),
         (1_064, .refuse, false), (1_146, .refuse, false), (1_142, .refuse, false),
+        (1_364, .refuse, false),
     ])
     func ofAStatement(_ code: Int, _ failure: DatabaseError.Failure, _ losesConnection: Bool) {
         let found = MariaDBFailure.ofStatement(code, state: "HY000")

@@ -86,8 +86,24 @@ final class MariaDBConnection: Connection, @unchecked Sendable {
     private struct CallersError: Error { let error: any Error }
 
     private func send(_ statement: Statement, _ row: ArraySlice<SQLValue>) throws {
-        try values.bind(row, to: statement, limit: packetLimit)
+        try admit(row.reduce(0) { $0 + $1.byteCount }, in: row.count)
+        try values.bind(row, to: statement)
         try statement.execute()
+    }
+
+    /// Refuses what the server does not take. Where it takes more by now than when this connection was made, which never
+    /// learns of it, the transaction is done again on a new one.
+    private func admit(_ bytes: Int, in places: Int) throws {
+        guard !ValueBinds.fits(bytes, in: places, limit: packetLimit) else { return }
+        var limit = packetLimit
+        try query("SELECT @@GLOBAL.max_allowed_packet") { limit = $0.first.flatMap { Int($0) } ?? limit }
+        guard ValueBinds.fits(bytes, in: places, limit: limit) else {
+            throw DatabaseError(
+                .data, "\(bytes) bytes of values are more than max_allowed_packet (\(packetLimit)) allows")
+        }
+        let error = DatabaseError(.retryTransaction, "the server takes more than when the connection was made")
+        (isLost, givenUp) = (true, error)
+        throw error
     }
 
     /// Runs a prepared statement, prepares it once more where the server asks for that, and leaves no result behind.
@@ -186,8 +202,8 @@ extension MariaDBConnection {
             case .alone(let row, let run):
                 // Waits for its own answer, which comes behind the others.
                 try readAnswers(&unread)
-                try values.bind(
-                    write.rows.bytes(of: row..<row + 1), run.kinds, to: statement, limit: packetLimit)
+                try admit(write.rows.size(of: row), in: run.kinds.count)
+                try values.bind(write.rows.bytes(of: row..<row + 1), run.kinds, to: statement)
                 try statement.execute()
                 try check(statement, changes: isCounted ? 1 : nil)
             }

@@ -12,12 +12,11 @@ final class ValueBinds {
     private let memory = RawMemory()
     private var binds: [MYSQL_BIND] = []
 
-    /// Binds all values; the caller executes next.
+    /// Binds all values, which fit into a packet; the caller executes next.
     ///
-    /// - Throws: `DatabaseError` of class `data` for values that the server does not take; a `StatementFailure`.
-    func bind(_ values: ArraySlice<SQLValue>, to statement: Statement, limit: Int) throws {
+    /// - Throws: `StatementFailure`.
+    func bind(_ values: ArraySlice<SQLValue>, to statement: Statement) throws {
         precondition(values.count == statement.parameterCount, "a statement has one value per place")
-        try Self.check(values.reduce(0) { $0 + $1.byteCount }, in: values.count, limit: limit)
         guard !values.isEmpty else { return }
         memory.reset(reserving: values.reduce(0) { $0 + (Self.isLong($1) ? 0 : $1.byteCount + 16) })
         reserve(values.count)
@@ -32,11 +31,8 @@ final class ValueBinds {
     /// not copied once more, and it has to stay until it was executed.
     ///
     /// - Throws: as the other one.
-    func bind(
-        _ row: UnsafeRawBufferPointer, _ kinds: [BulkRows.Kind], to statement: Statement, limit: Int
-    ) throws {
+    func bind(_ row: UnsafeRawBufferPointer, _ kinds: [BulkRows.Kind], to statement: Statement) throws {
         precondition(kinds.count == statement.parameterCount, "a row has one value per place")
-        try Self.check(row.count, in: kinds.count, limit: limit)
         memory.reset(reserving: 16 * kinds.count)
         reserve(kinds.count)
         var values = BulkValues(row)
@@ -64,12 +60,8 @@ final class ValueBinds {
         for (place, bytes) in long { try sendInPieces(bytes, at: place, of: statement) }
     }
 
-    /// Refuses what could not be sent, or not be read again: a row is one packet.
-    private static func check(_ total: Int, in places: Int, limit: Int) throws {
-        guard total + 16 * places + 1_024 <= limit else {
-            throw DatabaseError(.data, "\(total) bytes of values are more than max_allowed_packet (\(limit)) allows")
-        }
-    }
+    /// Whether values could be sent, and be read again: a row is one packet.
+    static func fits(_ bytes: Int, in places: Int, limit: Int) -> Bool { bytes + 16 * places + 1_024 <= limit }
 
     private static func isLong(_ value: SQLValue) -> Bool {
         switch value {

@@ -51,6 +51,32 @@ struct MariaDBLimitTests {
         try await set("max_allowed_packet = 67108864", fixture)
     }
 
+    /// A connection keeps the limit that it was made with.
+    @Test(arguments: [true, false]) func aLimitThatIsRaisedCountsAtOnce(inBulk: Bool) async throws {
+        let fixture = try await Self.fixture()
+        try await set("max_allowed_packet = 2097152", fixture)
+        try await fixture.with { database in
+            try await database.createNumbers()
+            let insert: @Sendable () async throws -> Void = {
+                try await database.write { connection in
+                    let data = ByteBuffer(repeating: 1, count: 3_000_000)
+                    guard inBulk else {
+                        try connection.execute("INSERT INTO numbers (number, data) VALUES (1, \(data))")
+                        return
+                    }
+                    let statement = BulkStatement(insertInto: "numbers", ["number", "data"])
+                    try connection.execute(statement, rows: [.integer(1), .blob(data)])
+                }
+            }
+            let error = await #expect(throws: DatabaseError.self) { try await insert() }
+            #expect(error?.failure == .data)
+            try await set("max_allowed_packet = 67108864", fixture)
+            try await insert()
+            #expect(try await database.number("SELECT LENGTH(data) FROM numbers") == 3_000_000)
+            #expect((database as? MariaDBDatabase)?.problems == [])
+        }
+    }
+
     @Test func aSettingThatBreaksThePromiseIsReportedOnceConnected() async throws {
         let fixture = try await Self.fixture()
         try await set("innodb_flush_log_at_trx_commit = 2", fixture)

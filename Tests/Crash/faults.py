@@ -75,6 +75,17 @@ def fill_the_disk(campaign, chance):
     time.sleep(0.1)
 
 
+def fill_the_disk_for_the_replay(campaign, chance):
+    """Turns wait in the spool; when they can be stored its disk is full, and what is done cannot be noted there."""
+    with in_background(campaign.store.stall, 1.2):
+        time.sleep(1)
+        with campaign.full_disk():
+            time.sleep(chance.uniform(0.3, 1))
+            if chance.random() < 0.5:
+                campaign.site.kill()
+    time.sleep(0.1)
+
+
 def kill_database(campaign, chance):
     """SIGKILL of the database; it is away for a while."""
     time.sleep(chance.uniform(0.05, 0.5))
@@ -202,6 +213,8 @@ def faults_for(store, has_small_disk):
     if store.name == "mariadb":
         faults += [
             stall_commits_beyond_the_read_timeout, pause_database, cut_connections, kill_statements, lock_a_table]
+    if has_small_disk:
+        faults.append(fill_the_disk_for_the_replay)
     faults += [kill_turnpike_again_and_again, pause_turnpike, nothing]
     taken = {fault.__name__ for fault in faults}
     points = [at_point(point) for point in COMMIT_POINTS + SPOOL_POINTS + REPLAY_POINTS]

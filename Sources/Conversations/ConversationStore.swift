@@ -129,14 +129,24 @@ public final class ConversationStore: Sendable {
     /// The same for a caller who has just looked for it and did not find it.
     package func createOrFind(_ draft: SessionDraft) async throws -> FoundSession {
         try draft.validate()
-        let answer = FirstAnswer<SessionCreation.Outcome>()
+        let (answer, start) = (FirstAnswer<SessionCreation.Outcome>(), cache.time)
         let deadline = try enqueue(draft, answer)
         await answer.arrival.wait()
         deadline?.cancel()
         switch try answer.take() {
-        case .done(let session): return session
+        case .done(let found):
+            remember(found, draft.system, since: start)
+            return found
         case .tooMany(let limit): throw ConversationError.tooManySessions(limit: limit)
         }
+    }
+
+    /// A session that was just made has no messages: its first exchange need not ask for them.
+    private func remember(_ found: FoundSession, _ system: SystemMessages?, since start: UInt64) {
+        guard case .created(let session) = found, session.nextSeq == 1 else { return }
+        let snapshot = SessionSnapshot(
+            session, outlines: [], isComplete: true, bodies: [], system: system?.copied)
+        cache.store(snapshot, readSince: start)
     }
 
     private func enqueue(_ draft: SessionDraft, _ answer: FirstAnswer<SessionCreation.Outcome>) throws -> Deadline? {

@@ -15,18 +15,42 @@ public struct ChatRequest: Sendable {
         "functions", "response_format", "session_id", "session", "history_mode",
     ]
 
+    /// What was read: a reference, because the steps of a chain hand a request on fifteen times, and each copy of these
+    /// values would count the references of all of them.
+    private final class Contents: Sendable {
+        let object: JSONObject
+        let model: String
+        let stream: Bool
+        let n: Int
+        let store: Bool
+        let includesUsage: Bool
+
+        init(_ object: JSONObject) throws(WireError) {
+            self.object = object
+            guard let model = try object.string("model") else { throw .missing("model") }
+            self.model = model
+            stream = try object.bool("stream") ?? false
+            store = try object.bool("store") ?? false
+            n = try object.int("n", in: 1...128) ?? 1
+            let options = try object.members("stream_options")
+            includesUsage = try options?.bool("include_usage", as: "stream_options.include_usage") ?? false
+        }
+    }
+
+    private let contents: Contents
+
     /// The body's members.
-    public let object: JSONObject
+    public var object: JSONObject { contents.object }
     /// The model's name as the client gave it.
-    public let model: String
+    public var model: String { contents.model }
     /// Whether the answer is wanted as a stream.
-    public let stream: Bool
+    public var stream: Bool { contents.stream }
     /// How many choices are wanted.
-    public let n: Int
+    public var n: Int { contents.n }
     /// Whether the provider is asked to keep the completion.
-    public let store: Bool
+    public var store: Bool { contents.store }
     /// Whether a stream is to report usage in a chunk of its own (`stream_options.include_usage`).
-    public let includesUsage: Bool
+    public var includesUsage: Bool { contents.includesUsage }
 
     /// The body as it came.
     public var bytes: ByteBuffer { object.bytes }
@@ -38,14 +62,7 @@ public struct ChatRequest: Sendable {
 
     /// Reads the request whose members have been found already.
     public init(_ object: JSONObject) throws(WireError) {
-        self.object = object
-        guard let model = try object.string("model") else { throw .missing("model") }
-        self.model = model
-        stream = try object.bool("stream") ?? false
-        store = try object.bool("store") ?? false
-        n = try object.int("n", in: 1...128) ?? 1
-        let options = try object.members("stream_options")
-        includesUsage = try options?.bool("include_usage", as: "stream_options.include_usage") ?? false
+        contents = try Contents(object)
     }
 
     /// The messages in order, each with its bytes. At least the outermost level of each is well formed.

@@ -327,10 +327,15 @@ extension PlannedHistory {
         messages += snapshot.instructions
         let withoutReasoning = withoutReasoning(reasoning)
         snapshot.stored.withMessages { stored in
+            // Nearly always they are sent as they are stored.
+            guard replayed != nil || !withoutReasoning.isEmpty else {
+                for index in start..<stored.count { messages.append(stored[index].body) }
+                return
+            }
             for index in start..<stored.count {
                 if let call = replayed?.calls[index] { messages.append(reasoning.applied(to: call)) }
                 if let body = replayed == nil ? stored[index].body : replayed?.bodies[index] {
-                    messages.append(withoutReasoning.isEmpty ? body : withoutReasoning[index] ?? body)
+                    messages.append(withoutReasoning[index] ?? body)
                 }
             }
         }

@@ -9,7 +9,7 @@ struct SessionHistory: Sendable {
     /// What was read: a reference, so that async functions hold a word of it.
     final class Found: Sendable {
         let snapshot: HistorySnapshot
-        init(_ snapshot: HistorySnapshot) { self.snapshot = snapshot }
+        init(_ snapshot: consuming HistorySnapshot) { self.snapshot = snapshot }
     }
 
     let planner: TurnPlanner
@@ -161,10 +161,9 @@ struct SessionHistory: Sendable {
     }
 
     /// Adds the session's instructions, or takes away what is not to be sent.
-    private func finish(_ snapshot: HistorySnapshot, _ reader: any HistoryReading, _ session: Session) throws
+    private func finish(_ snapshot: consuming HistorySnapshot, _ reader: any HistoryReading, _ session: Session) throws
         -> HistorySnapshot
     {
-        var snapshot = snapshot
         guard rules != nil else {
             snapshot.plan.withholdHistory()
             return snapshot

@@ -50,7 +50,11 @@ final class RequestBodyStorage: Sendable {
 
     func derived<Value: Sendable>(_ type: Value.Type) -> Value? {
         let wanted = ObjectIdentifier(type)
-        let box = derivedValues.withLock { values in values.first { $0.type == wanted }?.value }
+        let box = derivedValues.withLock { values -> (any AnyObject & Sendable)? in
+            // By index: an element that is looked at elsewhere has its reference counted.
+            for index in values.indices where values[index].type == wanted { return values[index].value }
+            return nil
+        }
         // Found by its type: a cast from `any` would look that type up again for every step that asks.
         return box.map { unsafeDowncast($0, to: DerivedValue<Value>.self).value }
     }

@@ -87,7 +87,11 @@ public final class Exchange: Sendable {
     public func has<Key: ExchangeKey>(_ key: Key.Type) -> Bool { box(for: ObjectIdentifier(key)) != nil }
 
     @usableFromInline func box(for key: ObjectIdentifier) -> (any AnyObject & Sendable)? {
-        state.withLock { state in state.values.first { $0.key == key }?.value }
+        state.withLock { state in
+            // By index: an element that is looked at elsewhere has its reference counted.
+            for index in state.values.indices where state.values[index].key == key { return state.values[index].value }
+            return nil
+        }
     }
 
     @usableFromInline func setBox(_ value: (any AnyObject & Sendable)?, for key: ObjectIdentifier) {

@@ -12,6 +12,7 @@ enum MemoryConformance {
             Promise("64 exchanges at once get their own sessions, and strangers none", manyAtOnce),
             Promise("names that only look the same are two sessions in memory too", exactNames),
             Promise("of a session in memory an exchange reads the version, and nothing else", oneStatement),
+            Promise("of a session that was just made an exchange reads nothing", newSession),
             Promise("alone on its database, of a session in memory an exchange reads nothing", noStatement),
             Promise("alone on its database, a process sees every change that it made itself", ownChanges),
             Promise("what another process changed is seen as soon as it has come", anotherComes),
@@ -78,12 +79,17 @@ enum MemoryConformance {
         -> Session?
     {
         guard let session = try await store.sessionOfExchange(SessionReference(name), of: owner) else { return nil }
+        try await readHistory(store, session)
+        return session
+    }
+
+    private static func readHistory(_ store: ConversationStore, _ session: Session) async throws {
         try await store.readHistory(of: session, counting: BufferReservation(BufferBudget(limit: 1 << 20))) {
             _ = try $0.newestRun(20, of: session.key, from: session.contextStartSeq)
+            _ = try $0.system(session.key)
             // What was read is kept only if it is known to be of one version.
             _ = try $0.session(session.key)
         }
-        return session
     }
 
     @Sendable private static func otherProcess(_ processes: Processes) async throws {
@@ -144,6 +150,17 @@ enum MemoryConformance {
         }
         processes.database.fail(atStep: 0, with: .data)
         try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
+    }
+
+    /// The first statement would fail.
+    @Sendable private static func newSession(_ processes: Processes) async throws {
+        let (store, other) = (processes.store, processes.other)
+        let made = try await store.findOrCreate(SessionDraft(owner: owner, externalID: "new")).session
+        processes.database.fail(atStep: 0, with: .data)
+        try await readHistory(store, made)
+        try expect(processes.database.withdraw(), "a statement was run")
+        try await other.append(ConversationSamples.turn(made, ["question", "answer"]))
+        try expectEqual(try await visit(store, "new")?.nextSeq, 3, "the turn of another process is seen")
     }
 
     @Sendable private static func exactNames(_ processes: Processes) async throws {

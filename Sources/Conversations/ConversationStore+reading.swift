@@ -14,20 +14,43 @@ extension ConversationStore {
     }
 
     /// The same for an exchange, which needs no more than memory has where memory is at the database's version.
-    package func sessionOfExchange(_ reference: SessionReference, of owner: UniqueID) async throws -> Session? {
+    ///
+    /// - Parameter exchange: Gets the premise, where the database was not asked.
+    package func sessionOfExchange(
+        _ reference: SessionReference, of owner: UniqueID, in exchange: Exchange? = nil
+    ) async throws -> Session? {
+        if let exchange, exchange.has(PremiseKey.self) { exchange[PremiseKey.self] = nil }
+        if let (session, premise) = believed(reference, of: owner) {
+            exchange?[PremiseKey.self] = premise
+            return session
+        }
         let lookup = SessionLookup.reference(reference, of: owner)
-        guard let known = cache.snapshot(lookup), try await isCurrent(known) else { return try await session(lookup) }
+        guard let known = cache.snapshot(lookup), mayBeCurrent(known), try await isCurrent(known.session) else {
+            return try await session(lookup)
+        }
         return known.session
+    }
+
+    /// What memory has of a session, where it is believed without asking.
+    package func believed(_ reference: SessionReference, of owner: UniqueID) -> (Session, Premise)? {
+        guard soleUse.isInForce else { return nil }
+        // Before memory is looked at: what changes behind it is no part of it.
+        let start = cache.time
+        guard let known = cache.snapshot(.reference(reference, of: owner)), mayBeCurrent(known) else { return nil }
+        let session = known.session
+        return (session, Premise(version: session.version, expiresAt: session.expiresAt, since: start))
+    }
+
+    /// Whether what memory has of a session is worth asking about.
+    private func mayBeCurrent(_ known: SessionSnapshot) -> Bool {
+        // A version that was counted on may by now be that of somebody else's change.
+        known.isConfirmed && !known.session.isExpired(at: now())
+            && !(durability?.spool.holds(known.session.key) ?? false)
     }
 
     /// Whether the database has a session as memory has it; true while it does not answer. One that has too much to do is
     /// there: then the session is read.
-    private func isCurrent(_ known: SessionSnapshot) async throws -> Bool {
-        let session = known.session
-        guard !session.isExpired(at: now()), !(durability?.spool.holds(session.key) ?? false) else { return false }
-        // A version that was counted on may by now be that of somebody else's change.
-        guard known.isConfirmed else { return false }
-        if soleUse.isInForce { return true }
+    private func isCurrent(_ session: Session) async throws -> Bool {
         if let durability, !durability.reads.mayTry() { return true }
         let (answer, mustBegin) = versions.ask(session.key)
         if mustBegin {

@@ -97,6 +97,7 @@ extension ConversationStore {
         direct.baseTurn = turn.knownTurn
         direct.trial = FirstTrial()
         return try turns.place(direct) { [cache, soleUse] result in
+            if let outcome = try? result.get() { cache.noteStored(turn.key, outcome) }
             // Nobody waits any more, and memory that is believed unasked would not hear of it.
             if !answer.give(result), soleUse.isWanted, case .success = result { cache.drop(turn.key) }
         }
@@ -127,6 +128,9 @@ extension ConversationStore {
         // The answer to the first COMMIT was lost, and nobody knows what became of the session's version.
         case .alreadyStored(let firstSeq): cache.append(turn, foundAt: firstSeq, at: now())
         case .sessionDeleted: cache.drop(turn.key)
+        case .changedByOthers:
+            cache.drop(turn.key)
+            soleUse.giveUp()
         case .spooled: break
         }
     }

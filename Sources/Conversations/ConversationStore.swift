@@ -60,10 +60,11 @@ public final class ConversationStore: Sendable {
         self.moment = moment
         cache = SessionCache(limit: cacheLimit)
         versions = SessionVersions(database, durability?.deadlines)
-        self.soleUse = soleUse ?? SoleUse(isWanted: false, database)
-        turns = TransactionLane("turns", on: database, limits: limits) { connection, turns in
+        self.soleUse = soleUse ?? SoleUse(.never, database)
+        turns = TransactionLane("turns", on: database, limits: limits) { [cache] connection, turns in
             CrashPoint.afterBegin.pass()
-            let outcomes = try TurnBatch.append(turns, connection, at: now())
+            let outcomes = try TurnBatch.append(
+                turns, connection, at: now(), isAsAssumed: { cache.holds($0, of: $1, at: $2) })
             CrashPoint.beforeCommit.pass()
             return outcomes
         }

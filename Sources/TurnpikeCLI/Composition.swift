@@ -71,7 +71,7 @@ struct Composition {
         let durability = try configuration.spool.settings.map { try openSpool($0, logger: logger) }
         return ConversationStore(
             database: database, durability: durability, cacheLimit: configuration.sessionCache.maxSize,
-            soleUse: SoleUse(isWanted: !configuration.sessionCache.sharesDatabase, database))
+            soleUse: SoleUse(configuration.sessionCache.sharing.wish, database))
     }
 
     private static func openSpool(_ settings: SpoolSettings, logger: Logger) throws -> Durability {
@@ -200,5 +200,15 @@ extension ServerConfiguration {
         timeouts.drain = TimeAmount(settings.drainTimeout)
         cors = settings.allowedOrigins.isEmpty ? nil : CORSPolicy(allowedOrigins: settings.allowedOrigins)
         tls = settings.tls.map { TLSFiles(certificate: $0.certificate, key: $0.key) }
+    }
+}
+
+extension SessionCacheSettings.Sharing {
+    fileprivate var wish: SoleUse.Wish {
+        switch self {
+        case .auto: .whileAlone
+        case .yes: .never
+        case .no: .always
+        }
     }
 }

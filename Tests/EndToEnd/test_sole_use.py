@@ -1,8 +1,9 @@
-"""A process that is told to be alone on its database does not read versions, until another one comes."""
+"""A process that is alone on its database does not read versions, until another one comes."""
 import pytest
 
 from harness.client import exchange
 from harness.gateway import Gateway
+from harness.rows import execute
 from harness.site import SESSIONS, said
 from harness.waiting import eventually
 
@@ -10,9 +11,10 @@ DATABASES = "both"
 ALONE = "This process is alone on the database"
 
 
-@pytest.fixture(scope="module")
-def site(open_site):
-    site = open_site(session_cache={"shared_database": False})
+@pytest.fixture(scope="module", params=[{}, {"session_cache": {"shared_database": False}}], ids=["by_chance", "told"])
+def site(open_site, request):
+    site = open_site(**request.param)
+    site.is_told = bool(request.param)
     eventually(lambda: ALONE in site.gateway.log, timeout=15)
     return site
 
@@ -41,6 +43,24 @@ def test_what_the_process_changes_itself_is_seen_at_once(site):
     assert exchange(site.port, "GET", "/readyz").json().get("problems", {}).get("session_cache") is None
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_turn_is_built_on_what_somebody_else_has_changed(open_site, stream):
+    site = open_site()
+    eventually(lambda: ALONE in site.gateway.log, timeout=15)
+    talk = site.conversation()
+    talk.say("one")
+    execute(site, "UPDATE sessions SET version = version + 1, max_history = 0")
+    refused = talk.try_to_say("two", stream=stream)
+    if stream:
+        assert b"turn_not_stored" in refused.body and b"[DONE]" not in refused.body
+    else:
+        assert (refused.status, refused.json()["error"]["code"]) == (503, "turn_not_stored")
+    assert talk.stored_texts == ["one", "re: one"]
+    talk.say("two", stream=stream)
+    assert talk.texts == ["two"]
+    assert talk.stored_texts == ["one", "re: one", "two", "re: two"]
+
+
 def test_another_process_ends_it(site, tmp_path, database):
     if site.database is None:
         settings = {"database": f"sqlite:{site.directory / 'turnpike.db'}", "spool": {"directory": str(tmp_path / "spool")}}
@@ -59,8 +79,9 @@ def test_another_process_ends_it(site, tmp_path, database):
     finally:
         site.gateway = first
         second.stop()
-    eventually(lambda: "but one does" in first.log)
+    ended = "but one does" if site.is_told else "versions of sessions are read again"
+    eventually(lambda: ended in first.log)
     ready = exchange(site.port, "GET", "/readyz")
     site.contract.check("GET", "/readyz", ready)
-    (problem,) = ready.json()["problems"]["session_cache"]
-    assert "another process uses the database" in problem
+    problems = ready.json().get("problems", {}).get("session_cache", [])
+    assert ["another process uses the database" in problem for problem in problems] == [True] * site.is_told

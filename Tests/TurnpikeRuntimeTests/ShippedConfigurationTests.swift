@@ -38,6 +38,6 @@ import TurnpikeKit
         let shown = Self.lines.drop { $0 != "# session_cache:" }.prefix { !$0.isEmpty }.map { $0.dropFirst(2) }
         #expect(shown.count == 3)
         #expect(try configuration(shown.joined(separator: "\n")).sessionCache == configuration().sessionCache)
-        #expect(try configuration("session_cache: { shared_database: false }").sessionCache.sharesDatabase == false)
+        #expect(try configuration("session_cache: { shared_database: false }").sessionCache.sharing == .no)
     }
 }

@@ -16,6 +16,11 @@ struct TurnBatch {
     private var planned: [(draft: TurnDraft, plan: TurnPlan)] = []
     private var systems: [SessionKey: SystemMessages] = [:]
 
+    /// Whether a turn's session, at the version that was found, is what its exchange took it to be.
+    private let isAsAssumed: PremiseCheck
+
+    typealias PremiseCheck = @Sendable (Premise, SessionKey, Int64?) -> Bool
+
     private struct StoredTurnKey: Hashable {
         let session: SessionKey
         let turn: UniqueID
@@ -24,19 +29,24 @@ struct TurnBatch {
         func hash(into hasher: inout Hasher) { hasher.combine(turn) }
     }
 
-    private init(_ connection: any Connection, _ time: Timestamp) {
+    private init(_ connection: any Connection, _ time: Timestamp, _ isAsAssumed: @escaping PremiseCheck) {
         self.connection = connection
         self.time = time
+        self.isAsAssumed = isAsAssumed
     }
 
-    /// - Parameter limits: For turns of one user that no exchange has paid for yet.
+    /// - Parameters:
+    ///   - limits: For turns of one user that no exchange has paid for yet.
+    ///   - isAsAssumed: Asked for turns with a premise.
     static func append(
         _ turns: [TurnDraft], _ connection: any Connection, at time: Timestamp,
-        within limits: (MessageLimits, beside: MessageHolds)? = nil
+        within limits: (MessageLimits, beside: MessageHolds)? = nil,
+        isAsAssumed: @escaping PremiseCheck = { _, _, _ in true }
     ) throws -> [AppendOutcome] {
         let known = turns.filter { !($0.trial?.begin() ?? false) }
+        let batch = TurnBatch(connection, time, isAsAssumed)
         do {
-            return try append(turns, lookingFor: known, connection, at: time, within: limits)
+            return try append(turns, lookingFor: known, batch, within: limits)
         } catch let error as DatabaseError where error.failure == .data && known.count < turns.count {
             // A caller may repeat a turn of its own accord. The second time all are looked for, and what is then refused
             // is refused for good.
@@ -46,10 +56,11 @@ struct TurnBatch {
 
     /// - Parameter known: The turns that may be stored already.
     private static func append(
-        _ turns: [TurnDraft], lookingFor known: [TurnDraft], _ connection: any Connection, at time: Timestamp,
+        _ turns: [TurnDraft], lookingFor known: [TurnDraft], _ batch: TurnBatch,
         within limits: (MessageLimits, beside: MessageHolds)?
     ) throws -> [AppendOutcome] {
-        var batch = TurnBatch(connection, time)
+        let connection = batch.connection
+        var batch = batch
         try batch.lock(turns)
         try batch.findStored(known)
         if let (limits, holds) = limits { try limits.check(batch.additions(turns), beside: holds, connection) }
@@ -100,9 +111,10 @@ struct TurnBatch {
 
     /// The outcome, as if the wish to supersede had found nothing: `supersede` fills in the rest.
     private mutating func plan(_ turn: TurnDraft) throws -> AppendOutcome {
-        guard var session = sessions[turn.key] else { return .sessionDeleted }
         let key = StoredTurnKey(session: turn.key, turn: turn.id)
         if let firstSeq = stored[key] { return .alreadyStored(firstSeq: firstSeq) }
+        guard holdsPremise(of: turn) else { return .changedByOthers }
+        guard var session = sessions[turn.key] else { return .sessionDeleted }
         let retry = try laterAttempt(of: turn, session)
         if retry == nil, let system = turn.system, system.digest != session.systemDigest { systems[turn.key] = system }
         let knowsBase = try retry == nil && isBaseAsKnown(turn, session)
@@ -114,6 +126,14 @@ struct TurnBatch {
             StoredTurn(
                 firstSeq: plan.firstSeq, messageCount: turn.messages.count, version: session.version,
                 superseded: plan.isAppendedInstead ? .appendedInstead : .notAsked))
+    }
+
+    /// Whether the session is as the turn's exchange took it to be. One that has expired since may be gone.
+    private func holdsPremise(of turn: TurnDraft) -> Bool {
+        guard let premise = turn.premise else { return true }
+        let session = locked[turn.key]
+        if session == nil, let expiry = premise.expiresAt, expiry <= time { return true }
+        return isAsAssumed(premise, turn.key, session?.version)
     }
 
     /// Whether the newest turn that the exchange knew ends where it knew it to end, and so all before it is as it was.

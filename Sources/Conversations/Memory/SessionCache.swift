@@ -30,10 +30,12 @@ final class SessionCache: Sendable {
         var names: [Name: SessionKey] = [:]
         var bytes = 0
         var clock: UInt64 = 0
-        /// When sessions changed last, so that a reading which began before is not kept. What is not in it did not
-        /// change since `forgotten`.
-        var changes: [SessionKey: UInt64] = [:]
+        /// The changes that this process made, so that a reading which began before one is not kept. What is not in it did
+        /// not change since `forgotten`.
+        var changes: [SessionKey: OwnChanges] = [:]
         var forgotten: UInt64 = 0
+        /// What is being changed right now, and how often.
+        var underWay: [WrittenScope.Part: Int] = [:]
     }
 
     /// How many changes are remembered: many more than readings are under way at once.
@@ -108,7 +110,7 @@ final class SessionCache: Sendable {
     func store(_ snapshot: SessionSnapshot, readSince start: UInt64) {
         guard limit > 0 else { return }
         state.withLock { state in
-            guard state.changes[snapshot.session.key] ?? state.forgotten <= start else { return }
+            guard lastChange(of: snapshot.session.key, state) <= start else { return }
             guard var known = take(snapshot.session.key, &state)?.snapshot,
                 known.isConfirmed, known.session.version >= snapshot.session.version
             else { return put(snapshot, &state) }
@@ -127,7 +129,7 @@ final class SessionCache: Sendable {
         guard limit > 0 else { return }
         state.withLock { state in
             _ = take(snapshot.session.key, &state)
-            guard state.changes[snapshot.session.key] ?? state.forgotten <= start else { return }
+            guard lastChange(of: snapshot.session.key, state) <= start else { return }
             put(snapshot, &state)
         }
     }
@@ -209,12 +211,70 @@ final class SessionCache: Sendable {
         }
     }
 
+    // MARK: What this process changed
+
+    /// Whether a session is as an exchange took it to be, but for what this process has changed since.
+    ///
+    /// - Parameter version: as the database has it now; nil: it has no such session.
+    func holds(_ premise: Premise, of key: SessionKey, at version: Int64?) -> Bool {
+        if version == premise.version { return true }
+        return state.withLock { state in
+            if state.forgotten > premise.since || state.underWay[.session(key)] != nil
+                || state.underWay[.user(key.owner)] != nil
+            {
+                return true
+            }
+            return state.changes[key]?.explain(premise, version) ?? false
+        }
+    }
+
+    /// The database has told what became of a turn of this process: before anything else is done with its session.
+    func noteStored(_ key: SessionKey, _ outcome: AppendOutcome) {
+        switch outcome {
+        case .stored(let stored): noteStored(key, version: stored.version)
+        case .alreadyStored: noteStored(key, version: nil)
+        case .sessionDeleted, .changedByOthers, .spooled: break
+        }
+    }
+
+    /// - Parameter version: of the session, with the turn; nil: not known.
+    private func noteStored(_ key: SessionKey, version: Int64?) {
+        state.withLock { state in
+            noteChange(key, &state)
+            state.changes[key, default: OwnChanges()].note(version)
+        }
+    }
+
+    /// What is about to be written may be seen in the database before `end` is called.
+    func begin(_ scope: WrittenScope) {
+        state.withLock { state in for part in scope.parts { state.underWay[part, default: 0] += 1 } }
+    }
+
+    /// Forgets what was written.
+    func end(_ scope: WrittenScope) {
+        scope.forget(in: self)
+        state.withLock { state in
+            for part in scope.parts {
+                let count = (state.underWay[part] ?? 1) - 1
+                state.underWay[part] = count > 0 ? count : nil
+                if case .session(let key) = part {
+                    noteChange(key, &state)
+                    state.changes[key, default: OwnChanges()].note(nil)
+                }
+            }
+        }
+    }
+
     // MARK: Bookkeeping
 
     private func noteChange(_ key: SessionKey, _ state: inout State) {
         state.clock += 1
         if state.changes.count >= Self.rememberedChanges { (state.changes, state.forgotten) = ([:], state.clock) }
-        state.changes[key] = state.clock
+        state.changes[key, default: OwnChanges()].last = state.clock
+    }
+
+    private func lastChange(of key: SessionKey, _ state: State) -> UInt64 {
+        state.changes[key]?.last ?? state.forgotten
     }
 
     /// Takes a snapshot out, so that it can be changed in place.

@@ -4,10 +4,23 @@ import Synchronization
 /// Whether this process is the only one on its database, so that its memory of sessions needs no asking.
 ///
 /// Every process looks at one row each second. Who wants the database for itself writes its name there; whoever finds a
-/// name that is not its own takes it out, for as long as it runs. A name that has stayed for longer than it takes
-/// everybody to look means that nobody else is there, and that is believed for a moment only after each look. So a
-/// process that comes to it has its answer `patience` after its first look: until then it is not to serve.
+/// name that is not its own takes it out. A name that has stayed for longer than it takes everybody to look means that
+/// nobody else is there, and that is believed for a moment only after each look. So a process that comes to it has its
+/// answer `patience` after its first look: until then it is not to serve.
+///
+/// What is believed saves asking, and no more: a turn that went by memory is stored only if its session is still as memory
+/// had it, see ``Premise``. A process that was stopped for longer than others waited costs a turn that has to be sent
+/// again, never one that did not know what was said before.
 package final class SoleUse: Sendable {
+    /// When a process wants the database for itself.
+    package enum Wish: Sendable, Equatable {
+        case never
+        /// As long as it happens to be alone.
+        case whileAlone
+        /// Its operator says that it is: another one is a mistake.
+        case always
+    }
+
     /// What a look has found.
     package enum Finding: Sendable, Equatable {
         case nothing
@@ -15,7 +28,7 @@ package final class SoleUse: Sendable {
         case wasNamed
         /// From now on this process believes its memory.
         case begun
-        /// Another process is there: this one asks the database again, for as long as it runs.
+        /// Another process is there: this one asks the database again.
         case ended
     }
 
@@ -24,13 +37,26 @@ package final class SoleUse: Sendable {
         enum Claim: Equatable {
             /// Not wanted, or given up because another process was found.
             case none
-            case wanted
+            /// From then on.
+            case wanted(from: UInt64)
             /// Since then the row has this process' name.
             case made(since: UInt64)
         }
 
+        let wish: Wish
         var claim: Claim
         var isBelieved = false
+
+        init(_ wish: Wish) {
+            self.wish = wish
+            claim = wish == .never ? .none : .wanted(from: 0)
+        }
+
+        /// Gives the claim up: for good where nobody else should be there, else until later.
+        mutating func giveUp(at now: UInt64) {
+            claim = wish == .whileAlone ? .wanted(from: now + SoleUse.pause) : .none
+            isBelieved = false
+        }
 
         /// What the row is to say from now on; nil leaves it.
         enum Change: Equatable { case own, empty }
@@ -39,14 +65,13 @@ package final class SoleUse: Sendable {
         mutating func look(_ name: UniqueID?, own: UniqueID, at start: UInt64) -> (change: Change?, finding: Finding) {
             let isForeign = name != nil && name != own
             switch claim {
-            case .none: return (isForeign ? .empty : nil, isForeign ? .wasNamed : .nothing)
-            case .wanted:
+            case .wanted(let time) where start >= time:
                 claim = .made(since: start)
                 return (.own, isForeign ? .wasNamed : .nothing)
+            case .none, .wanted: return (isForeign ? .empty : nil, isForeign ? .wasNamed : .nothing)
             case .made(let since):
                 guard name == own else {
-                    claim = .none
-                    isBelieved = false
+                    giveUp(at: start)
                     return (isForeign ? .empty : nil, .ended)
                 }
                 guard !isBelieved, start >= since + SoleUse.patienceNanoseconds else { return (nil, .nothing) }
@@ -58,15 +83,17 @@ package final class SoleUse: Sendable {
 
     /// How long a look is believed: twice the time between two.
     private static let trust: UInt64 = 2_000_000_000
-    /// After how long everybody has looked, and nobody believes an earlier look any more.
-    package static let patience = Duration.seconds(3)
-    private static let patienceNanoseconds: UInt64 = 3_000_000_000
+    /// After how long everybody has looked who is not held up.
+    package static let patience = Duration.milliseconds(1_500)
+    private static let patienceNanoseconds: UInt64 = 1_500_000_000
+    /// How long a process that was not alone waits before it claims the database again.
+    private static let pause: UInt64 = 30_000_000_000
     /// How long nothing is believed behind a commit of which nobody knows whether it happens.
     private static let doubt: UInt64 = 300_000_000_000
     /// The row's place among the leases: behind those of all chores.
     private static let row = Chore.leases.upperBound
 
-    package let isWanted: Bool
+    package let wish: Wish
     package let database: any Database
     private let clock: @Sendable () -> UInt64
     private let own = UniqueID.generate()
@@ -74,20 +101,21 @@ package final class SoleUse: Sendable {
     private let believedUntil = Atomic<UInt64>(0)
     private let doubtedUntil = Atomic<UInt64>(0)
 
-    /// - Parameters:
-    ///   - isWanted: whether no other process is to use the database, as its operator says.
-    ///   - clock: monotonic nanoseconds, for tests.
+    /// - Parameter clock: monotonic nanoseconds, for tests.
     package init(
-        isWanted: Bool, _ database: any Database, clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }
+        _ wish: Wish, _ database: any Database, clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }
     ) {
-        self.isWanted = isWanted
+        self.wish = wish
         self.database = database
         self.clock = clock
-        state = Mutex(State(claim: isWanted ? .wanted : .none))
+        state = Mutex(State(wish))
     }
 
+    /// Whether it may ever be in force.
+    var isWanted: Bool { wish != .never }
+
     /// Whether memory is as the database is, without asking.
-    var isInForce: Bool {
+    package var isInForce: Bool {
         let until = believedUntil.load(ordering: .acquiring)
         guard until > 0 else { return false }
         let now = clock()
@@ -95,7 +123,13 @@ package final class SoleUse: Sendable {
     }
 
     /// Whether this process was to be alone, and another one was found.
-    package var isEnded: Bool { isWanted && state.withLock { $0.claim == .none } }
+    package var isEnded: Bool { wish == .always && state.withLock { $0.claim == .none } }
+
+    /// Another process has changed a session: whatever the row says, this one is not alone.
+    func giveUp() {
+        believedUntil.store(0, ordering: .releasing)
+        state.withLock { $0.giveUp(at: clock()) }
+    }
 
     /// A commit got no answer, and may still happen.
     func suspend() {
@@ -141,7 +175,7 @@ package final class SoleUse: Sendable {
                 }
             } catch {
                 // Whether it is there is found out by the next look, which begins anew.
-                state.withLock { $0.claim = .wanted }
+                state.withLock { $0.claim = .wanted(from: 0) }
                 throw error
             }
         case .empty: try await clear(name)
@@ -159,7 +193,7 @@ package final class SoleUse: Sendable {
     package func release() async {
         believedUntil.store(0, ordering: .releasing)
         let isClaimed = state.withLock { state in
-            defer { state = State(claim: .none) }
+            defer { (state.claim, state.isBelieved) = (.none, false) }
             return state.claim != .none
         }
         if isClaimed { try? await clear(own) }

@@ -73,7 +73,8 @@ private final class SessionWalk: Sendable {
             try $0.rows(PurgeSQL.sessions(after: place), ScannedSession.init)
         }
         for row in rows where row.isExpired(limits, at: now) && !waits(row.key) {
-            defer { store?.cache.drop(row.key) }
+            store?.cache.begin(.session(row.key))
+            defer { store?.cache.end(.session(row.key)) }
             try await database.write(.patiently) { try PurgeSQL.expire(row.key, limits, at: now, $0) }
         }
         let dead = rows.filter { $0.deleted.map { limits.isOver($0, at: now) } ?? false }.map(\.key)

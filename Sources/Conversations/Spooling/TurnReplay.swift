@@ -108,7 +108,10 @@ struct TurnReplay: Sendable {
     /// stored is found out by the next process.
     private func commit(_ draft: TurnDraft) async throws -> AppendOutcome {
         let answer = FirstAnswer<AppendOutcome>()
-        try store.turns.enqueue(draft) { answer.give($0) }
+        try store.turns.enqueue(draft) { [cache = store.cache] result in
+            if let outcome = try? result.get() { cache.noteStored(draft.key, outcome) }
+            answer.give(result)
+        }
         await withTaskCancellationHandler {
             await answer.arrival.wait()
         } onCancel: {
@@ -152,7 +155,7 @@ struct TurnReplay: Sendable {
         case .stored(let stored) where stored.firstSeq == expected && stored.superseded.isAsForeseen:
             store.cache.confirm(draft.key, stored)
         case .alreadyStored(let firstSeq) where firstSeq == expected: store.cache.noteFound(draft.key, at: firstSeq)
-        case .stored, .alreadyStored, .sessionDeleted, .spooled:
+        case .stored, .alreadyStored, .sessionDeleted, .changedByOthers, .spooled:
             store.cache.drop(draft.key)
             if expected != nil { durability.spool.diverge(draft.key) }
         }

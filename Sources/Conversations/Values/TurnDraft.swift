@@ -41,6 +41,8 @@ public struct TurnDraft: Sendable {
     /// The same for a turn on its way to the database: by it what the exchange knew is recognised when something came
     /// behind it meanwhile. Not spooled.
     var baseTurn: KnownTurn?
+    /// What its exchange took the session to be without asking; nil: it asked. Not spooled.
+    package var premise: Premise?
     /// Whether it has been tried; nil: perhaps. One that was not cannot be stored already. Not spooled.
     var trial: FirstTrial?
     public var status = TurnStatus.complete
@@ -131,6 +133,9 @@ public enum AppendOutcome: Sendable, Equatable {
     case alreadyStored(firstSeq: Int64)
     /// The session was deleted meanwhile, or never was this owner's: the turn is discarded.
     case sessionDeleted
+    /// Another process had changed the session before the exchange began, which had taken it from memory unasked: the turn is
+    /// not stored.
+    case changedByOthers
 }
 
 /// A turn that was stored.

@@ -32,9 +32,15 @@ extension ConversationStore {
             throw DatabaseError(.unavailable, "the database took nothing a moment ago")
         }
         let attempt = WriteAttempt()
-        try database.startWrite(attempt, body) { [cache] result in
-            scope.forget(in: cache)
-            answer.give(result)
+        cache.begin(scope)
+        do {
+            try database.startWrite(attempt, body) { [cache] result in
+                cache.end(scope)
+                answer.give(result)
+            }
+        } catch {
+            cache.end(scope)
+            throw error
         }
         addDeadline(answer, attempt, scope, 1 + bytes / Self.bytesPerDeadline)
     }

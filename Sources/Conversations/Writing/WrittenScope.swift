@@ -7,7 +7,20 @@ enum WrittenScope: Sendable {
     case sessions([SessionKey])
     case user(UniqueID)
 
+    enum Part: Hashable {
+        case session(SessionKey)
+        case user(UniqueID)
+    }
+
     static func session(_ key: SessionKey) -> WrittenScope { .sessions([key]) }
+
+    var parts: [Part] {
+        switch self {
+        case .none: []
+        case .sessions(let keys): keys.map(Part.session)
+        case .user(let owner): [.user(owner)]
+        }
+    }
 
     func forget(in cache: SessionCache) {
         switch self {

@@ -31,12 +31,19 @@ package struct SpoolConfiguration: Sendable, Equatable {
 package struct SessionCacheSettings: Sendable, Equatable {
     /// 0: nothing is kept.
     package var maxSize: Int
-    /// Whether other processes may use the database.
-    package var sharesDatabase: Bool
+    /// Whether other processes use the database.
+    package enum Sharing: String, CaseIterable, Sendable {
+        /// Found out each second.
+        case auto
+        case yes = "true"
+        case no = "false"
+    }
+
+    package var sharing: Sharing
 
     init(_ section: ConfigurationSection) throws {
         maxSize = try section.bytes("max_size", default: 16 << 20)
-        sharesDatabase = try section.bool("shared_database", default: true)
+        sharing = try section.choice("shared_database", default: .auto)
     }
 }
 

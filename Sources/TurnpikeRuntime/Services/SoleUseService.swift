@@ -6,8 +6,7 @@ import Synchronization
 
 /// Finds out each second whether other processes use the database, and tells them that this one does.
 ///
-/// For `session_cache.shared_database: false`; where that is not set it sees to it that another process for which it is
-/// does not rely on being alone.
+/// One that may never believe it is alone (`session_cache.shared_database: true`) still sees to it that no other one does.
 package final class SoleUseService: Service {
     /// What `readyz` calls it.
     package static let part = "session_cache"
@@ -24,7 +23,7 @@ package final class SoleUseService: Service {
         soleUse = store.soleUse
         self.logger = logger
         (arrival, announce) = AsyncStream.makeStream(of: Never.self)
-        guard soleUse.isWanted else { return }
+        guard soleUse.wish == .always else { return }
         readiness.addReporter { [soleUse] in
             Readiness.Report(Self.part, problems: soleUse.isEnded ? [Self.problem] : [])
         }
@@ -69,8 +68,10 @@ package final class SoleUseService: Service {
         // While the database does not answer nothing is relied upon.
         guard hasArrived.load(ordering: .acquiring), let finding = try? await soleUse.look() else { return }
         switch finding {
-        case .begun: logger.notice("This process is alone on the database: versions of sessions are not read.")
-        case .ended: logger.warning("The configuration says that no other process uses the database, but one does.")
+        case .begun: logger.info("This process is alone on the database: versions of sessions are not read.")
+        case .ended where soleUse.wish == .always:
+            logger.warning("The configuration says that no other process uses the database, but one does.")
+        case .ended: logger.info("Another process uses the database too: versions of sessions are read again.")
         case .nothing, .wasNamed: break
         }
     }

@@ -15,7 +15,9 @@ enum MemoryConformance {
             Promise("of a session that was just made an exchange reads nothing", newSession),
             Promise("alone on its database, of a session in memory an exchange reads nothing", noStatement),
             Promise("alone on its database, a process sees every change that it made itself", ownChanges),
+            Promise("alone on its database, turns go on beside what the process changes itself", ownChangesMeanwhile),
             Promise("what another process changed is seen as soon as it has come", anotherComes),
+            Promise("no turn is built on what another process had changed, whoever believed what", othersChanges),
         ].flatMap { promise in
             [
                 ConformanceCase(promise.text) { try await with($0, isDurable: false, promise.check) },
@@ -55,7 +57,7 @@ enum MemoryConformance {
                 let clock = TestClock()
                 let store = ConversationStore(
                     database: database, durability: isDurable ? try durability() : nil, cacheLimit: 1 << 20,
-                    soleUse: SoleUse(isWanted: true, database) { clock.nanoseconds })
+                    soleUse: SoleUse(.always, database) { clock.nanoseconds })
                 do {
                     try await body(Processes(store: store, database: database, clock: clock, other: samples))
                 } catch {
@@ -260,7 +262,7 @@ extension MemoryConformance {
         let made = try await store.create(SessionDraft(owner: owner, externalID: "shared"))
         try await beAlone(processes)
         _ = try await visit(store, "shared")
-        let arriving = SoleUse(isWanted: false, processes.database) { processes.clock.nanoseconds }
+        let arriving = SoleUse(.never, processes.database) { processes.clock.nanoseconds }
         try expectEqual(try await arriving.look(), .wasNamed, "what the process that comes finds")
         // For so long it serves nobody, and meanwhile the first one has looked.
         processes.clock.advance(1)
@@ -273,6 +275,73 @@ extension MemoryConformance {
         for _ in 0..<4 {
             processes.clock.advance(1)
             try expectEqual(try await store.soleUse.look(), .nothing, "a later look")
+        }
+    }
+
+    /// A turn that goes by memory, and was not told of anything since.
+    private static func turn(_ store: ConversationStore, _ name: String) throws -> TurnDraft {
+        guard let (session, premise) = store.believed(SessionReference(name), of: owner) else {
+            throw ConformanceFailure(description: "memory is not believed")
+        }
+        var turn = ConversationSamples.turn(session, ["question", "answer"])
+        turn.premise = premise
+        return turn
+    }
+
+    @Sendable private static func ownChangesMeanwhile(_ processes: Processes) async throws {
+        let (store, name) = (processes.store, "meanwhile")
+        let made = try await store.create(SessionDraft(owner: owner, externalID: name))
+        try await beAlone(processes)
+        let turns = try (0..<8).map { _ in try turn(store, name) }
+        try await withThrowingTaskGroup { group in
+            for turn in turns { group.addTask { try await store.append(turn) } }
+            for try await outcome in group {
+                if case .stored = outcome { continue }
+                throw ConformanceFailure(description: "of turns at once: \(outcome)")
+            }
+        }
+        let changes: [(AppendOutcome?, @Sendable () async throws -> Void)] = [
+            (nil, { _ = try await store.update(made.key) { $0.maxHistory = 3 } }),
+            (nil, { _ = try await store.append(all: [ConversationSamples.turn(made, ["by", "the API"])]) }),
+            (.sessionDeleted, { _ = try await store.delete(made.key) }),
+        ]
+        for (index, (expected, change)) in changes.enumerated() {
+            _ = try await visit(store, name)
+            let turn = try turn(store, name)
+            try await change()
+            let outcome = try await store.append(turn)
+            if case .stored = outcome, expected == nil { continue }
+            try expectEqual(outcome, expected, "behind change \(index)")
+        }
+        try expect(store.soleUse.isInForce, "this process is still alone")
+    }
+
+    @Sendable private static func othersChanges(_ processes: Processes) async throws {
+        let (other, name) = (processes.other.store, "others")
+        let made = try await other.create(SessionDraft(owner: owner, externalID: name))
+        let store = ConversationStore(
+            database: processes.database, durability: nil, cacheLimit: 1 << 20,
+            soleUse: SoleUse(.whileAlone, processes.database) { processes.clock.nanoseconds })
+        let changes: [@Sendable () async throws -> Void] = [
+            { try await processes.other.append(ConversationSamples.turn(made, ["question", "answer"])) },
+            { _ = try await other.update(made.key) { $0.maxHistory = 3 } },
+            { _ = try await other.delete(made.key) },
+        ]
+        for (index, change) in changes.enumerated() {
+            processes.clock.advance(60)
+            for _ in 0..<3 {
+                _ = try await store.soleUse.look()
+                processes.clock.advance(1)
+            }
+            _ = try await visit(store, name)
+            let turns = [try turn(store, name), try turn(store, name)]
+            try await change()
+            for turn in turns {
+                try expectEqual(try await store.append(turn), .changedByOthers, "behind change \(index)")
+            }
+            try expect(!store.soleUse.isInForce, "it is not alone")
+            let known = try await visit(store, name)
+            try expectEqual(known, try await other.session(SessionReference(name), of: owner), "what is seen then")
         }
     }
 }

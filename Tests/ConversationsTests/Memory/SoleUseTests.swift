@@ -15,8 +15,8 @@ import TurnpikeTesting
 
         init(_ database: any Database) { self.database = database }
 
-        func process(alone: Bool) -> SoleUse {
-            SoleUse(isWanted: alone, database) { [self] in seconds.load(ordering: .relaxed) * 1_000_000_000 }
+        func process(_ wish: SoleUse.Wish) -> SoleUse {
+            SoleUse(wish, database) { [self] in seconds.load(ordering: .relaxed) * 1_000_000_000 }
         }
 
         func wait(_ count: UInt64) { seconds.add(count, ordering: .relaxed) }
@@ -29,10 +29,10 @@ import TurnpikeTesting
         }
     }
 
-    @Test func aProcessAloneBelievesItAfterThreeSecondsAndForTwoAfterEachLook() async throws {
+    @Test func aProcessAloneBelievesItOnceAllOthersHaveLookedAndForTwoSecondsAfterEachLook() async throws {
         try await Self.with { (site: Site) async throws in
-            let process = site.process(alone: true)
-            for _ in 0..<3 {
+            let process = site.process(.always)
+            for _ in 0..<2 {
                 #expect(try await process.look() == .nothing)
                 #expect(!process.isInForce)
                 site.wait(1)
@@ -50,7 +50,7 @@ import TurnpikeTesting
 
     @Test func ofTwoThatWantToBeAloneNeitherIs() async throws {
         try await Self.with { (site: Site) async throws in
-            let (first, second) = (site.process(alone: true), site.process(alone: true))
+            let (first, second) = (site.process(.always), site.process(.always))
             for _ in 0..<4 {
                 _ = try await first.look()
                 site.wait(1)
@@ -71,7 +71,7 @@ import TurnpikeTesting
 
     @Test func nobodyIsAloneBesideAProcessThatWasThereBefore() async throws {
         try await Self.with { (site: Site) async throws in
-            let (old, new) = (site.process(alone: false), site.process(alone: true))
+            let (old, new) = (site.process(.never), site.process(.always))
             #expect(try await old.look() == .nothing)
             #expect(try await new.look() == .nothing)
             site.wait(1)
@@ -83,24 +83,66 @@ import TurnpikeTesting
         }
     }
 
-    @Test func theNameOfAProcessThatDiedCostsTheNextOneThreeSecondsOnce() async throws {
+    @Test func theNameOfAProcessThatDiedCostsTheNextOneItsPatienceOnce() async throws {
         try await Self.with { (site: Site) async throws in
-            _ = try await site.process(alone: true).look()
-            let next = site.process(alone: true)
+            _ = try await site.process(.always).look()
+            let next = site.process(.always)
             #expect(try await next.look() == .wasNamed)
-            site.wait(3)
+            site.wait(2)
             #expect(try await next.look() == .begun)
             await next.release()
             #expect(!next.isInForce)
-            #expect(try await site.process(alone: true).look() == .nothing)
+            #expect(try await site.process(.always).look() == .nothing)
+        }
+    }
+
+    @Test func whoIsAloneByChanceClaimsTheDatabaseAgainWhenTheOtherOneIsGone() async throws {
+        try await Self.with { (site: Site) async throws in
+            let (first, second) = (site.process(.whileAlone), site.process(.never))
+            for _ in 0..<3 {
+                _ = try await first.look()
+                site.wait(1)
+            }
+            #expect(first.isInForce)
+            #expect(try await second.look() == .wasNamed)
+            #expect(try await first.look() == .ended)
+            #expect(!first.isInForce && !first.isEnded)
+            for _ in 0..<29 {
+                site.wait(1)
+                #expect(try await first.look() == .nothing)
+                #expect(try await second.look() == .nothing)
+            }
+            site.wait(1)
+            #expect(try await first.look() == .nothing)
+            site.wait(2)
+            #expect(try await first.look() == .begun)
+        }
+    }
+
+    @Test func whoHasFoundAnotherOnesChangeBelievesNothingForAWhile() async throws {
+        try await Self.with { (site: Site) async throws in
+            let process = site.process(.whileAlone)
+            for _ in 0..<3 {
+                _ = try await process.look()
+                site.wait(1)
+            }
+            process.giveUp()
+            for _ in 0..<31 {
+                #expect(!process.isInForce)
+                site.wait(1)
+                _ = try await process.look()
+            }
+            site.wait(1)
+            _ = try await process.look()
+            #expect(process.isInForce)
         }
     }
 
     @Test func nothingIsBelievedWhileACommitMayStillHappen() async throws {
         try await Self.with { (site: Site) async throws in
-            let process = site.process(alone: true)
+            let process = site.process(.always)
             _ = try await process.look()
-            site.wait(3)
+            site.wait(2)
             _ = try await process.look()
             process.suspend()
             #expect(!process.isInForce)
@@ -120,12 +162,12 @@ import TurnpikeTesting
             let database = FaultyDatabase(base)
             _ = try await Migrator(ConversationStore.migrations, logger: Logger(label: "test")).migrate(database)
             let site = Site(database)
-            let process = site.process(alone: true)
+            let process = site.process(.always)
             let store = ConversationStore(
                 database: database, durability: nil, cacheLimit: 1 << 20, soleUse: process)
             let session = try await store.create(SessionDraft(owner: .generate(), externalID: "s"))
             _ = try await process.look()
-            site.wait(3)
+            site.wait(2)
             _ = try await process.look()
             #expect(process.isInForce)
             try await body(database, process, store, session)

@@ -62,7 +62,7 @@ import Testing
     /// turns that go straight to the database.
     @Test func everyFieldOfATurnIsSetHere() throws {
         let (turn, plain) = (try fullTurn(), try plainTurn())
-        #expect(fieldsAlike(turn, plain) == ["baseTurn", "trial"])
+        #expect(fieldsAlike(turn, plain) == ["baseTurn", "premise", "trial"])
         #expect(fieldsAlike(turn.messages[0], plain.messages[0]) == [])
     }
 

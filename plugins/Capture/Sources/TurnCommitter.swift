@@ -74,13 +74,17 @@ struct TurnCommitter: Sendable {
                 }
             }
             complete(&draft, answer)
-            noteEnd(try await store.append(draft, in: room))
+            draft.premise = exchange[PremiseKey.self]
+            try noteEnd(try await store.append(draft, in: room))
         } catch {
             throw noteFailure(error)
         }
     }
 
-    @inline(never) private func noteEnd(_ outcome: AppendOutcome) {
+    @inline(never) private func noteEnd(_ outcome: AppendOutcome) throws {
+        if outcome == .changedByOthers {
+            throw DatabaseError(.retryTransaction, "another process had changed the session before the request came")
+        }
         room.release()
         // Before the client sees the end: its next request finds them stored, and not held as well.
         exchange[MessageHoldKey.self]?.release()

@@ -105,11 +105,11 @@ struct SessionMiddleware: Middleware {
         let usual = wish.principal.historyMode ?? configuration.historyMode
         let found: Session?
         if isDryRun {
-            found = try await existing(wish.selection, wish.principal)
+            found = try await existing(wish.selection, wish.principal, exchange)
         } else if wish.selection.mode == nil, usual == .off {
-            found = try await known(wish.selection, of: wish.principal)
+            found = try await known(wish.selection, of: wish.principal, exchange)
         } else {
-            found = try await self.found(wish.selection, wish.chat, of: wish.principal)
+            found = try await self.found(wish, exchange)
         }
         guard var session = found else { return nil }
         let stored = session.settings.historyMode.flatMap(HistoryMode.init)
@@ -148,38 +148,41 @@ extension SessionMiddleware {
         guard entry == .afterWaiting else { return session }
         // What the one before stored is there now, in the database or in the spool.
         let reference = SessionReference(session.key.session)
-        guard let now = try await store.sessionOfExchange(reference, of: session.key.owner) else {
+        guard let now = try await store.sessionOfExchange(reference, of: session.key.owner, in: exchange) else {
             throw GatewayError.sessionNotFound
         }
         return now
     }
 
     /// A dry run makes nothing.
-    private func existing(_ selection: SessionSelection, _ principal: Principal) async throws -> Session {
+    private func existing(
+        _ selection: SessionSelection, _ principal: Principal, _ exchange: Exchange
+    ) async throws -> Session {
         guard let name = selection.name,
-            let session = try await store.sessionOfExchange(name.reference, of: principal.userID)
+            let session = try await store.sessionOfExchange(name.reference, of: principal.userID, in: exchange)
         else { throw GatewayError.sessionNotFound }
         try selection.check(session)
         return session
     }
 
     /// The session where all are left alone that do not say otherwise themselves: none is made, and none is missed.
-    private func known(_ selection: SessionSelection, of principal: Principal) async throws -> Session? {
+    private func known(
+        _ selection: SessionSelection, of principal: Principal, _ exchange: Exchange
+    ) async throws -> Session? {
         guard let name = selection.name else {
             return try await store.existing(selection.draft(owner: principal.userID))
         }
-        let session = try await store.sessionOfExchange(name.reference, of: principal.userID)
+        let session = try await store.sessionOfExchange(name.reference, of: principal.userID, in: exchange)
         if let session { try selection.check(session) }
         return session
     }
 
-    private func found(
-        _ selection: SessionSelection, _ chat: ChatRequest, of principal: Principal
-    ) async throws -> Session {
+    private func found(_ wish: Wish, _ exchange: Exchange) async throws -> Session {
+        let (selection, chat, principal) = (wish.selection, wish.chat, wish.principal)
         guard let name = selection.name else {
             return try await findOrCreate(draft(selection, chat, of: principal))
         }
-        if let session = try await store.sessionOfExchange(name.reference, of: principal.userID) {
+        if let session = try await store.sessionOfExchange(name.reference, of: principal.userID, in: exchange) {
             try selection.check(session)
             return session
         }

@@ -183,6 +183,7 @@ extension OwnedSessions {
             case .alreadyStored(let firstSeq): seq = firstSeq
             case .sessionDeleted: throw GatewayError.sessionNotFound
             case .spooled: throw GatewayError.internalError("several turns at once are never spooled")
+            case .changedByOthers: throw GatewayError.internalError("a turn of the API assumes nothing")
             }
             seqs += seq..<seq + Int64(count)
         }

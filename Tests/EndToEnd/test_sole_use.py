@@ -11,10 +11,10 @@ DATABASES = "both"
 ALONE = "This process is alone on the database"
 
 
-@pytest.fixture(scope="module", params=[{}, {"session_cache": {"shared_database": False}}], ids=["by_chance", "told"])
+@pytest.fixture(scope="module", params=["auto", False], ids=["by_chance", "told"])
 def site(open_site, request):
-    site = open_site(**request.param)
-    site.is_told = bool(request.param)
+    site = open_site(session_cache={"shared_database": request.param})
+    site.is_told = request.param is False
     eventually(lambda: ALONE in site.gateway.log, timeout=15)
     return site
 
@@ -45,7 +45,7 @@ def test_what_the_process_changes_itself_is_seen_at_once(site):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_no_turn_is_built_on_what_somebody_else_has_changed(open_site, stream):
-    site = open_site()
+    site = open_site(session_cache={"shared_database": "auto"})
     eventually(lambda: ALONE in site.gateway.log, timeout=15)
     talk = site.conversation()
     talk.say("one")

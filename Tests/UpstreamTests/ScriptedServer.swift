@@ -21,29 +21,32 @@ final class ScriptedServer: Sendable {
     /// Stops to accept; connections end with their scripts.
     func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
-    /// A port on which nobody listens.
-    static func closedPort() throws -> UInt16 {
-        let (listener, port) = try listen()
-        close(listener)
-        return port
-    }
+    /// A port on which nobody listens: bound as long as the process runs, so that it goes to no other test's server.
+    static func closedPort() throws -> UInt16 { try bind(isShared: false) { _ in true }.port }
 
     static func listen(backlog: Int32 = 512) throws -> (descriptor: Int32, port: UInt16) {
+        try bind(isShared: true) { Glibc.listen($0, backlog) == 0 }
+    }
+
+    /// - Parameter isShared: whether another socket may be bound to the port as long as nobody listens on it.
+    private static func bind(
+        isShared: Bool, then use: (Int32) -> Bool
+    ) throws -> (descriptor: Int32, port: UInt16) {
         for _ in 0..<200 {
             let port = UInt16.random(in: 20_000..<32_000)
             let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            var one: Int32 = 1
-            setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+            var reuses: Int32 = isShared ? 1 : 0
+            setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuses, 4)
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
             address.sin_port = port.bigEndian
             address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
             let bound = withUnsafePointer(to: &address) {
                 $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                    Glibc.bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
                 }
             }
-            if bound == 0, Glibc.listen(descriptor, backlog) == 0 { return (descriptor, port) }
+            if bound == 0, use(descriptor) { return (descriptor, port) }
             close(descriptor)
         }
         throw ServerConnection.Failure()

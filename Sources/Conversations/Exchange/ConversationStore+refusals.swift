@@ -21,6 +21,12 @@ extension ConversationStore {
         attempts.noteRefusal(head)
     }
 
+    /// To be called with a turn that is not stored because others had changed its session before it was planned: no turn is
+    /// its outcome, not even one of theirs that answers the same words.
+    package func noteRefusal(of planned: PlannedTurn, in session: SessionKey) {
+        attempts.note(planned.attempt(in: session), base: .max)
+    }
+
     /// What clients' libraries send again by themselves.
     private static func isRetried(_ error: GatewayError) -> Bool {
         [408, 409, 429].contains(error.status.code) || error.status.code >= 500

@@ -74,6 +74,7 @@ package final class PlannedTurn: Sendable {
     /// Which attempt of its client it is; 0 is the first.
     let attempt: Int
     let idempotencyKey: StoredDigest?
+    private let idempotencyText: String?
     /// The session's newest turn when the plan was made; `nil` where the session could not be read.
     let knownTurn: KnownTurn?
     /// Counts the tokens of what is stored; `nil` leaves them uncounted.
@@ -87,6 +88,7 @@ package final class PlannedTurn: Sendable {
         self.requestDigest = requestDigest
         attempt = 0
         idempotencyKey = nil
+        idempotencyText = nil
         knownTurn = nil
         meter = nil
         newTokens = nil
@@ -100,10 +102,16 @@ package final class PlannedTurn: Sendable {
         requestDigest = history.turn.digest
         attempt = max(context.attempt, plan.isRetry ? 1 : 0)
         idempotencyKey = context.idempotencyDigest
+        idempotencyText = context.idempotencyKey
         knownTurn = history.snapshot.knownTurn
         let counts = target.map { history.counts(for: $0) }
         meter = counts?.meter
         newTokens = counts?.new
+    }
+
+    /// By what the request is recognised when its client sends it again.
+    func attempt(in session: SessionKey) -> AttemptLog.Key {
+        AttemptLog.Key(session, requestDigest, idempotencyKey: idempotencyText)
     }
 }
 

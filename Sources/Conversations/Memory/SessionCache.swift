@@ -34,6 +34,10 @@ final class SessionCache: Sendable {
         /// not change since `forgotten`.
         var changes: [SessionKey: OwnChanges] = [:]
         var forgotten: UInt64 = 0
+        /// No reading that began before this is kept.
+        var overtaken: UInt64 = 0
+        /// When this process erased users last.
+        var erased: [UniqueID: UInt64] = [:]
         /// What is being changed right now, and how often.
         var underWay: [WrittenScope.Part: Int] = [:]
     }
@@ -206,7 +210,10 @@ final class SessionCache: Sendable {
         state.withLock { state in
             // No reading is kept that began before: it may be one of theirs.
             state.clock += 1
-            (state.changes, state.forgotten) = ([:], state.clock)
+            state.overtaken = state.clock
+            // Users are erased now and then: the bound is never met.
+            if state.erased.count >= Self.rememberedChanges { (state.erased, state.forgotten) = ([:], state.clock) }
+            state.erased[owner] = state.clock
             for key in state.entries.keys where key.owner == owner { _ = take(key, &state) }
         }
     }
@@ -219,12 +226,14 @@ final class SessionCache: Sendable {
     func holds(_ premise: Premise, of key: SessionKey, at version: Int64?) -> Bool {
         if version == premise.version { return true }
         return state.withLock { state in
-            if state.forgotten > premise.since || state.underWay[.session(key)] != nil
-                || state.underWay[.user(key.owner)] != nil
-            {
-                return true
+            if state.forgotten > premise.since { return true }
+            // Erasing takes sessions away, and changes none.
+            if version == nil {
+                if state.underWay[.user(key.owner)] != nil { return true }
+                if let time = state.erased[key.owner], time > premise.since { return true }
             }
-            return state.changes[key]?.explain(premise, version) ?? false
+            let changes = state.changes[key] ?? OwnChanges()
+            return changes.explain(premise, version, underWay: state.underWay[.session(key)] ?? 0)
         }
     }
 
@@ -251,16 +260,17 @@ final class SessionCache: Sendable {
     }
 
     /// Forgets what was written.
-    func end(_ scope: WrittenScope) {
+    ///
+    /// - Parameter hasChanged: Whether anything may have been.
+    func end(_ scope: WrittenScope, hasChanged: Bool = true) {
         scope.forget(in: self)
         state.withLock { state in
             for part in scope.parts {
                 let count = (state.underWay[part] ?? 1) - 1
                 state.underWay[part] = count > 0 ? count : nil
-                if case .session(let key) = part {
-                    noteChange(key, &state)
-                    state.changes[key, default: OwnChanges()].note(nil)
-                }
+                guard hasChanged, case .session(let key) = part else { continue }
+                noteChange(key, &state)
+                state.changes[key, default: OwnChanges()].note(nil)
             }
         }
     }
@@ -274,7 +284,7 @@ final class SessionCache: Sendable {
     }
 
     private func lastChange(of key: SessionKey, _ state: State) -> UInt64 {
-        state.changes[key]?.last ?? state.forgotten
+        max(state.changes[key]?.last ?? state.forgotten, state.overtaken)
     }
 
     /// Takes a snapshot out, so that it can be changed in place.

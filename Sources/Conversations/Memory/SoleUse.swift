@@ -127,8 +127,10 @@ package final class SoleUse: Sendable {
 
     /// Another process has changed a session: whatever the row says, this one is not alone.
     func giveUp() {
-        believedUntil.store(0, ordering: .releasing)
-        state.withLock { $0.giveUp(at: clock()) }
+        state.withLock {
+            $0.giveUp(at: clock())
+            believedUntil.store(0, ordering: .releasing)
+        }
     }
 
     /// A commit got no answer, and may still happen.
@@ -155,7 +157,8 @@ package final class SoleUse: Sendable {
         }
         // A claim counts from when it is there.
         if change == .own { state.withLock { $0.claim = .made(since: clock()) } }
-        if state.withLock({ $0.isBelieved }) { believedUntil.store(start + Self.trust, ordering: .releasing) }
+        // Under the lock, so that nothing is believed that was given up meanwhile.
+        state.withLock { if $0.isBelieved { believedUntil.store(start + Self.trust, ordering: .releasing) } }
         return finding
     }
 

@@ -21,13 +21,18 @@ package final class AttemptLog: Sendable {
         let request: StoredDigest
 
         package init(_ session: SessionKey, _ turn: IncomingTurn, idempotencyKey: String? = nil) {
-            self.session = session
-            request = idempotencyKey.map { Self.digest(of: turn, under: $0) } ?? turn.digest
+            self.init(session, turn.digest, idempotencyKey: idempotencyKey)
         }
 
-        private static func digest(of turn: IncomingTurn, under idempotencyKey: String) -> StoredDigest {
+        /// - Parameter turn: the digest of its messages.
+        init(_ session: SessionKey, _ turn: StoredDigest, idempotencyKey: String?) {
+            self.session = session
+            request = idempotencyKey.map { Self.digest(of: turn, under: $0) } ?? turn
+        }
+
+        private static func digest(of turn: StoredDigest, under idempotencyKey: String) -> StoredDigest {
             var hash = SHA256()
-            turn.digest.update(&hash)
+            turn.update(&hash)
             hash.update(data: Array(idempotencyKey.utf8))
             return StoredDigest(hash.finalize())
         }

@@ -35,14 +35,22 @@ extension ConversationStore {
         cache.begin(scope)
         do {
             try database.startWrite(attempt, body) { [cache] result in
-                cache.end(scope)
+                cache.end(scope, hasChanged: Self.mayHaveChanged(result))
                 answer.give(result)
             }
         } catch {
-            cache.end(scope)
+            cache.end(scope, hasChanged: false)
             throw error
         }
         addDeadline(answer, attempt, scope, 1 + bytes / Self.bytesPerDeadline)
+    }
+
+    /// What was refused inside its transaction, or never began, has changed nothing.
+    private static func mayHaveChanged<Value>(_ result: Result<Value, any Error>) -> Bool {
+        switch result {
+        case .success: true
+        case .failure(let error): (error as? DatabaseError)?.failure == .unknownAtCommit
+        }
     }
 
     private func takeWritten<Value: Sendable>(_ answer: FirstAnswer<Value>) throws -> Value {

@@ -43,7 +43,7 @@ package struct SessionCacheSettings: Sendable, Equatable {
 
     init(_ section: ConfigurationSection) throws {
         maxSize = try section.bytes("max_size", default: 16 << 20)
-        sharing = try section.choice("shared_database", default: .auto)
+        sharing = try section.choice("shared_database", default: .yes)
     }
 }
 

@@ -1,4 +1,6 @@
+import NIOCore
 import NIOHTTP1
+import OpenAIWire
 import Persistence
 import Testing
 import TurnpikeKit
@@ -23,6 +25,21 @@ import TurnpikeKit
         }
         #expect(repetition("k") == .known(base: 3))
         #expect(repetition("other") == .known(base: 1))
+    }
+
+    @Test(arguments: [nil, "k"] as [String?])
+    func aTurnThatWasRefusedForWhatOthersChangedIsTheOutcomeOfNothing(_ idempotencyKey: String?) throws {
+        let (log, session, turn) = (AttemptLog(), Session.sample(), try request([.user("continue")]))
+        let key = AttemptLog.Key(session.key, turn, idempotencyKey: idempotencyKey)
+        log.note(key, base: 3)
+        let context = SessionContext(session: session, mode: .auto, idempotencyKey: idempotencyKey)
+        let history = PlannedHistory(
+            try .init(scanning: ByteBuffer(string: #"{"model":"m"}"#)), turn,
+            HistorySnapshot(plan: HistoryPlan(newMessages: turn.messages, base: 3)), in: session.key,
+            rules: HistoryRules(), models: NoModels())
+        let planned = PlannedTurn(history, history.snapshot.plan, context, target: nil)
+        log.note(planned.attempt(in: session.key), base: .max)
+        #expect(log.base(of: key) == .max)
     }
 
     @Test func aRetryOfTheLastTurnTakesItsPlace() throws {

@@ -75,16 +75,20 @@ struct TurnCommitter: Sendable {
             }
             complete(&draft, answer)
             draft.premise = exchange[PremiseKey.self]
-            try noteEnd(try await store.append(draft, in: room))
+            let outcome = try await store.append(draft, in: room)
+            if outcome == .changedByOthers { throw refuse(planned) }
+            noteEnd(outcome)
         } catch {
             throw noteFailure(error)
         }
     }
 
-    @inline(never) private func noteEnd(_ outcome: AppendOutcome) throws {
-        if outcome == .changedByOthers {
-            throw DatabaseError(.retryTransaction, "another process had changed the session before the request came")
-        }
+    @inline(never) private func refuse(_ planned: PlannedTurn) -> any Error {
+        store.noteRefusal(of: planned, in: key)
+        return DatabaseError(.retryTransaction, "another process had changed the session before the request came")
+    }
+
+    @inline(never) private func noteEnd(_ outcome: AppendOutcome) {
         room.release()
         // Before the client sees the end: its next request finds them stored, and not held as well.
         exchange[MessageHoldKey.self]?.release()

@@ -126,12 +126,12 @@ final class RecordingSink: BodySink {
     var pieceCount: Int { state.withLock { $0.pieces } }
 
     func receive(_ bytes: ByteBuffer) {
-        let isFirst = state.withLock { state in
+        // Before anybody who waits for the bytes goes on.
+        if state.withLock({ $0.pieces }) == 0 { onFirst() }
+        state.withLock { state in
             state.bytes += bytes.readableBytesView
             state.pieces += 1
-            return state.pieces == 1
         }
-        if isFirst { onFirst() }
         events.send(.bytes(bytes))
     }
 

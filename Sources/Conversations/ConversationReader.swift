@@ -9,16 +9,15 @@ import TurnpikeKit
 /// meanwhile are still there, so what an outline named can be loaded until the session is purged.
 public struct ConversationReader {
     let connection: any Connection
-    /// The moment of the reading: what has expired by then is gone.
-    let now: Timestamp
-    private let expiry: Expiry
+    /// What has ended by the moment of the reading, and is gone.
+    let expiry: Expiry
+    var now: Timestamp { expiry.time }
     /// What the bodies that are read are counted by, each before it is loaded; `nil` counts nothing.
     private let bodies: BufferReservation?
 
     init(_ connection: any Connection, at expiry: Expiry, counting bodies: BufferReservation? = nil) {
         self.connection = connection
         self.expiry = expiry
-        now = expiry.time
         self.bodies = bodies
     }
 

@@ -19,17 +19,18 @@ extension ConversationStore {
     package func sessionOfExchange(
         _ reference: SessionReference, of owner: UniqueID, in exchange: Exchange? = nil
     ) async throws -> Session? {
-        if let exchange, exchange.has(PremiseKey.self) { exchange[PremiseKey.self] = nil }
-        if let (session, premise) = believed(reference, of: owner) {
-            exchange?[PremiseKey.self] = premise
-            return session
-        }
+        let believed = believed(reference, of: owner)
+        if soleUse.isWanted { exchange?[PremiseKey.self] = believed?.1 }
+        if let believed { return believed.0 }
         let lookup = SessionLookup.reference(reference, of: owner)
         guard let known = cache.snapshot(lookup), mayBeCurrent(known), try await isCurrent(known.session) else {
             return try await session(lookup)
         }
         return known.session
     }
+
+    /// What an exchange took its session to be without asking; nil: it asked.
+    package func premise(of exchange: Exchange) -> Premise? { soleUse.isWanted ? exchange[PremiseKey.self] : nil }
 
     /// What memory has of a session, where it is believed without asking.
     package func believed(_ reference: SessionReference, of owner: UniqueID) -> (Session, Premise)? {
@@ -44,8 +45,7 @@ extension ConversationStore {
     /// Whether what memory has of a session is worth asking about.
     private func mayBeCurrent(_ known: SessionSnapshot) -> Bool {
         // A version that was counted on may by now be that of somebody else's change.
-        known.isConfirmed && !known.session.isExpired(at: now())
-            && !(durability?.spool.holds(known.session.key) ?? false)
+        known.isConfirmed && !known.session.isExpired(at: now()) && !waits(known.session.key)
     }
 
     /// Whether the database has a session as memory has it; true while it does not answer. One that has too much to do is

@@ -96,11 +96,18 @@ extension ConversationStore {
         direct.knownTurn = nil
         direct.baseTurn = turn.knownTurn
         direct.trial = FirstTrial()
-        return try turns.place(direct) { [cache, soleUse] result in
-            if let outcome = try? result.get() { cache.noteStored(turn.key, outcome) }
+        return try turns.place(direct) { [self] result in
+            noteOwn(result, of: turn.key)
             // Nobody waits any more, and memory that is believed unasked would not hear of it.
             if !answer.give(result), soleUse.isWanted, case .success = result { cache.drop(turn.key) }
         }
+    }
+
+    /// What memory has to know of a turn before anything else is done with its session, where it is believed unasked.
+    func noteOwn(_ result: Result<AppendOutcome, any Error>, of key: SessionKey) {
+        guard soleUse.isWanted, case .success(let outcome) = result else { return }
+        if outcome == .changedByOthers { soleUse.giveUp() }
+        cache.noteStored(key, outcome)
     }
 
     /// Leaves the turn in the spool. A disk that hangs holds nobody up for longer than its deadline.
@@ -127,10 +134,7 @@ extension ConversationStore {
         case .stored(let stored): cache.append(turn, stored, at: now())
         // The answer to the first COMMIT was lost, and nobody knows what became of the session's version.
         case .alreadyStored(let firstSeq): cache.append(turn, foundAt: firstSeq, at: now())
-        case .sessionDeleted: cache.drop(turn.key)
-        case .changedByOthers:
-            cache.drop(turn.key)
-            soleUse.giveUp()
+        case .sessionDeleted, .changedByOthers: cache.drop(turn.key)
         case .spooled: break
         }
     }

@@ -73,6 +73,9 @@ public final class ConversationStore: Sendable {
         }
     }
 
+    /// Whether turns of a session wait in the spool.
+    func waits(_ key: SessionKey) -> Bool { durability?.spool.holds(key) ?? false }
+
     /// How many turns and new sessions wait to be written, for metrics.
     package var pending: (turns: Int, sessions: Int) { (turns.pending, creations.pending) }
 

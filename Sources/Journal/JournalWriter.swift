@@ -274,16 +274,17 @@ final class JournalBooks: Sendable {
     /// A full disk that has room again is no failure any more, though nothing was written to it since; nor is a directory
     /// that is back.
     func status(_ ownership: any JournalLock) -> JournalStatus {
-        let status = ledger.withLock { $0.status }
+        let (status, failure) = ledger.withLock { ($0.status, $0.failure?.failure) }
         let isOver =
-            switch ledger.withLock({ $0.failure })?.failure {
+            switch failure {
             case .full: free() >= Self.enough
             case .unusable: ownership.isInPlace
             default: false
             }
         guard isOver else { return status }
         return ledger.withLock { ledger in
-            ledger.failure = nil
+            // Not one that has come meanwhile.
+            if ledger.failure?.failure == failure { ledger.failure = nil }
             return ledger.status
         }
     }

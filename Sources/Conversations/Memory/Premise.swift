@@ -4,7 +4,8 @@ import TurnpikeKit
 /// What an exchange took a session to be without asking the database: the version that memory had.
 ///
 /// Checked under the session's lock when the turn is stored: a turn that was planned on what another process had changed is
-/// not stored, however that could happen.
+/// not stored. Not seen is a change of others for which one that this process makes at that moment may be taken, and a turn
+/// that is spooled is not checked.
 package struct Premise: Sendable, Equatable {
     var version: Int64
     /// When the session expires without this turn.
@@ -14,7 +15,7 @@ package struct Premise: Sendable, Equatable {
 }
 
 /// The session of an exchange, where it was taken from memory unasked.
-package enum PremiseKey: ExchangeKey { package typealias Value = Premise }
+enum PremiseKey: ExchangeKey { typealias Value = Premise }
 
 /// What a process knows of its own changes to a session. Times are of the cache's clock.
 ///

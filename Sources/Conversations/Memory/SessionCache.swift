@@ -262,15 +262,14 @@ final class SessionCache: Sendable {
     /// Forgets what was written.
     ///
     /// - Parameter hasChanged: Whether anything may have been.
-    func end(_ scope: WrittenScope, hasChanged: Bool = true) {
+    func end(_ scope: WrittenScope, hasChanged: Bool) {
         scope.forget(in: self)
         state.withLock { state in
             for part in scope.parts {
                 let count = (state.underWay[part] ?? 1) - 1
                 state.underWay[part] = count > 0 ? count : nil
-                guard hasChanged, case .session(let key) = part else { continue }
-                noteChange(key, &state)
-                state.changes[key, default: OwnChanges()].note(nil)
+                // When that was, `forget` has noted.
+                if hasChanged, case .session(let key) = part { state.changes[key, default: OwnChanges()].note(nil) }
             }
         }
     }

@@ -8,9 +8,9 @@ import Synchronization
 /// nobody else is there, and that is believed for a moment only after each look. So a process that comes to it has its
 /// answer `patience` after its first look: until then it is not to serve.
 ///
-/// What is believed saves asking, and no more: a turn that went by memory is stored only if its session is still as memory
-/// had it, see ``Premise``. A process that was stopped for longer than others waited costs a turn that has to be sent
-/// again, never one that did not know what was said before.
+/// What is believed saves asking, and is checked: a turn that went by memory is stored only if its session is still as memory
+/// had it, see ``Premise`` for what that sees. A process that was stopped for longer than others waited costs a turn that
+/// has to be sent again.
 package final class SoleUse: Sendable {
     /// When a process wants the database for itself.
     package enum Wish: Sendable, Equatable {
@@ -148,17 +148,19 @@ package final class SoleUse: Sendable {
             }
         }
         let (change, finding) = state.withLock { $0.look(name ?? nil, own: own, at: start) }
-        if finding == .ended { believedUntil.store(0, ordering: .releasing) }
         if finding == .ended {
+            believedUntil.store(0, ordering: .releasing)
             // The next look does it otherwise.
             try? await write(change, insteadOf: name ?? nil)
         } else {
             try await write(change, insteadOf: name ?? nil)
         }
-        // A claim counts from when it is there.
-        if change == .own { state.withLock { $0.claim = .made(since: clock()) } }
         // Under the lock, so that nothing is believed that was given up meanwhile.
-        state.withLock { if $0.isBelieved { believedUntil.store(start + Self.trust, ordering: .releasing) } }
+        state.withLock { state in
+            // A claim counts from when it is there.
+            if change == .own, case .made = state.claim { state.claim = .made(since: clock()) }
+            if state.isBelieved { believedUntil.store(start + Self.trust, ordering: .releasing) }
+        }
         return finding
     }
 
@@ -178,7 +180,7 @@ package final class SoleUse: Sendable {
                 }
             } catch {
                 // Whether it is there is found out by the next look, which begins anew.
-                state.withLock { $0.claim = .wanted(from: 0) }
+                state.withLock { if case .made = $0.claim { $0.claim = .wanted(from: 0) } }
                 throw error
             }
         case .empty: try await clear(name)
@@ -194,9 +196,9 @@ package final class SoleUse: Sendable {
 
     /// Takes this process' name out, so that the next one need not wait. Behind the last exchange.
     package func release() async {
-        believedUntil.store(0, ordering: .releasing)
         let isClaimed = state.withLock { state in
             defer { (state.claim, state.isBelieved) = (.none, false) }
+            believedUntil.store(0, ordering: .releasing)
             return state.claim != .none
         }
         if isClaimed { try? await clear(own) }

@@ -72,10 +72,8 @@ private final class SessionWalk: Sendable {
         let rows = try await database.read(.patiently) {
             try $0.rows(PurgeSQL.sessions(after: place), ScannedSession.init)
         }
-        for row in rows where row.isExpired(limits, at: now) && !waits(row.key) {
-            store?.cache.begin(.session(row.key))
-            defer { store?.cache.end(.session(row.key)) }
-            try await database.write(.patiently) { try PurgeSQL.expire(row.key, limits, at: now, $0) }
+        for row in rows where row.isExpired(limits, at: now) {
+            try await expire(row.key, limits, database, now)
         }
         let dead = rows.filter { $0.deleted.map { limits.isOver($0, at: now) } ?? false }.map(\.key)
         return state.withLock { state in
@@ -86,8 +84,16 @@ private final class SessionWalk: Sendable {
         }
     }
 
-    /// Whether turns of a session are in the spool: its row does not know yet that it was used.
-    private func waits(_ key: SessionKey) -> Bool { store?.durability?.spool.holds(key) ?? false }
+    private func expire(
+        _ key: SessionKey, _ limits: SessionPurge.Limits, _ database: any Database, _ now: Timestamp
+    ) async throws {
+        store?.cache.begin(.session(key))
+        var hasChanged = true
+        defer { store?.cache.end(.session(key), hasChanged: hasChanged) }
+        hasChanged = try await database.write(.patiently) { [store] in
+            try PurgeSQL.expire(key, limits, at: now, unless: { store?.waits($0) ?? false }, $0)
+        }
+    }
 }
 
 /// What a round looks at.
@@ -133,11 +139,16 @@ private enum PurgeSQL {
     }
 
     /// Deletes a session unless somebody has used it meanwhile.
+    ///
+    /// - Parameter waits: whether turns of a session are in the spool: its row does not know yet that it was used.
+    /// - Returns: Whether it was deleted.
     static func expire(
-        _ key: SessionKey, _ limits: SessionPurge.Limits, at now: Timestamp, _ connection: any Connection
-    ) throws {
+        _ key: SessionKey, _ limits: SessionPurge.Limits, at now: Timestamp, unless waits: (SessionKey) -> Bool,
+        _ connection: any Connection
+    ) throws -> Bool {
         let found = try connection.first(lock(key, connection.dialect), ScannedSession.init)
-        guard found?.isExpired(limits, at: now) == true else { return }
+        guard found?.isExpired(limits, at: now) == true, !waits(key) else { return false }
         _ = try SessionRemoval.delete(key, connection, at: now)
+        return true
     }
 }

@@ -41,7 +41,7 @@ extension ConversationReader {
     private func look(
         at session: SearchedSession, of owner: UniqueID, before seq: Int64?, _ walk: inout SearchWalk
     ) throws {
-        guard session.expiresAt.map({ $0 > now }) ?? true else { return }
+        guard !expiry.hasEnded(SessionKey(owner: owner, session: session.id), by: session.expiresAt) else { return }
         if walk.isDone { return walk.stop(at: session, seq: seq) }
         if seq == nil { walk.look(atTitleOf: session) }
         if walk.isDone { return walk.stop(at: session, seq: session.nextSeq) }

@@ -14,7 +14,10 @@ struct Expiry: Sendable {
         self.waits = waits
     }
 
-    func hasEnded(_ session: Session) -> Bool { session.isExpired(at: time) && !waits(session.key) }
+    func hasEnded(_ session: Session) -> Bool { hasEnded(session.key, by: session.expiresAt) }
+
+    /// - Parameter end: the session's own; nil: it has none.
+    func hasEnded(_ key: SessionKey, by end: Timestamp?) -> Bool { (end.map { $0 <= time } ?? false) && !waits(key) }
 
     /// Of sessions whose rows say that they have ended those that have.
     func ended(_ keys: [SessionKey]) -> [SessionKey] { keys.filter { !waits($0) } }

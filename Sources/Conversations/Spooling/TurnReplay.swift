@@ -108,8 +108,8 @@ struct TurnReplay: Sendable {
     /// stored is found out by the next process.
     private func commit(_ draft: TurnDraft) async throws -> AppendOutcome {
         let answer = FirstAnswer<AppendOutcome>()
-        try store.turns.enqueue(draft) { [cache = store.cache] result in
-            if let outcome = try? result.get() { cache.noteStored(draft.key, outcome) }
+        try store.turns.enqueue(draft) { [store] result in
+            store.noteOwn(result, of: draft.key)
             answer.give(result)
         }
         await withTaskCancellationHandler {

@@ -1,32 +1,27 @@
 import Persistence
 
 /// What of the memory for sessions a write makes useless.
-enum WrittenScope: Sendable {
-    /// Nothing that is kept in memory.
-    case none
-    case sessions([SessionKey])
-    case user(UniqueID)
-
+struct WrittenScope: Sendable {
     enum Part: Hashable {
         case session(SessionKey)
         case user(UniqueID)
     }
 
-    static func session(_ key: SessionKey) -> WrittenScope { .sessions([key]) }
+    let parts: [Part]
 
-    var parts: [Part] {
-        switch self {
-        case .none: []
-        case .sessions(let keys): keys.map(Part.session)
-        case .user(let owner): [.user(owner)]
-        }
-    }
+    /// Nothing that is kept in memory.
+    static let none = WrittenScope(parts: [])
+
+    static func session(_ key: SessionKey) -> WrittenScope { .sessions([key]) }
+    static func sessions(_ keys: [SessionKey]) -> WrittenScope { WrittenScope(parts: keys.map(Part.session)) }
+    static func user(_ owner: UniqueID) -> WrittenScope { WrittenScope(parts: [.user(owner)]) }
 
     func forget(in cache: SessionCache) {
-        switch self {
-        case .none: break
-        case .sessions(let keys): for key in keys { cache.drop(key) }
-        case .user(let owner): cache.drop(owner: owner)
+        for part in parts {
+            switch part {
+            case .session(let key): cache.drop(key)
+            case .user(let owner): cache.drop(owner: owner)
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ public struct BulkStatement: Sendable {
     ///   - effect: `one` for an `UPDATE` that finds and changes a row with all values that it is ever run for: many rows
     ///     are then sent to MariaDB in one piece.
     public init(_ text: String, effect: Effect = .any) {
+        precondition(text.hasPrefix("INSERT ") || text.hasPrefix("UPDATE "), "it is known what is done with its rows")
         self.text = text
         self.effect = effect
         width = text.utf8.count { $0 == UInt8(ascii: "?") }

@@ -74,7 +74,7 @@ struct TurnCommitter: Sendable {
                 }
             }
             complete(&draft, answer)
-            draft.premise = exchange[PremiseKey.self]
+            draft.premise = store.premise(of: exchange)
             let outcome = try await store.append(draft, in: room)
             if outcome == .changedByOthers { throw refuse(planned) }
             noteEnd(outcome)

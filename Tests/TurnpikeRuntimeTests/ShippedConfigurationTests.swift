@@ -39,5 +39,6 @@ import TurnpikeKit
         #expect(shown.count == 3)
         #expect(try configuration(shown.joined(separator: "\n")).sessionCache == configuration().sessionCache)
         #expect(try configuration("session_cache: { shared_database: false }").sessionCache.sharing == .no)
+        #expect(try configuration("session_cache: { shared_database: true }").sessionCache.sharing == .yes)
     }
 }

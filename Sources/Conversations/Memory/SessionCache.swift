@@ -30,20 +30,11 @@ final class SessionCache: Sendable {
         var names: [Name: SessionKey] = [:]
         var bytes = 0
         var clock: UInt64 = 0
-        /// The changes that this process made, so that a reading which began before one is not kept. What is not in it did
-        /// not change since `forgotten`.
-        var changes: [SessionKey: OwnChanges] = [:]
-        var forgotten: UInt64 = 0
-        /// No reading that began before this is kept.
+        /// What this process changed: a reading which began before is not kept.
+        var changes = OwnChanges()
+        /// No reading that began before this is kept: a user was erased.
         var overtaken: UInt64 = 0
-        /// When this process erased users last.
-        var erased: [UniqueID: UInt64] = [:]
-        /// What is being changed right now, and how often.
-        var underWay: [WrittenScope.Part: Int] = [:]
     }
-
-    /// How many changes are remembered: many more than readings are under way at once.
-    private static let rememberedChanges = 4_096
 
     private let limit: Int
     private let state = Mutex(State())
@@ -211,9 +202,6 @@ final class SessionCache: Sendable {
             // No reading is kept that began before: it may be one of theirs.
             state.clock += 1
             state.overtaken = state.clock
-            // Users are erased now and then: the bound is never met.
-            if state.erased.count >= Self.rememberedChanges { (state.erased, state.forgotten) = ([:], state.clock) }
-            state.erased[owner] = state.clock
             for key in state.entries.keys where key.owner == owner { _ = take(key, &state) }
         }
     }
@@ -226,64 +214,63 @@ final class SessionCache: Sendable {
     func holds(_ premise: Premise, of key: SessionKey, at version: Int64?) -> Bool {
         if version == premise.version { return true }
         return state.withLock { state in
-            if state.forgotten > premise.since { return true }
             // Erasing takes sessions away, and changes none.
-            if version == nil {
-                if state.underWay[.user(key.owner)] != nil { return true }
-                if let time = state.erased[key.owner], time > premise.since { return true }
-            }
-            let changes = state.changes[key] ?? OwnChanges()
-            return changes.explain(premise, version, underWay: state.underWay[.session(key)] ?? 0)
+            if version == nil, state.overtaken > premise.since { return true }
+            return state.changes.explain(premise, of: key, version)
         }
     }
 
     /// The database has told what became of a turn of this process: before anything else is done with its session.
     func noteStored(_ key: SessionKey, _ outcome: AppendOutcome) {
-        switch outcome {
-        case .stored(let stored): noteStored(key, version: stored.version)
-        case .alreadyStored: noteStored(key, version: nil)
-        case .sessionDeleted, .changedByOthers, .spooled: break
-        }
-    }
-
-    /// - Parameter version: of the session, with the turn; nil: not known.
-    private func noteStored(_ key: SessionKey, version: Int64?) {
         state.withLock { state in
-            noteChange(key, &state)
-            state.changes[key, default: OwnChanges()].note(version)
+            switch outcome {
+            case .stored(let stored): noteChange(key, &state) { changes, _ in changes.note(stored.version) }
+            case .alreadyStored: noteChange(key, &state) { changes, time in changes.noteFound(at: time) }
+            case .sessionDeleted, .changedByOthers, .spooled: break
+            }
         }
     }
 
     /// What is about to be written may be seen in the database before `end` is called.
-    func begin(_ scope: WrittenScope) {
-        state.withLock { state in for part in scope.parts { state.underWay[part, default: 0] += 1 } }
+    ///
+    /// - Returns: What to call it by.
+    func begin(_ scope: WrittenScope) -> UInt64 {
+        state.withLock { state in
+            state.clock += 1
+            state.changes.begin(scope, at: state.clock)
+            return state.clock
+        }
+    }
+
+    /// - Parameter changes: of the transaction, before it is committed.
+    func note(_ changes: [VersionChange], ofWrite write: UInt64) {
+        state.withLock { $0.changes.note(changes, ofWrite: write) }
     }
 
     /// Forgets what was written.
     ///
     /// - Parameter hasChanged: Whether anything may have been.
-    func end(_ scope: WrittenScope, hasChanged: Bool) {
+    func end(_ write: UInt64, _ scope: WrittenScope, hasChanged: Bool) {
         scope.forget(in: self)
         state.withLock { state in
-            for part in scope.parts {
-                let count = (state.underWay[part] ?? 1) - 1
-                state.underWay[part] = count > 0 ? count : nil
-                // When that was, `forget` has noted.
-                if hasChanged, case .session(let key) = part { state.changes[key, default: OwnChanges()].note(nil) }
-            }
+            let changes = state.changes.end(write)
+            guard hasChanged else { return }
+            for change in changes { noteChange(change.key, &state) { $0.note(change, at: $1) } }
         }
     }
 
     // MARK: Bookkeeping
 
-    private func noteChange(_ key: SessionKey, _ state: inout State) {
+    private func noteChange(
+        _ key: SessionKey, _ state: inout State, _ body: (inout SessionChanges, UInt64) -> Void = { _, _ in }
+    ) {
         state.clock += 1
-        if state.changes.count >= Self.rememberedChanges { (state.changes, state.forgotten) = ([:], state.clock) }
-        state.changes[key, default: OwnChanges()].last = state.clock
+        let time = state.clock
+        state.changes.change(key, at: time) { body(&$0, time) }
     }
 
     private func lastChange(of key: SessionKey, _ state: State) -> UInt64 {
-        max(state.changes[key]?.last ?? state.forgotten, state.overtaken)
+        max(state.changes.last(key), state.overtaken)
     }
 
     /// Takes a snapshot out, so that it can be changed in place.

@@ -5,12 +5,12 @@ import Synchronization
 ///
 /// Every process looks at one row each second. Who wants the database for itself writes its name there; whoever finds a
 /// name that is not its own takes it out. A name that has stayed for longer than it takes everybody to look means that
-/// nobody else is there, and that is believed for a moment only after each look. So a process that comes to it has its
-/// answer `patience` after its first look: until then it is not to serve.
+/// nobody else is there, and that is believed for no longer than that after each look. So a process that comes to it has
+/// its answer `patience` after its first look: until then it is not to serve.
 ///
 /// What is believed saves asking, and is checked: a turn that went by memory is stored only if its session is still as memory
-/// had it, see ``Premise`` for what that sees. A process that was stopped for longer than others waited costs a turn that
-/// has to be sent again.
+/// had it, but for what this process has changed itself, see ``Premise``. A process that was stopped for longer than others
+/// waited costs a turn that has to be sent again.
 package final class SoleUse: Sendable {
     /// When a process wants the database for itself.
     package enum Wish: Sendable, Equatable {
@@ -46,6 +46,8 @@ package final class SoleUse: Sendable {
         let wish: Wish
         var claim: Claim
         var isBelieved = false
+        /// How long the next claim waits once this one is given up.
+        private var pause = SoleUse.pauses.lowerBound
 
         init(_ wish: Wish) {
             self.wish = wish
@@ -54,8 +56,9 @@ package final class SoleUse: Sendable {
 
         /// Gives the claim up: for good where nobody else should be there, else until later.
         mutating func giveUp(at now: UInt64) {
-            claim = wish == .whileAlone ? .wanted(from: now + SoleUse.pause) : .none
+            claim = wish == .whileAlone ? .wanted(from: now + pause) : .none
             isBelieved = false
+            pause = min(2 * pause, SoleUse.pauses.upperBound)
         }
 
         /// What the row is to say from now on; nil leaves it.
@@ -76,18 +79,19 @@ package final class SoleUse: Sendable {
                 }
                 guard !isBelieved, start >= since + SoleUse.patienceNanoseconds else { return (nil, .nothing) }
                 isBelieved = true
+                pause = SoleUse.pauses.lowerBound
                 return (nil, .begun)
             }
         }
     }
 
-    /// How long a look is believed: twice the time between two.
-    private static let trust: UInt64 = 2_000_000_000
-    /// After how long everybody has looked who is not held up.
+    /// After how long everybody has looked who is not held up, and how long a look is believed: who comes has waited for it
+    /// when the last belief ends.
     package static let patience = Duration.milliseconds(1_500)
     private static let patienceNanoseconds: UInt64 = 1_500_000_000
-    /// How long a process that was not alone waits before it claims the database again.
-    private static let pause: UInt64 = 30_000_000_000
+    /// How long a process that was not alone waits before it claims the database again: each time twice as long, as
+    /// where there are several they are there to stay.
+    private static let pauses: ClosedRange<UInt64> = 30_000_000_000...3_600_000_000_000
     /// How long nothing is believed behind a commit of which nobody knows whether it happens.
     private static let doubt: UInt64 = 300_000_000_000
     /// The row's place among the leases: behind those of all chores.
@@ -159,7 +163,7 @@ package final class SoleUse: Sendable {
         state.withLock { state in
             // A claim counts from when it is there.
             if change == .own, case .made = state.claim { state.claim = .made(since: clock()) }
-            if state.isBelieved { believedUntil.store(start + Self.trust, ordering: .releasing) }
+            if state.isBelieved { believedUntil.store(start + Self.patienceNanoseconds, ordering: .releasing) }
         }
         return finding
     }

@@ -87,12 +87,17 @@ private final class SessionWalk: Sendable {
     private func expire(
         _ key: SessionKey, _ limits: SessionPurge.Limits, _ database: any Database, _ now: Timestamp
     ) async throws {
-        store?.cache.begin(.session(key))
-        var hasChanged = true
-        defer { store?.cache.end(.session(key), hasChanged: hasChanged) }
-        hasChanged = try await database.write(.patiently) { [store] in
+        let end: @Sendable (any Connection) throws -> Bool = { [store] in
             try PurgeSQL.expire(key, limits, at: now, unless: { store?.waits($0) ?? false }, $0)
         }
+        guard let store else {
+            _ = try await database.write(.patiently, end)
+            return
+        }
+        let write = store.cache.begin(.session(key))
+        var hasChanged = true
+        defer { store.cache.end(write, .session(key), hasChanged: hasChanged) }
+        hasChanged = try await database.write(.patiently, store.noting(.session(key), ofWrite: write, end))
     }
 }
 

@@ -22,7 +22,16 @@ extension ConversationSQL {
         SQL(raw: versionTexts[keys.count], values: values(keys))
     }
 
-    private static let versionTexts = KeyedTexts("SELECT user_id, session_id, version FROM sessions")
+    /// The same with their rows locked.
+    static func lockVersions(of keys: ArraySlice<SessionKey>, _ dialect: Dialect) -> SQL {
+        let texts = dialect == .sqlite ? lockVersionsInSQLite : lockVersionsInMariaDB
+        return SQL(raw: texts[keys.count], values: values(keys))
+    }
+
+    private static let version = "SELECT user_id, session_id, version FROM sessions"
+    private static let versionTexts = KeyedTexts(version)
+    private static let lockVersionsInSQLite = KeyedTexts(version, lockOrder(.sqlite))
+    private static let lockVersionsInMariaDB = KeyedTexts(version, lockOrder(.mariadb))
     private static let lockForAppendingInSQLite = KeyedTexts(lockForAppending, lockOrder(.sqlite))
     private static let lockForAppendingInMariaDB = KeyedTexts(lockForAppending, lockOrder(.mariadb))
     private static let lockForAppending = "SELECT \(SessionRow.appendingList) FROM sessions"

@@ -32,17 +32,33 @@ extension ConversationStore {
             throw DatabaseError(.unavailable, "the database took nothing a moment ago")
         }
         let attempt = WriteAttempt()
-        cache.begin(scope)
+        let write = cache.begin(scope)
         do {
-            try database.startWrite(attempt, body) { [cache] result in
-                cache.end(scope, hasChanged: Self.mayHaveChanged(result))
+            try database.startWrite(attempt, noting(scope, ofWrite: write, body)) { [cache] result in
+                cache.end(write, scope, hasChanged: Self.mayHaveChanged(result))
                 answer.give(result)
             }
         } catch {
-            cache.end(scope, hasChanged: false)
+            cache.end(write, scope, hasChanged: false)
             throw error
         }
         addDeadline(answer, attempt, scope, 1 + bytes / Self.bytesPerDeadline)
+    }
+
+    /// A transaction that says which versions it makes of its sessions, where memory is believed unasked. It says so
+    /// under their locks: whoever finds those versions finds them explained.
+    func noting<Value>(
+        _ scope: WrittenScope, ofWrite write: UInt64, _ body: @escaping @Sendable (any Connection) throws -> Value
+    ) -> @Sendable (any Connection) throws -> Value {
+        let keys = scope.sessions
+        guard soleUse.isWanted, !keys.isEmpty else { return body }
+        return { [cache] connection in
+            let changes = VersionChanges(keys, connection)
+            let old = try changes.versions(isLocking: true)
+            let value = try body(connection)
+            cache.note(changes.since(old, try changes.versions(isLocking: false)), ofWrite: write)
+            return value
+        }
     }
 
     /// What was refused inside its transaction, or never began, has changed nothing.

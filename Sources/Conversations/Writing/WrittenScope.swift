@@ -16,6 +16,12 @@ struct WrittenScope: Sendable {
     static func sessions(_ keys: [SessionKey]) -> WrittenScope { WrittenScope(parts: keys.map(Part.session)) }
     static func user(_ owner: UniqueID) -> WrittenScope { WrittenScope(parts: [.user(owner)]) }
 
+    /// The sessions of it, in the order in which their rows are locked.
+    var sessions: [SessionKey] {
+        let keys = parts.compactMap { if case .session(let key) = $0 { key } else { nil } }
+        return keys.count > 1 ? Set(keys).sorted() : keys
+    }
+
     func forget(in cache: SessionCache) {
         for part in parts {
             switch part {

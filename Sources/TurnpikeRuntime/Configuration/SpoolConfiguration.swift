@@ -26,8 +26,8 @@ package struct SpoolConfiguration: Sendable, Equatable {
     }
 }
 
-/// The section `session_cache`: sessions in memory, whose version is read from the database in every exchange unless no
-/// other process uses it.
+/// The section `session_cache`: sessions in memory, whose version is read from the database in every exchange while other
+/// processes use it.
 package struct SessionCacheSettings: Sendable, Equatable {
     /// 0: nothing is kept.
     package var maxSize: Int
@@ -43,7 +43,7 @@ package struct SessionCacheSettings: Sendable, Equatable {
 
     init(_ section: ConfigurationSection) throws {
         maxSize = try section.bytes("max_size", default: 16 << 20)
-        sharing = try section.choice("shared_database", default: .yes)
+        sharing = try section.choice("shared_database", default: .auto)
     }
 }
 

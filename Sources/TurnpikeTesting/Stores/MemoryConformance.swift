@@ -325,10 +325,23 @@ extension MemoryConformance {
         let changes: [@Sendable () async throws -> Void] = [
             { try await processes.other.append(ConversationSamples.turn(made, ["question", "answer"])) },
             { _ = try await other.update(made.key) { $0.maxHistory = 3 } },
+            {
+                // What it does itself meanwhile explains what it has changed, and no more.
+                _ = try await other.update(made.key) { $0.maxHistory = 4 }
+                try expectEqual(try await store.restore(branch: 9_999, of: made.key), .noSuchBranch, "no change")
+            },
+            {
+                _ = try await other.update(made.key) { $0.maxHistory = 5 }
+                _ = try await store.update(made.key) { $0.maxHistory = 6 }
+            },
+            {
+                _ = try await store.update(made.key) { $0.maxHistory = 7 }
+                _ = try await other.update(made.key) { $0.maxHistory = 8 }
+            },
             { _ = try await other.delete(made.key) },
         ]
         for (index, change) in changes.enumerated() {
-            processes.clock.advance(60)
+            processes.clock.advance(3_600)
             for _ in 0..<3 {
                 _ = try await store.soleUse.look()
                 processes.clock.advance(1)

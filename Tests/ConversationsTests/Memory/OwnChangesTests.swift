@@ -1,54 +1,110 @@
+import Persistence
 import Testing
 
 @testable import Conversations
 
-/// Which versions of a session a process may have made itself since an exchange took it from memory.
+/// Which versions of a session a process has made itself since an exchange took it from memory.
 @Suite struct OwnChangesTests {
-    private static func changes(_ made: [(at: UInt64, version: Int64?)]) -> OwnChanges {
+    private static let key = SessionKey(owner: UniqueID(high: 1, low: 1), session: UniqueID(high: 1, low: 2))
+    private static let premise = Premise(version: 4, expiresAt: nil, since: 10)
+
+    private static func changes(_ made: [(at: UInt64, version: Int64)]) -> OwnChanges {
         var changes = OwnChanges()
-        for change in made {
-            changes.last = change.at
-            changes.note(change.version)
-        }
+        for change in made { changes.change(key, at: change.at) { $0.note(change.version) } }
         return changes
     }
 
-    private static let premise = Premise(version: 4, expiresAt: nil, since: 10)
+    private static func explains(_ found: Int64?, _ changes: OwnChanges) -> Bool {
+        changes.explain(premise, of: key, found)
+    }
 
-    @Test func itsOwnTurnsOneAfterTheOtherExplainWhatTheyMade() {
-        #expect(Self.changes([(11, 5)]).explain(Self.premise, 5))
-        #expect(Self.changes([(11, 5), (12, 6), (13, 7)]).explain(Self.premise, 7))
-        #expect(Self.changes([(8, 3), (9, 4), (11, 5)]).explain(Self.premise, 5))
+    @Test func itsOwnChangesExplainWhatTheyMade() {
+        #expect(Self.explains(5, Self.changes([(11, 5)])))
+        #expect(Self.explains(7, Self.changes([(11, 5), (12, 6), (13, 7)])))
+        #expect(Self.explains(5, Self.changes([(8, 3), (9, 4), (11, 5)])))
+        #expect(Self.explains(7, Self.changes([(11, 5), (12, 7), (13, 6)])))
     }
 
     @Test func whatLiesBeforeBetweenOrBehindThemIsSomebodyElses() {
-        #expect(!OwnChanges().explain(Self.premise, 5))
-        #expect(!Self.changes([(11, 6)]).explain(Self.premise, 6))
-        #expect(!Self.changes([(11, 5), (12, 7)]).explain(Self.premise, 7))
-        #expect(!Self.changes([(11, 5)]).explain(Self.premise, 6))
-        #expect(!Self.changes([(11, 5)]).explain(Self.premise, nil))
-        #expect(!Self.changes([(8, 3), (9, 4)]).explain(Self.premise, 5))
+        #expect(!Self.explains(5, OwnChanges()))
+        #expect(!Self.explains(6, Self.changes([(11, 6)])))
+        #expect(!Self.explains(7, Self.changes([(11, 5), (12, 7)])))
+        #expect(!Self.explains(6, Self.changes([(11, 5)])))
+        #expect(!Self.explains(nil, Self.changes([(11, 5)])))
+        #expect(!Self.explains(5, Self.changes([(8, 3), (9, 4)])))
+        #expect(!Self.explains(3, Self.changes([(11, 3)])))
+        #expect(!Self.explains(.max, Self.changes([(11, 5)])))
     }
 
-    @Test func aChangeOfItsOwnWhoseVersionItDoesNotKnowExplainsOneVersion() {
-        for found in [5, nil] as [Int64?] {
-            #expect(Self.changes([(11, nil)]).explain(Self.premise, found))
-            #expect(!Self.changes([(10, nil)]).explain(Self.premise, found))
-            #expect(OwnChanges().explain(Self.premise, found, underWay: 1))
-        }
-        #expect(!Self.changes([(11, nil)]).explain(Self.premise, 6))
-        #expect(Self.changes([(11, nil), (12, nil)]).explain(Self.premise, 6))
-        #expect(Self.changes([(11, 5), (12, nil), (13, 7)]).explain(Self.premise, 7))
-        #expect(!Self.changes([(11, 5), (12, nil), (13, 8)]).explain(Self.premise, 8))
+    @Test func aTransactionExplainsWhatItSaidBeforeAndBehindItsEnd() {
+        var changes = OwnChanges()
+        changes.begin(.session(Self.key), at: 11)
+        #expect(!Self.explains(5, changes))
+        changes.note([VersionChange(key: Self.key, old: 5, new: 6)], ofWrite: 11)
+        #expect(!Self.explains(5, changes) && !Self.explains(6, changes))
+        changes.note([VersionChange(key: Self.key, old: 4, new: 5)], ofWrite: 11)
+        #expect(Self.explains(5, changes) && !Self.explains(6, changes) && !Self.explains(nil, changes))
+        for change in changes.end(11) { changes.change(change.key, at: 12) { $0.note(change, at: 12) } }
+        #expect(Self.explains(5, changes) && !Self.explains(6, changes) && !Self.explains(nil, changes))
     }
 
-    @Test func moreChangesThanItRemembersAreTakenForItsOwn() {
+    @Test func whatATransactionSaidThatWasRolledBackIsForgotten() {
+        var changes = OwnChanges()
+        changes.begin(.session(Self.key), at: 11)
+        changes.note([VersionChange(key: Self.key, old: 4, new: 5)], ofWrite: 11)
+        #expect(changes.end(11).count == 1)
+        #expect(!Self.explains(5, changes))
+    }
+
+    @Test func aSessionThatIsGoneIsExplainedByItsOwnDeletion() {
+        var changes = OwnChanges()
+        changes.begin(.session(Self.key), at: 11)
+        changes.note([VersionChange(key: Self.key, old: 9, new: nil)], ofWrite: 11)
+        #expect(Self.explains(nil, changes) && !Self.explains(9, changes))
+        for change in changes.end(11) { changes.change(change.key, at: 12) { $0.note(change, at: 12) } }
+        #expect(Self.explains(nil, changes))
+        #expect(!changes.explain(Premise(version: 4, since: 12), of: Self.key, nil))
+    }
+
+    @Test func aUserWhoIsBeingErasedHasNoSessionsAnyMore() {
+        var changes = OwnChanges()
+        changes.begin(.user(Self.key.owner), at: 11)
+        #expect(Self.explains(nil, changes) && !Self.explains(5, changes))
+        _ = changes.end(11)
+        #expect(!Self.explains(nil, changes))
+    }
+
+    @Test func behindATurnThatWasFoundStoredNothingIsHeldAgainstWhatWasUnderWay() {
+        var changes = OwnChanges()
+        changes.change(Self.key, at: 11) { $0.noteFound(at: 11) }
+        #expect(Self.explains(5, changes) && !Self.explains(nil, changes))
+        #expect(!changes.explain(Premise(version: 4, since: 11), of: Self.key, 5))
+    }
+
+    @Test func ofVersionsWithManyGapsTheOldestAreTakenForThoseOfOthers() {
         let steps: Range<Int64> = 0..<40
-        let many = steps.map { step -> (at: UInt64, version: Int64?) in (UInt64(11 + step), 5 + 2 * step) }
-        let unknown = steps.map { step -> (at: UInt64, version: Int64?) in (UInt64(11 + step), nil) }
-        // Sixteen runs are kept: from 53 to 83.
-        #expect(Self.changes(many).explain(Self.premise, 51))
-        #expect(!Self.changes(many).explain(Self.premise, 55))
-        #expect(Self.changes(unknown).explain(Self.premise, 99))
+        let changes = Self.changes(steps.map { (UInt64(11 + $0), 5 + 2 * $0) })
+        // The newest run and sixteen before it: from 51 to 83.
+        #expect(changes.explain(Premise(version: 82, since: 10), of: Self.key, 83))
+        #expect(changes.explain(Premise(version: 50, since: 10), of: Self.key, 51))
+        #expect(!changes.explain(Premise(version: 48, since: 10), of: Self.key, 49))
+    }
+
+    @Test func theLatestThousandsOfSessionsAreRemembered() {
+        var changes = Self.changes([(11, 5)])
+        func changeOthers(_ count: Int, at time: UInt64) {
+            for number in 0..<count {
+                let other = SessionKey(owner: Self.key.owner, session: UniqueID(high: 2, low: UInt64(number)))
+                changes.change(other, at: time) { $0.note(1) }
+            }
+        }
+        changeOthers(8_192, at: 12)
+        #expect(changes.last(Self.key) == 11 && changes.forgotten == 0)
+        #expect(Self.explains(5, changes) && !Self.explains(6, changes))
+        changeOthers(8_193, at: 13)
+        // What is known of no more may have changed until they were put aside.
+        #expect(changes.last(Self.key) == changes.forgotten && changes.forgotten >= 11)
+        #expect(Self.explains(6, changes))
+        #expect(!changes.explain(Premise(version: 4, since: 14), of: Self.key, 6))
     }
 }

@@ -29,7 +29,7 @@ import TurnpikeTesting
         }
     }
 
-    @Test func aProcessAloneBelievesItOnceAllOthersHaveLookedAndForTwoSecondsAfterEachLook() async throws {
+    @Test func aProcessAloneBelievesItOnceAllOthersHaveLookedAndUntilItIsLateForTheNextLook() async throws {
         try await Self.with { (site: Site) async throws in
             let process = site.process(.always)
             for _ in 0..<2 {
@@ -117,6 +117,30 @@ import TurnpikeTesting
             site.wait(2)
             #expect(try await first.look() == .begun)
         }
+    }
+
+    @Test func besideAnotherOneThatStaysClaimsBecomeRare() {
+        var state = SoleUse.State(.whileAlone)
+        let own = UniqueID.generate()
+        var (row, time) = (UniqueID?.none, UInt64(1_000_000_000))
+        func claims(in seconds: Int, besideAnother isBesideAnother: Bool) -> Int {
+            var claims = 0
+            for _ in 0..<seconds {
+                let change = state.look(row, own: own, at: time).change
+                if change == .own { (row, claims) = (own, claims + 1) }
+                if isBesideAnother { row = nil }
+                time += 1_000_000_000
+            }
+            return claims
+        }
+        // At 0, 31, 92, 213, 454, 935 and 1,896 s, and then each hour.
+        #expect(claims(in: 3_600, besideAnother: true) == 7)
+        #expect(claims(in: 6 * 3_600, besideAnother: true) == 6)
+        // Once it was alone, the next one costs it half a minute again.
+        #expect(claims(in: 3_700, besideAnother: false) == 1)
+        #expect(state.isBelieved)
+        #expect(claims(in: 60, besideAnother: true) == 1)
+        #expect(!state.isBelieved)
     }
 
     @Test func whoHasFoundAnotherOnesChangeBelievesNothingForAWhile() async throws {

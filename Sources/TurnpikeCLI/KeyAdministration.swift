@@ -23,13 +23,14 @@ enum KeyAdministration {
         await database.close()
     }
 
-    /// Opens the database for a command that changes keys of a user, who must be there.
+    /// Opens the database for a command that changes keys of a user, who must be there unless the command makes it.
     static func change(
-        _ user: String, _ options: ConfigurationOption, _ body: (KeyStore, UserInfo) async throws -> Void
+        _ user: String, _ options: ConfigurationOption, createIfMissing: Bool = false,
+        _ body: (KeyStore, UserInfo) async throws -> Void
     ) async throws {
         try await reporting {
             try await open(try options.load()) { store in
-                try await body(store, try await self.user(named: user, createIfMissing: false, in: store))
+                try await body(store, try await self.user(named: user, createIfMissing: createIfMissing, in: store))
             }
         }
     }

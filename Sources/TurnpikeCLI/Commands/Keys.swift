@@ -39,14 +39,11 @@ struct Keys: AsyncParsableCommand {
         var historyMode: HistoryModeArgument?
 
         func run() async throws {
-            try await reporting {
-                try await KeyAdministration.open(try options.load()) { store in
-                    let owner = try await KeyAdministration.user(named: user, createIfMissing: createUser, in: store)
-                    let request = KeyRequest(
-                        userID: owner.id, name: name, scopes: admin ? [.chat, .admin] : .chat,
-                        expires: expiry.moment, historyMode: historyMode?.mode)
-                    StandardOutput.print(try await store.createKey(request).secret.reveal())
-                }
+            try await KeyAdministration.change(user, options, createIfMissing: createUser) { store, owner in
+                let request = KeyRequest(
+                    userID: owner.id, name: name, scopes: admin ? [.chat, .admin] : .chat,
+                    expires: expiry.moment, historyMode: historyMode?.mode)
+                StandardOutput.print(try await store.createKey(request).secret.reveal())
             }
         }
     }

@@ -30,9 +30,10 @@ struct KeyCache<Value> {
     /// The first `limit` of those that fit, in no order. None of them counts as used.
     func first(_ limit: Int, where fits: (Value) -> Bool) -> [(fingerprint: Fingerprint, value: Value)] {
         var found: [(fingerprint: Fingerprint, value: Value)] = []
-        for slot in slots where fits(slot.value) {
+        // By position: a copy of each slot would count the references of all that is remembered.
+        for position in slots.indices where fits(slots[position].value) {
             guard found.count < limit else { break }
-            found.append((slot.fingerprint, slot.value))
+            found.append((slots[position].fingerprint, slots[position].value))
         }
         return found
     }

@@ -48,11 +48,6 @@ extension KeyStore {
         }
     }
 
-    /// A key of the user, if it has that one.
-    package func findKey(_ keyID: UniqueID, of userID: UniqueID) async throws -> KeyInfo? {
-        try await database.read { try Self.key(keyID, of: userID, $0) }
-    }
-
     /// Ends a key at once and for good. A key that was revoked before stays as it is.
     @discardableResult
     package func revokeKey(_ keyID: UniqueID, of userID: UniqueID) async throws -> KeyInfo {

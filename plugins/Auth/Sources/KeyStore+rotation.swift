@@ -31,16 +31,16 @@ extension KeyStore {
     {
         precondition((.zero...Self.longestGrace).contains(grace), "A period of grace lasts a year at most.")
         let drawn = try DrawnKey(hashKeys, expires: expires, at: now)
-        let old = try await database.write { connection in
+        return try await database.write { connection in
             try Self.lock(userID, connection)
             let old = try Self.replaceable(which, of: userID, at: drawn.created, connection)
-            try connection.execute(Self.replacement(of: old, by: drawn, grace: grace))
-            try connection.execute(Self.insertion(drawn, replacing: old))
+            let new = old.successor(drawn)
+            let replaced = old.replaced(by: new, grace: grace)
+            try connection.execute(Self.end(of: replaced))
+            try connection.execute(Self.insertion(new, hash: drawn.hash, copying: replaced))
             try Self.announceChange(connection)
-            return old
+            return KeyRotation(new: NewKey(secret: drawn.secret, info: new), old: replaced)
         }
-        return KeyRotation(
-            new: NewKey(secret: drawn.secret, info: old.successor(drawn)), old: old.replaced(by: drawn, grace: grace))
     }
 
     private static func replaceable(
@@ -54,46 +54,44 @@ extension KeyStore {
                 selection(of: userID, "name = \(name)") + " ORDER BY key_id DESC", key)
         }
         if let old = found.first(where: { $0.isLive(at: now) && $0.replacedBy == nil }) { return old }
-        throw found.first?.end ?? .keyNotFound
+        throw found.first?.whyNotReplaceable ?? .keyNotFound
     }
 
-    private static func replacement(of old: KeyInfo, by new: DrawnKey, grace: Duration) -> SQL {
+    private static func end(of old: KeyInfo) -> SQL {
         """
-        UPDATE api_keys SET expires_us = \(old.end(of: grace, from: new.created)), replaced_by = \(new.id) \
+        UPDATE api_keys SET expires_us = \(old.expires), replaced_by = \(old.replacedBy) \
         WHERE user_id = \(old.userID) AND key_id = \(old.id)
         """
     }
 
     /// Copied by the database, so that a setting which only a later release knows goes over too.
-    private static func insertion(_ new: DrawnKey, replacing old: KeyInfo) -> SQL {
+    private static func insertion(_ new: KeyInfo, hash: SQLValue, copying old: KeyInfo) -> SQL {
         """
         INSERT INTO api_keys (key_hash, hash_key_id, key_id, user_id, name, prefix, scopes, created_us, expires_us, \
-        history_mode) SELECT \(new.hash), \(new.hashKeyID), \(new.id), user_id, name, \(new.prefix), scopes, \
-        \(new.created), \(new.expires ?? old.expires), history_mode \
+        history_mode) SELECT \(hash), \(new.hashKeyID), \(new.id), user_id, name, \(new.prefix), scopes, \
+        \(new.created), \(new.expires), history_mode \
         FROM api_keys WHERE user_id = \(old.userID) AND key_id = \(old.id)
         """
     }
 }
 
 extension KeyInfo {
-    /// Why a key that is not to be replaced is at its end.
-    fileprivate var end: KeyStoreError {
+    /// Of a key that is at its end.
+    fileprivate var whyNotReplaceable: KeyStoreError {
         if revoked != nil { return .keyRevoked }
         return replacedBy.map { .keyReplaced(by: $0) } ?? .keyExpired
     }
 
-    fileprivate func end(of grace: Duration, from now: Timestamp) -> Timestamp {
-        let end = now.advanced(by: grace)
-        return expires.map { min($0, end) } ?? end
-    }
-
-    fileprivate func replaced(by new: DrawnKey, grace: Duration) -> KeyInfo {
+    /// As it is once another one has its place.
+    fileprivate func replaced(by new: KeyInfo, grace: Duration) -> KeyInfo {
+        let end = new.created.advanced(by: grace)
         var key = self
-        key.expires = end(of: grace, from: new.created)
+        key.expires = expires.map { min($0, end) } ?? end
         key.replacedBy = new.id
         return key
     }
 
+    /// The one that takes its place.
     fileprivate func successor(_ new: DrawnKey) -> KeyInfo {
         KeyInfo(
             id: new.id, userID: userID, name: name, prefix: new.prefix, scopes: scopes, historyMode: historyMode,

@@ -13,6 +13,8 @@ extension KeyVerifier.State {
 
         let epoch: UInt64
         let doubts: [Doubt]
+        /// Whether these were as many as a round may have, so that there may be more.
+        let isFull: Bool
 
         var batches: [ArraySlice<Doubt>] {
             stride(from: 0, to: doubts.count, by: Self.batch).map { doubts[$0..<min($0 + Self.batch, doubts.count)] }
@@ -39,11 +41,15 @@ extension KeyVerifier.State {
 
     /// What to look up again now; nil if there is nothing, or another round is under way, which takes its time when the
     /// database hangs. Must be followed by ``endRound(_:reachedAll:)``.
-    mutating func beginRound() -> Round? {
+    ///
+    /// - Parameter limit: keys in the round, for tests.
+    mutating func beginRound(limit: Int = Round.limit) -> Round? {
         guard case .some = doubts else { return nil }
-        let found = verified.first(Round.limit) { $0.epoch != epoch }
+        let found = verified.first(limit) { $0.epoch != epoch }
         doubts = .underWay
-        return Round(epoch: epoch, doubts: found.map { ($0.fingerprint, $0.value.key.principal.keyID) })
+        return Round(
+            epoch: epoch, doubts: found.map { ($0.fingerprint, $0.value.key.principal.keyID) },
+            isFull: found.count == limit)
     }
 
     /// Believes those of a batch that were found, and forgets the others. False if a change has come meanwhile: then
@@ -63,7 +69,7 @@ extension KeyVerifier.State {
 
     /// The round is over. `reachedAll`: every batch of it was settled.
     mutating func endRound(_ round: Round, reachedAll: Bool) {
-        let isLast = reachedAll && round.doubts.count < Round.limit
+        let isLast = reachedAll && !round.isFull
         switch doubts {
         case .underWay: doubts = isLast ? .none : .some
         case .underWayAndMore: doubts = .some

@@ -37,8 +37,8 @@ extension KeyVerifier {
 
         /// What was verified, and as of which epoch.
         struct Remembered {
-            var key: VerifiedKey
-            var epoch: UInt64
+            let key: VerifiedKey
+            let epoch: UInt64
         }
 
         typealias Waiter = CheckedContinuation<Verdict, any Error>

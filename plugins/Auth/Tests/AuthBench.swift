@@ -59,6 +59,11 @@ final class AuthBench: Sendable {
         return (user, try await store.createKey(KeyRequest(userID: user.id, name: "laptop", expires: expires)))
     }
 
+    /// A key as it is stored, if the user has that one.
+    func key(_ keyID: UniqueID, of userID: UniqueID) async throws -> KeyInfo? {
+        try await file.read { try KeyStore.key(keyID, of: userID, $0) }
+    }
+
     /// What `run()` does each second.
     func poll() async throws {
         try #require(verifier.tick())

@@ -32,7 +32,7 @@ import TurnpikeTesting
                 """)
             _ = try connection.execute("UPDATE changes SET generation = generation + 1 WHERE change_id = 1")
         }
-        #expect(try await bench.store.findKey(Self.firstKey, of: user.id)?.revoked == Timestamp(microseconds: 5))
+        #expect(try await bench.key(Self.firstKey, of: user.id)?.revoked == Timestamp(microseconds: 5))
         #expect(try await generation(bench) > before)
     }
 

@@ -24,7 +24,7 @@ import TurnpikeTesting
         }
 
         #expect(found.principal.keyID == key.info.id)
-        #expect(try await bench.store.findKey(key.info.id, of: user.id)?.hashKeyID == "new")
+        #expect(try await bench.key(key.info.id, of: user.id)?.hashKeyID == "new")
         let alone = KeyLookup(database: bench.file, hashKeys: AuthBench.hashKeys("new", Self.other))
         guard case .verified = try await alone.verdict(on: presented) else {
             Issue.record("the key was not stored anew")

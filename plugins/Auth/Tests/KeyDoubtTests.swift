@@ -86,17 +86,10 @@ import TurnpikeTesting
         try await bench.poll()
         for key in [key, kept] { _ = try await bench.authenticate(key.secret) }
         _ = try await bench.user("carol")
-        let gate = Gate()
-        defer { gate.open() }
-        bench.database.hold(at: gate, afterReads: 1)
-        #expect(bench.verifier.tick())
-        async let early: Void = bench.verifier.poll()
-        await gate.entered()
-        bench.database.hold(at: nil)
-        try await bench.store.revokeKey(key.info.id, of: user.id)
-        try await bench.poll()
-        gate.open()
-        await early
+        try await bench.duringARound {
+            try await bench.store.revokeKey(key.info.id, of: user.id)
+            try await bench.poll()
+        }
 
         try await bench.outage()
         #expect(try await bench.refusal(key.secret).status == .serviceUnavailable)
@@ -113,16 +106,10 @@ import TurnpikeTesting
         try await bench.poll()
         _ = try await bench.authenticate(key.secret)
         try await bench.store.revokeKey(key.info.id, of: user.id)
-        let gate = Gate()
-        defer { gate.open() }
-        bench.database.hold(at: gate, afterReads: 1)
-        #expect(bench.verifier.tick())
-        async let poll: Void = bench.verifier.poll()
-        await gate.entered()
-        bench.database.hold(at: nil)
-        #expect(try await bench.refusal(key.secret).code == "api_key_revoked")
-        gate.open()
-        await poll
+        try await bench.duringARound {
+            let refusal = try await bench.refusal(key.secret)
+            #expect(refusal.code == "api_key_revoked")
+        }
         #expect(try await bench.refusal(key.secret).code == "api_key_revoked")
     }
 
@@ -169,5 +156,21 @@ extension AuthBench {
         database.isDown = true
         time.advance(by: .seconds(1))
         try await poll()
+    }
+
+    /// Runs a closure while a round, which a poll that saw a change has begun, has read its first batch and not got it
+    /// yet.
+    fileprivate func duringARound(_ body: () async throws -> Void) async throws {
+        let gate = Gate()
+        database.hold(at: gate, afterReads: 1)
+        try #require(verifier.tick())
+        async let round: Void = verifier.poll()
+        // Behind the round, so that it is run before the round is awaited.
+        defer { gate.open() }
+        await gate.entered()
+        database.hold(at: nil)
+        try await body()
+        gate.open()
+        await round
     }
 }

@@ -136,7 +136,7 @@ import TurnpikeTesting
         let second = try await bench.store.replaceKey(.name("laptop"), of: user.id, grace: .seconds(60))
         let third = try await bench.store.replaceKey(.name("laptop"), of: user.id, grace: .seconds(10))
         #expect(third.old.id == second.new.info.id)
-        #expect(try await bench.store.findKey(first.info.id, of: user.id) == second.old, "its end stays as it was")
+        #expect(try await bench.key(first.info.id, of: user.id) == second.old, "its end stays as it was")
         for key in [first, second.new, third.new] { #expect(try await bench.authenticate(key.secret) != nil) }
         // A revocation by name ends all of them, one by id that one alone.
         try await bench.store.revokeKey(second.old.id, of: user.id)
@@ -165,7 +165,7 @@ import TurnpikeTesting
         await other.close()
     }
 
-    /// Eight times, from each of two processes.
+    /// Eight times at once, four of them from each of two processes.
     private static func rotateAtOnce(
         _ key: UniqueID, of user: UniqueID, in stores: [KeyStore]
     ) async throws -> [KeyRotation] {

@@ -93,13 +93,13 @@ import TurnpikeTesting
         let (alice, key) = try await bench.user("alice")
         let (bob, _) = try await bench.user("bob")
         #expect(try await bench.store.listKeys(of: bob.id).map(\.userID) == [bob.id])
-        #expect(try await bench.store.findKey(key.info.id, of: bob.id) == nil)
+        #expect(try await bench.key(key.info.id, of: bob.id) == nil)
         await #expect(throws: KeyStoreError.keyNotFound) { try await bench.store.revokeKey(key.info.id, of: bob.id) }
         await #expect(throws: KeyStoreError.keyNotFound) {
             _ = try await bench.store.replaceKey(.id(key.info.id), of: bob.id, grace: .seconds(60))
         }
         try await bench.store.revokeKey(named: "laptop", of: bob.id)
-        #expect(try await bench.store.findKey(key.info.id, of: alice.id)?.revoked == nil)
+        #expect(try await bench.key(key.info.id, of: alice.id)?.revoked == nil)
     }
 
     @Test(arguments: TestedDatabase.allCases)

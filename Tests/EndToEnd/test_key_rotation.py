@@ -1,4 +1,5 @@
 """A key is replaced by a new one while the old one goes on for a while."""
+import calendar
 import json
 import subprocess
 import time
@@ -101,7 +102,7 @@ def test_without_a_period_of_grace_the_old_key_ends_within_two_seconds(site, use
 def test_the_period_of_grace_is_a_day_unless_it_is_said_and_can_be_cut_short(site, user):
     old = site.key(user)
     rotation = rotated(site, "--user", user, "--name", "laptop")
-    moment = lambda text: time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+    moment = lambda text: calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
     assert moment(rotation["replaces"]["expires_at"]) - moment(rotation["created_at"]) == 86_400
     assert ask(site, old).status == 200
     status, _, err = command(site, "revoke", "--user", user, "--id", rotation["replaces"]["id"])

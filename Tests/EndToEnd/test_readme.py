@@ -3,41 +3,37 @@ import re
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from harness.gateway import answers, binary, environment
+from harness.gateway import Process, binary, environment, run
+from harness.pages import DOCS, blocks, done
 from harness.ports import free_port
 from harness.site import CHAT, reply
-from harness.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = DOCS.parent
 README = (ROOT / "README.md").read_text()
 
 
 def block(language, word):
     """The block of code in a language that has a word in it."""
-    (found,) = [block for block in re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S) if word in block]
+    (found,) = [block for block in blocks("../README.md", language) if word in block]
     return found
 
 
 @contextmanager
-def running(block, directory, port):
+def running(commands, directory, port):
     """A gateway that a block of shell commands ends with; yields the key that they made."""
     (directory / "scripts").mkdir()
     (directory / "scripts/build").write_text(f"#!/bin/sh\necho '{binary()}'\n")
     (directory / "scripts/build").chmod(0o755)
-    commands = block.replace("sk-…", "sk-of-the-provider").replace("turnpike serve", "exec turnpike serve")
-    with (directory / "log").open("wb") as log, (directory / "key").open("wb") as key:
-        process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", commands], cwd=directory, env=environment(), stdin=subprocess.DEVNULL, stdout=key, stderr=log)
+    commands = commands.replace("sk-…", "sk-of-the-provider").replace("turnpike serve", "exec turnpike serve")
+    gateway = Process(["bash", "-euo", "pipefail", "-c", commands], f"http://127.0.0.1:{port}/readyz", directory)
     try:
-        eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz") or process.poll() is not None, timeout=20)
-        assert process.poll() is None, (directory / "log").read_text()
-        yield re.search(r"tp-\w+", (directory / "key").read_text())[0]
+        yield re.search(r"^tp-\w+$", gateway.log, re.M)[0]
     finally:
-        process.terminate()
-        assert process.wait(20) == 0
+        status = gateway.stop()
+    assert status == 0, gateway.log
 
 
 @pytest.fixture
@@ -59,9 +55,7 @@ def test_a_newcomer_runs_it_for_real(shipped, upstream):
     with running(block("sh", "turnpike serve"), directory, port) as key:
         snippet = here(block("python", "OpenAI")).replace("tp-…", key)
         assert subprocess.run([sys.executable, "-c", snippet], env=environment(), check=True, capture_output=True, text=True, timeout=60).stdout == "re: Hello\n"
-        curl = here(block("sh", "X-Session-ID"))
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", curl], env=environment({"KEY": key}), capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0 and "re: And with milk?" in done.stdout, done.stdout + done.stderr
+        assert "re: And with milk?" in done(here(block("sh", "X-Session-ID")), directory, KEY=key)
     texts = [[message["content"] for message in request.json()["messages"]] for request in upstream.requests]
     assert texts == [["Hello"], ["Hello", "re: Hello", "And with milk?"]]
     assert {request.header("Authorization") for request in upstream.requests} == {"Bearer sk-of-the-provider"}
@@ -73,8 +67,7 @@ def test_a_newcomer_without_an_account_uses_a_service_of_their_own(shipped):
     path = directory / "config/turnpike.yaml"
     kept, *_ = path.read_text().partition("\nproviders:")
     path.write_text(kept + "\n" + block("yaml", "11434"))
-    done = subprocess.run([binary(), "check", "--config", path], env=environment(), capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done("turnpike check --config config/turnpike.yaml 2>&1 >/dev/null", directory) == ""
 
 
 def test_every_command_of_the_table_exists():
@@ -86,8 +79,7 @@ def test_every_command_of_the_table_exists():
         names += [first, *(other if other.startswith(group) else f"{group} {other}" for other in others)]
     assert {"serve", "keys create", "keys rotate", "users list", "spool export", "tokens count", "version"} <= set(names), names
     for name in names:
-        done = subprocess.run([binary(), *name.split(), "--help"], capture_output=True, text=True, timeout=30)
-        assert done.returncode == 0 and f"USAGE: turnpike {name}" in done.stdout, name
+        assert f"USAGE: turnpike {name}" in run(*name.split(), "--help")
 
 
 def test_every_page_that_is_linked_is_there():

@@ -6,31 +6,20 @@ import TurnpikeTesting
 
 /// A directory on a real disk that somebody takes away while it is in use.
 @Suite struct JournalDirectoryTests {
-    private let parent: String
-    private var directory: String { "\(parent)/spool" }
-    private var away: String { "\(parent)/away" }
-
-    init() {
-        parent = "/tmp/turnpike-journal-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
-        mkdir(parent, 0o700)
-    }
+    private let parent = TemporaryDirectory("journal")
+    private var directory: String { "\(parent.path)/spool" }
+    private var away: String { "\(parent.path)/away" }
 
     private func open() throws -> Journal {
         try Journal(JournalConfiguration(directory: directory, maxBytes: 1 << 20), logger: Fixture.logger)
     }
 
-    /// Runs a closure with a journal, and removes everything behind it.
+    /// Runs a closure with a journal.
     private func with(_ body: (Journal) async throws -> Void) async throws {
         let journal = try open()
         let outcome: Result<Void, any Error>
         do { outcome = .success(try await body(journal)) } catch { outcome = .failure(error) }
         await journal.close()
-        for directory in [directory, away] {
-            for name in (try? PosixFiles().names(in: directory)) ?? [] { unlink("\(directory)/\(name)") }
-            rmdir(directory)
-        }
-        unlink(directory)
-        rmdir(parent)
         try outcome.get()
     }
 

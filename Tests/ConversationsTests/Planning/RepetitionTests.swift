@@ -4,6 +4,7 @@ import OpenAIWire
 import Persistence
 import Testing
 import TurnpikeKit
+import TurnpikeTesting
 
 @testable import Conversations
 
@@ -28,18 +29,21 @@ import TurnpikeKit
     }
 
     @Test(arguments: [nil, "k"] as [String?])
-    func aTurnThatWasRefusedForWhatOthersChangedIsTheOutcomeOfNothing(_ idempotencyKey: String?) throws {
-        let (log, session, turn) = (AttemptLog(), Session.sample(), try request([.user("continue")]))
+    func aTurnThatWasRefusedForWhatOthersChangedIsTheOutcomeOfNothing(_ idempotencyKey: String?) async throws {
+        let (session, turn) = (Session.sample(), try request([.user("continue")]))
         let key = AttemptLog.Key(session.key, turn, idempotencyKey: idempotencyKey)
-        log.note(key, base: 3)
         let context = SessionContext(session: session, mode: .auto, idempotencyKey: idempotencyKey)
         let history = PlannedHistory(
             try .init(scanning: ByteBuffer(string: #"{"model":"m"}"#)), turn,
             HistorySnapshot(plan: HistoryPlan(newMessages: turn.messages, base: 3)), in: session.key,
             rules: HistoryRules(), models: NoModels())
         let planned = PlannedTurn(history, history.snapshot.plan, context, target: nil)
-        log.note(planned.attempt(in: session.key), base: .max)
-        #expect(log.base(of: key) == .max)
+        try await SQLiteFixture().with { database in
+            let store = ConversationStore(database: database)
+            store.attempts.note(key, base: 3)
+            store.noteRefusal(of: planned, in: session.key)
+            #expect(store.attempts.base(of: key) == .max)
+        }
     }
 
     @Test func aRetryOfTheLastTurnTakesItsPlace() throws {

@@ -5,7 +5,7 @@ import Testing
 @testable import Conversations
 
 /// What waits for a time is told when it is over, and what no longer waits is let go of.
-@Suite(.timeLimit(.minutes(1))) struct DeadlinesTests {
+@Suite(.timeLimit(.minutes(5))) struct DeadlinesTests {
     /// Lives as long as somebody holds on to it.
     private final class Held: Sendable {}
 

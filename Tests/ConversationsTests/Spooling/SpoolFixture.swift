@@ -17,11 +17,13 @@ final class SpoolFixture: Sendable {
     /// Without memory and spool: it asks the database also where `store` has just found that it does not answer.
     private let databaseAlone: ConversationStore
 
+    /// With deadlines that no machine is too slow for, but for those that a test sets.
+    ///
     /// - Parameters:
     ///   - disk: of the spool.
     ///   - now: the clock of the store.
     init(
-        deadline: Duration = .seconds(5), diskDeadline: Duration = .seconds(60), size: Int = 1 << 30,
+        deadline: Duration = .seconds(60), diskDeadline: Duration = .seconds(60), size: Int = 1 << 30,
         on disk: any JournalFiles = PosixFiles(), now: @escaping @Sendable () -> Timestamp = Timestamp.now
     ) async throws {
         directory = files.directory + "/spool"

@@ -5,7 +5,7 @@ import Testing
 import TurnpikeKit
 
 /// Ordinary requests over raw sockets: framing of answers, keep-alive, pipelining.
-@Suite(.timeLimit(.minutes(1))) struct KeepAliveTests {
+@Suite(.timeLimit(.minutes(5))) struct KeepAliveTests {
     @Test func answersOnOneConnectionAgainAndAgain() async throws {
         try await TestServer.with(echo) { server in
             let client = try await server.connect()
@@ -70,8 +70,7 @@ import TurnpikeKit
             ? "POST /x?y=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
             : "POST /x?y=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
                 + "2;a=b\r\nhe\r\n3\r\nllo\r\n0\r\nTrailer: t\r\n\r\n"
-        // A busy machine may take its time for a hundred steps.
-        try await TestServer.with(echo, { $0.timeouts.head = .minutes(5) }) { server in
+        try await TestServer.with(echo) { server in
             let client = try await server.connect()
             try await client.sendByteByByte(request)
             #expect(await client.receiveAll().hasSuffix("\r\n\r\nhello"))
@@ -126,13 +125,14 @@ import TurnpikeKit
                 status: .ok,
                 headers: [
                     "X-A": "a\r\nX-Evil: b", "X-B\r\nX-Evil": "b", "X-Evil D": "d", "X-Evil:": "e", "": "Evil",
-                    "X-C": "c", "Connection": "upgrade", "Transfer-Encoding": "x",
+                    "X-C": "c", "Connection": "upgrade", "Transfer-Encoding": "x", "TE": "x",
+                    "Proxy-Connection": "x",
                 ],
                 body: .bytes(ByteBuffer(string: "ok")))
         }) { server in
             let answer = try await server.exchange("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
             #expect(answer.contains("X-C: c\r\n"))
-            #expect(!answer.contains("Evil") && !answer.contains("upgrade") && !answer.contains("Transfer-Encoding"))
+            #expect(!answer.contains("Evil") && !answer.contains("upgrade") && !answer.contains(": x\r\n"))
         }
     }
 }

@@ -45,6 +45,27 @@ import Testing
         #expect(!(end + value).isFieldValue && !(value + end).isFieldValue && !"a\(end)\(value)".isFieldValue)
     }
 
+    /// RFC 9110, section 7.6.1, and its appendix B.
+    @Test(
+        arguments: [
+            "Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+        ])
+    func aFieldOfTheConnectionIsKnownHoweverItIsWritten(name: String) {
+        for spelling in [name, name.lowercased(), name.uppercased()] {
+            #expect(spelling.isFieldOfConnection, "\(spelling)")
+        }
+        for other in ["\(name)s", "X-\(name)", String(name.dropLast()), "x" + name.dropFirst(), "\(name) "] {
+            #expect(!other.isFieldOfConnection, "\(other)")
+        }
+    }
+
+    @Test(
+        arguments: [
+            "", "To", "Accept", "Authorization", "Content-Length", "Content-Encoding", "Date", "Expires", "Host",
+            "Proxy-Authenticate", "Proxy-Authorization", "Referer", "User-Agent", "Trailers", "Via",
+        ])
+    func anyOtherFieldIsNone(name: String) { #expect(!name.isFieldOfConnection) }
+
     // MARK: - GatewayError
 
     @Test(arguments: [

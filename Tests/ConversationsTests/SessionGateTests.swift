@@ -10,7 +10,7 @@ import TurnpikeKit
 @testable import Conversations
 
 /// Requests of one session that take turns: none is let in beside another, and none is forgotten.
-@Suite(.timeLimit(.minutes(1))) struct SessionGateTests {
+@Suite(.timeLimit(.minutes(5))) struct SessionGateTests {
     private let gate = SessionGate()
     private let key = SessionKey(owner: .generate(), session: .generate())
 

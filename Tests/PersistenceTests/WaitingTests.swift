@@ -123,7 +123,7 @@ import Testing
     }
 
     /// The one that is silent is the clock of this test: behind it the other one would have been given up, too.
-    @Test(.timeLimit(.minutes(1))) func theEndWaitsForADatabaseThatAnswersAndHardlyForAnother() async throws {
+    @Test(.timeLimit(.minutes(5))) func theEndWaitsForADatabaseThatAnswersAndHardlyForAnother() async throws {
         try await withHangingDatabase { answering in
             let silent = HangingDatabase(.seconds(1))
             let (mayEnd, waitsInVain) = (Arrival(), Arrival())

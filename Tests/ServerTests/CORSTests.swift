@@ -5,7 +5,7 @@ import Testing
 import TurnpikeKit
 
 /// Web pages of other origins: off unless configured, preflights answered before the chain.
-@Suite(.timeLimit(.minutes(1))) struct CORSTests {
+@Suite(.timeLimit(.minutes(5))) struct CORSTests {
     private let preflight =
         "OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\n"
         + "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\nConnection: close\r\n\r\n"

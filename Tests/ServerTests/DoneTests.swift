@@ -6,7 +6,7 @@ import Testing
 import TurnpikeKit
 
 /// `[DONE]` ends a streamed answer, whatever the upstream does behind it.
-@Suite(.timeLimit(.minutes(1))) struct DoneTests {
+@Suite(.timeLimit(.minutes(5))) struct DoneTests {
     @Test(arguments: [true, false])
     func doneEndsTheAnswerWhileTheUpstreamKeepsItsConnectionOpen(isReworked: Bool) async throws {
         let source = Signal<ScriptedSource>()

@@ -4,7 +4,7 @@ import Testing
 import TurnpikeKit
 
 /// Requests that two readers could read differently are refused and their connection is closed: whole and byte by byte.
-@Suite(.timeLimit(.minutes(1))) struct FramingTests {
+@Suite(.timeLimit(.minutes(5))) struct FramingTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let name: String
         let status: Int

@@ -6,7 +6,7 @@ import Testing
 import TurnpikeKit
 
 /// Clients that leave, at every stage: the work stops, the transformers end, the finishers run once.
-@Suite(.timeLimit(.minutes(1))) struct LeavingTests {
+@Suite(.timeLimit(.minutes(5))) struct LeavingTests {
     private static let get = StreamingTests.get
 
     @Test func cancelsTheChain() async throws {

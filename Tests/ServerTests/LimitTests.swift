@@ -5,7 +5,7 @@ import Testing
 import TurnpikeKit
 
 /// Limits and time-outs: what a client may take, and how it is told.
-@Suite(.timeLimit(.minutes(1))) struct LimitTests {
+@Suite(.timeLimit(.minutes(5))) struct LimitTests {
     @Test(arguments: ["one field", "many fields", "target", "field count"])
     func refusesAHeadThatIsTooLarge(_ kind: String) async throws {
         let fields =

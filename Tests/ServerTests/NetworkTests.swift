@@ -7,7 +7,7 @@ import Testing
 import TurnpikeKit
 
 /// What only TCP shows.
-@Suite(.timeLimit(.minutes(1))) struct NetworkTests {
+@Suite(.timeLimit(.minutes(5))) struct NetworkTests {
     @Test func servesOnAPortAndKnowsItsPeer() async throws {
         try await TestServer.with(
             { _, exchange in

@@ -8,7 +8,7 @@ import Testing
 import TurnpikeKit
 
 /// Stopping: nothing new, running exchanges end, the rest is broken off.
-@Suite(.timeLimit(.minutes(1))) struct ShutdownTests {
+@Suite(.timeLimit(.minutes(5))) struct ShutdownTests {
     @Test func closesIdleConnectionsAndAcceptsNoMore() async throws {
         try await TestServer.with(greeting) { server in
             let idle = try await server.connect()
@@ -34,7 +34,8 @@ import TurnpikeKit
             try await client.send(StreamingTests.get)
             _ = await reached.value
             await server.services.triggerGracefulShutdown()
-            // Connections are told in no order: that so many others have ended shows that this one was told too.
+            // Connections are told in no order, by one thread that goes through all. When 32 others have ended this one
+            // was told too, unless it is the last, and that thread was held up before it for as long as they took.
             for other in others { _ = await other.receiveAll() }
             mayAnswer.send(true)
             let answer = await client.receiveAll()

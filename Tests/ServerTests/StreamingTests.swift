@@ -6,7 +6,7 @@ import Testing
 import TurnpikeKit
 
 /// Streamed answers: framing, transformers, back pressure, and streams that break.
-@Suite(.timeLimit(.minutes(1))) struct StreamingTests {
+@Suite(.timeLimit(.minutes(5))) struct StreamingTests {
     static let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
     @Test func sendsEachChunkAsItComes() async throws {

@@ -8,7 +8,7 @@ import Testing
 import TurnpikeKit
 
 /// TLS on the listener.
-@Suite(.timeLimit(.minutes(1))) struct TLSTests {
+@Suite(.timeLimit(.minutes(5))) struct TLSTests {
     @Test func servesOverTLS() async throws {
         let files = try CertificateFiles()
         defer { files.remove() }

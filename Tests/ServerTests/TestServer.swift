@@ -37,6 +37,7 @@ struct TestServer: Sendable {
         return "\(TemporaryDirectory.root)/turnpike-server-\(getpid())-\(number).sock"
     }
 
+    /// - Parameter configure: Sets, among others, the time-outs that a test is about: no machine is too slow for the rest.
     static func with(
         _ script: @escaping ScriptedHandler.Script, budget: Int = 64 << 20,
         on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
@@ -45,7 +46,7 @@ struct TestServer: Sendable {
         let path = path()
         defer { unlink(path) }
         var configuration = ServerConfiguration(address: .unixSocket(path))
-        configuration.timeouts.drain = .minutes(5)
+        configuration.timeouts.bePatient()
         try configure(&configuration)
         let handler = ScriptedHandler(script)
         let budget = BufferBudget(limit: budget)
@@ -71,5 +72,13 @@ struct TestServer: Sendable {
             await services.triggerGracefulShutdown()
             try await group.waitForAll()
         }
+    }
+}
+
+extension ServerConfiguration.Timeouts {
+    /// Whatever a client or an exchange may take, it has five minutes for.
+    fileprivate mutating func bePatient() {
+        let time = TimeAmount.minutes(5)
+        (head, body, keepAlive, write, drain, abort) = (time, time, time, time, time, time)
     }
 }

@@ -6,7 +6,7 @@ import Testing
 import TurnpikeKit
 
 /// Request bodies: on demand, with `100 Continue`, back pressure, and bodies that nobody reads.
-@Suite(.timeLimit(.minutes(1))) struct UploadTests {
+@Suite(.timeLimit(.minutes(5))) struct UploadTests {
     @Test func sendsContinueWhenTheBodyIsAskedForAndNotBefore() async throws {
         let mayRead = Signal<Bool>()
         let reached = Signal<Bool>()

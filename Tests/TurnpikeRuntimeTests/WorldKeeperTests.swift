@@ -98,7 +98,7 @@ private final class KeptGateway: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct WorldKeeperTests {
     @Test func aReplacedWorldsPluginsEndOnceAndNotBeforeItsLastExchange() async throws {
         let kept = try KeptGateway()

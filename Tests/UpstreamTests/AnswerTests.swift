@@ -6,7 +6,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// Answers, from the simple one to the broken one.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct AnswerTests {
     @Test func returnsStatusHeadersAndBody() async throws {
         let answer =

@@ -7,7 +7,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// Slow readers, readers that leave, upstreams that say nothing.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct BackPressureTests {
     @Test func stopsReadingWhileTheReaderIsPaused() async throws {
         let bytes = pattern(32 << 20)

@@ -9,7 +9,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// Connections: reuse, time-outs, back pressure, giving up, the end.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ConnectionTests {
     @Test func reusesAConnection() async throws {
         try await withServer({ connection in

@@ -9,7 +9,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// What only the client for plain HTTP decides: which requests are its own, and which connections are used again.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct PlainClientTests {
     @Test(arguments: [
         ("http://127.0.0.1:8080/v1/x?y=z", "127.0.0.1", 8080, "127.0.0.1:8080", "/v1/x?y=z"),

@@ -8,7 +8,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// What goes out: the request line, the headers, the body.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct RequestTests {
     /// Sends one request to a server that answers with `okHello` and returns what the server got.
     private func received(

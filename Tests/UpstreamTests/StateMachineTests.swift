@@ -6,7 +6,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// The parts that decide, without sockets, threads or clocks.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct StateMachineTests {
     private func machine(_ upload: TransferStateMachine.Upload = .bytes, isIdempotent: Bool = false)
         -> TransferStateMachine

@@ -10,7 +10,7 @@ import TurnpikeKit
 @testable import Upstream
 
 /// HTTPS with an authority that openssl makes for the test.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct TLSTests {
     @Test func trustsNobodyWhomTheSystemDoesNotKnow() async throws {
         try await withTLSServer { upstream, authority in

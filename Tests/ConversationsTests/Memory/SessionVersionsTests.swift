@@ -5,7 +5,7 @@ import TurnpikeTesting
 @testable import Conversations
 
 /// Readings of versions that hang or fail are in nobody else's way.
-@Suite(.timeLimit(.minutes(1))) struct SessionVersionsTests {
+@Suite(.timeLimit(.minutes(5))) struct SessionVersionsTests {
     @Test func statementsThatHangHoldUpOthersForNoLongerThanTheirDeadline() async throws {
         try await SpoolFixture.with { fixture in
             let session = try await fixture.store.create(SessionDraft(owner: .generate()))

@@ -131,7 +131,10 @@ extension ConversationStore {
 
     private func note(_ outcome: AppendOutcome, of turn: TurnDraft) {
         switch outcome {
-        case .stored(let stored): cache.append(turn, stored, at: now())
+        case .stored(let stored):
+            var direct = turn
+            direct.knownTurn = nil
+            cache.append(direct, stored, at: now())
         // The answer to the first COMMIT was lost, and nobody knows what became of the session's version.
         case .alreadyStored(let firstSeq): cache.append(turn, foundAt: firstSeq, at: now())
         case .sessionDeleted, .changedByOthers: cache.drop(turn.key)

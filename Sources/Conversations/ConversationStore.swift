@@ -64,7 +64,8 @@ public final class ConversationStore: Sendable {
         turns = TransactionLane("turns", on: database, limits: limits) { [cache] connection, turns in
             CrashPoint.afterBegin.pass()
             let outcomes = try TurnBatch.append(
-                turns, connection, at: now(), isAsAssumed: { cache.holds($0, of: $1, at: $2) })
+                turns, connection, at: now(), memory: { cache.claim($0) },
+                isAsAssumed: { cache.holds($0, of: $1, at: $2) })
             CrashPoint.beforeCommit.pass()
             return outcomes
         }

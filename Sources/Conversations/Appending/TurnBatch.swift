@@ -5,7 +5,8 @@ public import Persistence
 ///
 /// Locks the session rows in the order of their keys; looks for the ids of turns that were tried before, so that one whose
 /// commit got no answer is not stored twice; allocates seqs from the locked rows; writes messages and turns in bulk, one
-/// update per session. Without anything special that is three trips to the server: lock, write, commit.
+/// update per session. Without anything special that is three trips to the server: lock, write, commit; and two where
+/// memory has the sessions, see `SessionClaim`.
 struct TurnBatch {
     private let connection: any Connection
     private let time: Timestamp
@@ -15,6 +16,10 @@ struct TurnBatch {
     private var stored: [StoredTurnKey: Int64] = [:]
     private var planned: [(draft: TurnDraft, plan: TurnPlan)] = []
     private var systems: [SessionKey: SystemMessages] = [:]
+    /// For sessions that know no model yet.
+    private var models: [SQLValue] = []
+    /// Where the sessions were taken from memory: to be sent before anything else is written.
+    private var claim: SessionClaim?
 
     /// Whether a turn's session, at the version that was found, is what its exchange took it to be.
     private let isAsAssumed: PremiseCheck
@@ -37,14 +42,16 @@ struct TurnBatch {
 
     /// - Parameters:
     ///   - limits: For turns of one user that no exchange has paid for yet.
+    ///   - memory: Asked in the first attempt for sessions of which nothing needs to be read.
     ///   - isAsAssumed: Asked for turns with a premise.
     static func append(
         _ turns: [TurnDraft], _ connection: any Connection, at time: Timestamp,
         within limits: (MessageLimits, beside: MessageHolds)? = nil,
-        isAsAssumed: @escaping PremiseCheck = { _, _, _ in true }
+        memory: SessionClaim.Memory = { _ in nil }, isAsAssumed: @escaping PremiseCheck = { _, _, _ in true }
     ) throws -> [AppendOutcome] {
         let known = turns.filter { !($0.trial?.begin() ?? false) }
-        let batch = TurnBatch(connection, time, isAsAssumed)
+        var batch = TurnBatch(connection, time, isAsAssumed)
+        if known.isEmpty { batch.takeSessions(of: turns, from: memory) }
         do {
             return try append(turns, lookingFor: known, batch, within: limits)
         } catch let error as DatabaseError where error.failure == .data && known.count < turns.count {
@@ -61,12 +68,15 @@ struct TurnBatch {
     ) throws -> [AppendOutcome] {
         let connection = batch.connection
         var batch = batch
-        try batch.lock(turns)
-        try batch.findStored(known)
+        if batch.claim == nil {
+            try batch.lock(turns)
+            try batch.findStored(known)
+        }
         if let (limits, holds) = limits { try limits.check(batch.additions(turns), beside: holds, connection) }
         var outcomes = try turns.map { try batch.plan($0) }
-        try batch.storeSystems()
-        var writes = try batch.insertions()
+        var claim = batch.claim.map { [$0.write(batch.sessions)] } ?? []
+        try batch.storeSystems(behind: &claim)
+        var writes = try batch.insertions(behind: &claim)
         if batch.planned.contains(where: { $0.plan.superseded != nil }) {
             try connection.execute(writes)
             writes = []
@@ -74,6 +84,14 @@ struct TurnBatch {
         }
         try connection.execute(writes + batch.updates())
         return outcomes
+    }
+
+    private mutating func takeSessions(of turns: [TurnDraft], from memory: SessionClaim.Memory) {
+        claim = SessionClaim(turns, connection.dialect, from: memory) { turn, session in
+            turn.premise.map { isAsAssumed($0, turn.key, session.version) } ?? true
+        }
+        sessions = claim?.sessions ?? [:]
+        locked = sessions
     }
 
     private mutating func lock(_ turns: [TurnDraft]) throws {
@@ -117,6 +135,7 @@ struct TurnBatch {
         guard var session = sessions[turn.key] else { return .sessionDeleted }
         let retry = try laterAttempt(of: turn, session)
         if retry == nil, let system = turn.system, system.digest != session.systemDigest { systems[turn.key] = system }
+        if session.settings.lacksModel(of: turn) { models += ConversationSQL.model(of: turn) }
         let knowsBase = try retry == nil && isBaseAsKnown(turn, session)
         let plan = session.append(turn, overtakenBy: retry, knowsBase: knowsBase, at: time)
         sessions[turn.key] = session
@@ -172,8 +191,8 @@ struct TurnBatch {
         return try connection.first(query) { try $0.value(0, as: Int64.self) } ?? 0 > Int64(turn.attempt)
     }
 
-    /// New messages and turns. Their media are stored at once.
-    private func insertions() throws -> [BulkWrite] {
+    /// New messages and turns, behind what has to be sent before. Their media are stored at once.
+    private func insertions(behind claim: inout [BulkWrite]) throws -> [BulkWrite] {
         let messages = BulkRows(
             width: ConversationSQL.insertMessages.width, capacity: planned.reduce(0) { $0 + $1.draft.byteCount })
         let turns = BulkRows(width: ConversationSQL.insertTurns.width, capacity: planned.count * 256)
@@ -181,12 +200,13 @@ struct TurnBatch {
             ConversationSQL.append(draft, plan.firstSeq, at: time, to: turns)
             for (index, message) in draft.messages.enumerated() {
                 let body = DetachedBody(message.body)
+                if !body.blobs.isEmpty { try send(&claim) }
                 try BlobStore(connection).store(body.blobs, of: draft.key)
                 ConversationSQL.append(
                     message, body, plan.firstSeq + Int64(index), of: draft, at: time, to: messages)
             }
         }
-        return [
+        return claim + [
             BulkWrite(ConversationSQL.insertMessages, rows: messages),
             BulkWrite(ConversationSQL.insertTurns, rows: turns),
         ]
@@ -212,24 +232,25 @@ struct TurnBatch {
         }
     }
 
-    private func storeSystems() throws {
+    private func storeSystems(behind claim: inout [BulkWrite]) throws {
+        if !systems.isEmpty { try send(&claim) }
         for (key, system) in systems.sorted(by: { $0.key < $1.key }) {
             try connection.execute(ConversationSQL.setSystem(key, system, connection.dialect))
         }
     }
 
-    /// What the turns change of their sessions, and of what these add up to.
+    /// What other statements need done first.
+    private func send(_ claim: inout [BulkWrite]) throws {
+        try connection.execute(claim)
+        claim = []
+    }
+
+    /// What the turns change of their sessions, unless that was claimed, and of what these add up to.
     private func updates() -> [BulkWrite] {
-        var models: [SQLValue] = []
-        for (draft, _) in planned {
-            // What the session was begun with: once, by the first answer in it.
-            guard let settings = sessions[draft.key]?.settings, !draft.model.isEmpty else { continue }
-            guard settings.model == nil || (settings.provider == nil && !draft.provider.isEmpty) else { continue }
-            models += ConversationSQL.model(of: draft)
-        }
         let changed = Set(planned.map(\.draft.key)).sorted()
-        let rows = BulkRows(width: ConversationSQL.updateSessions.width, capacity: changed.count * 256)
-        for key in changed { if let session = sessions[key] { ConversationSQL.append(session, to: rows) } }
+        let updated = claim == nil ? changed : []
+        let rows = BulkRows(width: ConversationSQL.updateSessions.width, capacity: updated.count * 256)
+        for key in updated { if let session = sessions[key] { ConversationSQL.append(session, to: rows) } }
         return [
             BulkWrite(ConversationSQL.fillModel, rows: models), BulkWrite(ConversationSQL.setTitle, rows: titles()),
             BulkWrite(ConversationSQL.updateSessions, rows: rows),

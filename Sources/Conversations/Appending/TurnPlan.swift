@@ -77,9 +77,22 @@ extension Session {
     }
 }
 
+extension SessionSettings {
+    /// Whether a turn says what the session was begun with: its first answer does.
+    func lacksModel(of turn: TurnDraft) -> Bool {
+        !turn.model.isEmpty && (model == nil || (provider == nil && !turn.provider.isEmpty))
+    }
+
+    fileprivate mutating func take(modelOf turn: TurnDraft) {
+        model = model ?? turn.model
+        if !turn.provider.isEmpty { provider = provider ?? turn.provider }
+    }
+}
+
 extension Session.Values {
     fileprivate mutating func add(_ turn: TurnDraft, at time: Timestamp) {
         if settings.title.isEmpty, let title = turn.title { settings.title = title }
+        if settings.lacksModel(of: turn) { settings.take(modelOf: turn) }
         nextSeq += Int64(turn.messages.count)
         version += 1
         counters.messages += Int64(turn.messages.count)

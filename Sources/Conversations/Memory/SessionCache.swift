@@ -17,6 +17,8 @@ final class SessionCache: Sendable {
         var snapshot: SessionSnapshot
         var bytes: Int
         var used: UInt64
+        /// A turn is on its way of which the snapshot does not know.
+        var isClaimed = false
 
         init(_ snapshot: SessionSnapshot, bytes: Int, used: UInt64) {
             self.snapshot = snapshot
@@ -94,6 +96,19 @@ final class SessionCache: Sendable {
     }
 
     // MARK: Writing
+
+    /// The session as the database had it when this process last heard of it, for a turn that is about to be stored.
+    ///
+    /// Given once: until that turn is followed, here or by a new reading, memory is behind the database. Nil: it is, or
+    /// nothing is known for sure.
+    func claim(_ key: SessionKey) -> Session? {
+        guard limit > 0 else { return nil }
+        return state.withLock { state in
+            guard let entry = state.entries[key], entry.snapshot.isConfirmed, !entry.isClaimed else { return nil }
+            entry.isClaimed = true
+            return entry.snapshot.session
+        }
+    }
 
     /// When a reading begins: for `store`.
     var time: UInt64 { state.withLock { $0.clock } }
@@ -287,6 +302,7 @@ final class SessionCache: Sendable {
     private func change(_ key: SessionKey, _ state: inout State, _ body: (inout SessionSnapshot) -> Bool) {
         guard let entry = state.entries[key] else { return }
         let isGood = body(&entry.snapshot)
+        entry.isClaimed = false
         entry.snapshot.shorten(to: limitOfOne)
         let bytes = entry.snapshot.byteCount
         guard isGood, bytes <= limit / 2 else {

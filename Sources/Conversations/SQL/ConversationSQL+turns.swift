@@ -177,16 +177,25 @@ extension ConversationSQL {
         """
     }
 
-    static let updateSessions = BulkStatement(
-        """
+    static let updateSessions = BulkStatement(updateSession, effect: .one)
+
+    /// The same for a row that is as it was taken to be. Its version alone should tell; the others are what is counted on
+    /// from there, and the newest turn tells one table from another with the same numbers.
+    static let claimSessions = BulkStatement(
+        updateSession + """
+             AND version = ? AND next_seq = ? AND context_start_seq = ? AND message_count = ? AND last_turn_id <=> ? \
+            AND deleted_us IS NULL
+            """, effect: .one)
+
+    private static let updateSession = """
         UPDATE sessions SET next_seq = ?, context_start_seq = ?, version = ?, last_turn_id = ?, last_turn_seq = ?, \
         last_turn_base = ?, last_turn_digest = ?, last_turn_key = ?, message_count = ?, turn_count = ?, \
         prompt_tokens = ?, completion_tokens = ?, system_digest = ?, updated_us = ?, last_message_at = ?, \
         expires_us = ? \
         WHERE user_id = ? AND session_id = ?
-        """, effect: .one)
+        """
 
-    /// The row of `updateSessions`.
+    /// The row of `updateSessions`, and the beginning of one of `claimSessions`.
     static func append(_ session: Session, to values: BulkRows) {
         values.append(session.nextSeq)
         values.append(session.contextStartSeq)
@@ -206,6 +215,15 @@ extension ConversationSQL {
         values.append(session.expiresAt)
         values.append(session.key.owner)
         values.append(session.key.session)
+    }
+
+    /// What a row of `claimSessions` ends with: the session as it was taken to be.
+    static func append(condition session: Session, to values: BulkRows) {
+        values.append(session.version)
+        values.append(session.nextSeq)
+        values.append(session.contextStartSeq)
+        values.append(session.counters.messages)
+        values.append(session.lastTurn?.id)
     }
 
     static let setTitle = BulkStatement(

@@ -7,9 +7,12 @@ struct ConversationSamples: Sendable {
     let database: any Database
     let store: ConversationStore
 
+    /// How many bytes of sessions a store remembers.
+    @TaskLocal static var memory = 0
+
     init(_ database: any Database) {
         self.database = database
-        store = ConversationStore(database: database)
+        store = ConversationStore(database: database, durability: nil, cacheLimit: Self.memory)
     }
 
     /// Opens the fixture with the tables of conversations in it.

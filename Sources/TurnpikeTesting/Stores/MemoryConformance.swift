@@ -85,6 +85,11 @@ enum MemoryConformance {
         return session
     }
 
+    /// The same for a session without a name.
+    static func visit(_ store: ConversationStore, _ session: Session) async throws -> Session? {
+        try await visit(store, "\(session.key.session)", of: session.key.owner)
+    }
+
     private static func readHistory(_ store: ConversationStore, _ session: Session) async throws {
         try await store.readHistory(of: session, counting: BufferReservation(BufferBudget(limit: 1 << 20))) {
             _ = try $0.newestRun(20, of: session.key, from: session.contextStartSeq)
@@ -360,6 +365,8 @@ extension MemoryConformance {
             try await change()
             for turn in turns {
                 try expectEqual(try await store.append(turn), .changedByOthers, "behind change \(index)")
+                // Then memory knows better than the next one.
+                _ = try await visit(store, name)
             }
             try expect(!store.soleUse.isInForce, "it is not alone")
             let known = try await visit(store, name)

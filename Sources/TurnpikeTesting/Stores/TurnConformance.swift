@@ -5,6 +5,15 @@ import Persistence
 /// Appending turns: once, in order, unbroken.
 enum TurnConformance {
     static var cases: [ConformanceCase] {
+        promises
+            + promises.map { promise in
+                ConformanceCase("\(promise), where sessions are in memory") { fixture in
+                    try await ConversationSamples.$memory.withValue(1 << 20) { try await promise.verify(on: fixture) }
+                }
+            }
+    }
+
+    private static var promises: [ConformanceCase] {
         [
             ConformanceCase("a turn comes back as it went, and the session has counted it", roundTrip),
             ConformanceCase("the latest system messages are kept", systems),

@@ -7,6 +7,7 @@ final class WatchedDatabase: Database {
     fileprivate struct Seen {
         var mostRows = 0
         var transactions = 0
+        var queries = 0
         var isOutOfOrder = false
     }
 
@@ -20,6 +21,8 @@ final class WatchedDatabase: Database {
     var mostRows: Int { seen.withLock { $0.mostRows } }
     /// How many transactions there were.
     var transactions: Int { seen.withLock { $0.transactions } }
+    /// How many queries they made.
+    var queries: Int { seen.withLock { $0.queries } }
     /// Whether one of them wrote to a session behind the sums of its user, which come last.
     var isOutOfOrder: Bool { seen.withLock { $0.isOutOfOrder } }
 
@@ -40,6 +43,7 @@ extension WatchedDatabase.Seen {
     fileprivate mutating func note(_ connection: WatchedConnection) {
         mostRows = max(mostRows, connection.rows)
         transactions += 1
+        queries += connection.queries
         isOutOfOrder = isOutOfOrder || connection.isOutOfOrder
     }
 }
@@ -47,6 +51,7 @@ extension WatchedDatabase.Seen {
 private final class WatchedConnection: Connection {
     private let base: any Connection
     private(set) var rows = 0
+    private(set) var queries = 0
     private(set) var isOutOfOrder = false
     private var hasWrittenSums = false
 
@@ -80,5 +85,8 @@ private final class WatchedConnection: Connection {
         if hasWrittenSums, text.hasPrefix("UPDATE sessions ") { isOutOfOrder = true }
     }
 
-    func forEach(_ sql: SQL, _ body: (borrowing Row) throws -> RowStep) throws { try base.forEach(sql, body) }
+    func forEach(_ sql: SQL, _ body: (borrowing Row) throws -> RowStep) throws {
+        queries += 1
+        try base.forEach(sql, body)
+    }
 }

@@ -1,0 +1,89 @@
+import NIOCore
+import Persistence
+import Synchronization
+import Testing
+import TurnpikeTesting
+
+@testable import Conversations
+
+/// An operator's KILL QUERY while batches of turns are written that go by memory: the server may leave out rows of an
+/// UPDATE and say that all is well.
+@Suite("Killed batches") struct KilledBatchTests {
+    private static let sessions = 12
+    private static let rounds = 12
+
+    @Test func aBatchThatIsKilledStoresEachOfItsTurnsOnceAndInOrder() async throws {
+        let fixture = MariaDBFixture()
+        try await fixture.with { database in
+            try await Migrator(ConversationStore.migrations, logger: SpoolFixture.logger).migrate(database)
+            let store = ConversationStore(database: database, durability: nil, cacheLimit: 1 << 20)
+            let end = End()
+            defer { end.hasCome.store(true, ordering: .relaxed) }
+            let killing = Task { try await fixture.with { try await Self.killAll($0, until: end) } }
+            let keys = try await converse(store)
+            end.hasCome.store(true, ordering: .relaxed)
+            try await killing.value
+            for key in keys { try await verify(key, store) }
+        }
+    }
+
+    private final class End: Sendable {
+        let hasCome = Atomic(false)
+    }
+
+    /// Kills every statement that runs in the database, again and again.
+    private static func killAll(_ database: any Database, until end: End) async throws {
+        while !end.hasCome.load(ordering: .relaxed) {
+            let running: SQL = """
+                SELECT id FROM information_schema.processlist \
+                WHERE db = DATABASE() AND id <> CONNECTION_ID() AND command <> 'Sleep'
+                """
+            let ids = try await database.read { try $0.rows(running) { try $0.value(0, as: Int64.self) } }
+            for id in ids { try? await database.read { _ = try $0.execute("KILL QUERY \(raw: String(id))") } }
+        }
+    }
+
+    /// Turns of many sessions at once, each repeated until it is stored.
+    private func converse(_ store: ConversationStore) async throws -> [SessionKey] {
+        var sessions: [Session] = []
+        while sessions.count < Self.sessions {
+            if let session = try? await store.create(SessionDraft(owner: .generate())) { sessions.append(session) }
+        }
+        try await withThrowingTaskGroup { group in
+            for session in sessions {
+                group.addTask {
+                    for round in 0..<Self.rounds { try await Self.append(round, session.key, store) }
+                }
+            }
+            try await group.waitForAll()
+        }
+        return sessions.map(\.key)
+    }
+
+    private static func append(_ round: Int, _ key: SessionKey, _ store: ConversationStore) async throws {
+        let digest = try #require(StoredDigest(bytes: Array(repeating: UInt8(round), count: 32)))
+        let body = ByteBuffer(string: #"{"content":"\#(round)"}"#)
+        let turn = TurnDraft(
+            key: key, baseSeq: Int64(2 * round + 1), requestDigest: digest,
+            messages: [.user, .assistant].map { NewMessage(role: $0, body: body, digest: digest) })
+        for _ in 0..<100 {
+            switch try? await store.append(turn) {
+            case .stored(let stored): return #expect(stored.firstSeq == turn.baseSeq)
+            case .alreadyStored(let firstSeq): return #expect(firstSeq == turn.baseSeq)
+            case .sessionDeleted, .changedByOthers, .spooled: Issue.record("not stored")
+            case nil: continue
+            }
+        }
+        Issue.record("killed a hundred times")
+    }
+
+    private func verify(_ key: SessionKey, _ store: ConversationStore) async throws {
+        let (messages, session) = try await store.read { reader in
+            (try reader.messages(of: key, in: 0..<Int64.max), try reader.session(key))
+        }
+        #expect(messages.map(\.seq) == (1...Int64(2 * Self.rounds)).map { $0 })
+        #expect(session?.nextSeq == Int64(2 * Self.rounds + 1))
+        #expect(session?.version == Int64(Self.rounds + 1))
+        #expect(session?.counters.turns == Int64(Self.rounds))
+    }
+}

@@ -4,7 +4,10 @@ public import NIOCore
 ///
 /// Reading it finds the outermost members only; the messages are found when they are asked for. A parameter of the
 /// wrong type is an error that names it. `null` means missing, as it does for OpenAI.
-public struct ChatRequest: Sendable {
+///
+/// A class, because the steps of a chain hand a request on fifteen times, and each copy of these values would count the
+/// references of all of them.
+public final class ChatRequest: Sendable {
     /// Members that are for Turnpike, and that no upstream may see.
     public static let extensionFields = ["session_id", "session", "history_mode"]
 
@@ -15,54 +18,37 @@ public struct ChatRequest: Sendable {
         "functions", "response_format", "session_id", "session", "history_mode",
     ]
 
-    /// What was read: a reference, because the steps of a chain hand a request on fifteen times, and each copy of these
-    /// values would count the references of all of them.
-    private final class Contents: Sendable {
-        let object: JSONObject
-        let model: String
-        let stream: Bool
-        let n: Int
-        let store: Bool
-        let includesUsage: Bool
-
-        init(_ object: JSONObject) throws(WireError) {
-            self.object = object
-            guard let model = try object.string("model") else { throw .missing("model") }
-            self.model = model
-            stream = try object.bool("stream") ?? false
-            store = try object.bool("store") ?? false
-            n = try object.int("n", in: 1...128) ?? 1
-            let options = try object.members("stream_options")
-            includesUsage = try options?.bool("include_usage", as: "stream_options.include_usage") ?? false
-        }
-    }
-
-    private let contents: Contents
-
     /// The body's members.
-    public var object: JSONObject { contents.object }
+    public let object: JSONObject
     /// The model's name as the client gave it.
-    public var model: String { contents.model }
+    public let model: String
     /// Whether the answer is wanted as a stream.
-    public var stream: Bool { contents.stream }
+    public let stream: Bool
     /// How many choices are wanted.
-    public var n: Int { contents.n }
+    public let n: Int
     /// Whether the provider is asked to keep the completion.
-    public var store: Bool { contents.store }
+    public let store: Bool
     /// Whether a stream is to report usage in a chunk of its own (`stream_options.include_usage`).
-    public var includesUsage: Bool { contents.includesUsage }
+    public let includesUsage: Bool
 
     /// The body as it came.
     public var bytes: ByteBuffer { object.bytes }
 
     /// Reads the request that is the whole of `bytes`.
-    public init(scanning bytes: ByteBuffer) throws(WireError) {
+    public convenience init(scanning bytes: ByteBuffer) throws(WireError) {
         try self.init(JSONObject(scanning: bytes, maximumMembers: JSON.maximumRequestMembers))
     }
 
     /// Reads the request whose members have been found already.
     public init(_ object: JSONObject) throws(WireError) {
-        contents = try Contents(object)
+        self.object = object
+        guard let model = try object.string("model") else { throw .missing("model") }
+        self.model = model
+        stream = try object.bool("stream") ?? false
+        store = try object.bool("store") ?? false
+        n = try object.int("n", in: 1...128) ?? 1
+        let options = try object.members("stream_options")
+        includesUsage = try options?.bool("include_usage", as: "stream_options.include_usage") ?? false
     }
 
     /// The messages in order, each with its bytes. At least the outermost level of each is well formed.

@@ -7,12 +7,12 @@ extension Request {
     ///
     /// Throws a ``GatewayError``: 400 that names what is wrong, or what reading the body gave.
     public func chatRequest(upTo limit: Int) async throws -> ChatRequest {
-        try await body.derived(upTo: limit, ChatRequest.init(request:))
+        try await body.derived(upTo: limit, ChatRequest.inBody)
     }
 
     /// The same where it needs no waiting: the body has come with its head, and is small. Else `nil`.
     package func chatRequestAtOnce(upTo limit: Int) throws -> ChatRequest? {
-        try body.derivedAtOnce(upTo: limit, ChatRequest.init(request:))
+        try body.derivedAtOnce(upTo: limit, ChatRequest.inBody)
     }
 
     /// The body as a chat request, if some step has scanned it already: most steps come after one, and need not be
@@ -76,9 +76,9 @@ extension JSONObject {
 
 extension ChatRequest {
     /// A request's body. Throws a ``GatewayError``.
-    @Sendable fileprivate init(request bytes: ByteBuffer) throws {
+    @Sendable fileprivate static func inBody(_ bytes: ByteBuffer) throws -> ChatRequest {
         let object = try JSONObject(request: bytes)
-        self = try GatewayError.blamingClient { () throws(WireError) in try ChatRequest(object) }
+        return try GatewayError.blamingClient { () throws(WireError) in try ChatRequest(object) }
     }
 }
 

@@ -48,12 +48,32 @@ import Testing
         #expect(Self.explains(5, changes) && !Self.explains(6, changes) && !Self.explains(nil, changes))
     }
 
+    /// As it does that moves a session and changes its settings.
+    @Test func aTransactionThatChangesASessionTwiceExplainsBothVersions() {
+        var changes = OwnChanges()
+        changes.begin(.session(Self.key), at: 11)
+        changes.note([VersionChange(key: Self.key, old: 4, new: 6)], ofWrite: 11)
+        #expect(Self.explains(6, changes) && !Self.explains(7, changes))
+        for change in changes.end(11) { changes.change(change.key, at: 12) { $0.note(change, at: 12) } }
+        #expect(Self.explains(5, changes) && Self.explains(6, changes) && !Self.explains(7, changes))
+    }
+
     @Test func whatATransactionSaidThatWasRolledBackIsForgotten() {
         var changes = OwnChanges()
         changes.begin(.session(Self.key), at: 11)
         changes.note([VersionChange(key: Self.key, old: 4, new: 5)], ofWrite: 11)
         #expect(changes.end(11).count == 1)
         #expect(!Self.explains(5, changes))
+    }
+
+    @Test(arguments: [true, false]) func ofAWriteThatChangedNothingWhatItSaidExplainsNothing(hasChanged: Bool) {
+        let cache = SessionCache(limit: 1 << 20)
+        let premise = Premise(version: 4, since: cache.time)
+        let write = cache.begin(.session(Self.key))
+        cache.note([VersionChange(key: Self.key, old: 4, new: 5)], ofWrite: write)
+        #expect(cache.holds(premise, of: Self.key, at: 5))
+        cache.end(write, .session(Self.key), hasChanged: hasChanged)
+        #expect(cache.holds(premise, of: Self.key, at: 5) == hasChanged)
     }
 
     @Test func aSessionThatIsGoneIsExplainedByItsOwnDeletion() {
@@ -101,10 +121,13 @@ import Testing
         changeOthers(8_192, at: 12)
         #expect(changes.last(Self.key) == 11 && changes.forgotten == 0)
         #expect(Self.explains(5, changes) && !Self.explains(6, changes))
-        changeOthers(8_193, at: 13)
+        // One that changes again takes what is known of it along.
+        changes.change(Self.key, at: 12) { $0.note(6) }
+        #expect(Self.explains(6, changes) && !Self.explains(7, changes))
+        changeOthers(2 * 8_193, at: 13)
         // What is known of no more may have changed until they were put aside.
         #expect(changes.last(Self.key) == changes.forgotten && changes.forgotten >= 11)
-        #expect(Self.explains(6, changes))
-        #expect(!changes.explain(Premise(version: 4, since: 14), of: Self.key, 6))
+        #expect(Self.explains(7, changes))
+        #expect(!changes.explain(Premise(version: 4, since: 14), of: Self.key, 7))
     }
 }

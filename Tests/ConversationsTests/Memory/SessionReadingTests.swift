@@ -57,6 +57,17 @@ import TurnpikeTesting
         }
     }
 
+    @Test func whatWasReadBeforeItsUserWasErasedIsNotKept() async throws {
+        try await with { _, _, store, session in
+            let (read, start) = (try #require(store.cache.snapshot(of: session)), store.cache.time)
+            store.cache.drop(owner: session.key.owner)
+            store.cache.store(read, readSince: start)
+            #expect(store.cache.snapshot(session.key) == nil)
+            store.cache.store(read, readSince: store.cache.time)
+            #expect(store.cache.snapshot(session.key) != nil)
+        }
+    }
+
     @Test func whatHasExpiredDoesNotComeBackInAnOutage() async throws {
         try await SpoolFixture.with { fixture in
             let reads = ScriptedReads(fixture.database)

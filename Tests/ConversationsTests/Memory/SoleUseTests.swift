@@ -1,7 +1,10 @@
 import Logging
+import NIOHTTP1
+import NIOPosix
 import Persistence
 import Synchronization
 import Testing
+import TurnpikeKit
 import TurnpikeTesting
 
 @testable import Conversations
@@ -11,15 +14,17 @@ import TurnpikeTesting
     /// Processes on one database, and their clock.
     private final class Site: Sendable {
         let database: any Database
-        private let seconds = Atomic<UInt64>(1_000)
+        private let milliseconds = Atomic<UInt64>(1_000_000)
 
         init(_ database: any Database) { self.database = database }
 
-        func process(_ wish: SoleUse.Wish) -> SoleUse {
-            SoleUse(wish, database) { [self] in seconds.load(ordering: .relaxed) * 1_000_000_000 }
+        /// - Parameter other: instead of the database itself.
+        func process(_ wish: SoleUse.Wish, on other: (any Database)? = nil) -> SoleUse {
+            SoleUse(wish, other ?? database) { [self] in milliseconds.load(ordering: .relaxed) * 1_000_000 }
         }
 
-        func wait(_ count: UInt64) { seconds.add(count, ordering: .relaxed) }
+        func wait(_ seconds: UInt64) { wait(milliseconds: seconds * 1_000) }
+        func wait(milliseconds count: UInt64) { milliseconds.add(count, ordering: .relaxed) }
     }
 
     private static func with(_ body: (Site) async throws -> Void) async throws {
@@ -39,12 +44,25 @@ import TurnpikeTesting
             }
             #expect(try await process.look() == .begun)
             #expect(process.isInForce)
-            site.wait(1)
+            // No longer than who comes waits before it serves.
+            site.wait(milliseconds: 1_499)
             #expect(process.isInForce)
-            site.wait(1)
+            site.wait(milliseconds: 1)
             #expect(!process.isInForce)
             #expect(try await process.look() == .nothing)
             #expect(process.isInForce)
+        }
+    }
+
+    /// Who looks before that finds nothing, and is there.
+    @Test func aClaimCountsFromWhenItIsThere() async throws {
+        try await Self.with { (site: Site) async throws in
+            let process = site.process(.always, on: SlowDatabase(site.database) { site.wait(2) })
+            #expect(try await process.look() == .nothing)
+            site.wait(1)
+            #expect(try await process.look() == .nothing)
+            site.wait(1)
+            #expect(try await process.look() == .begun)
         }
     }
 
@@ -180,6 +198,7 @@ import TurnpikeTesting
 
     /// A process that believes its memory, with a session.
     private static func withBelief(
+        _ durability: Durability? = nil,
         _ body: (FaultyDatabase, SoleUse, ConversationStore, Session) async throws -> Void
     ) async throws {
         try await SQLiteFixture().with { base in
@@ -188,7 +207,7 @@ import TurnpikeTesting
             let site = Site(database)
             let process = site.process(.always)
             let store = ConversationStore(
-                database: database, durability: nil, cacheLimit: 1 << 20, soleUse: process)
+                database: database, durability: durability, cacheLimit: 1 << 20, soleUse: process)
             let session = try await store.create(SessionDraft(owner: .generate(), externalID: "s"))
             _ = try await process.look()
             site.wait(2)
@@ -198,13 +217,69 @@ import TurnpikeTesting
         }
     }
 
+    /// A turn on a premise that nobody else has changed.
+    private static func expectStored(_ turn: TurnDraft, on premise: Premise, in store: ConversationStore) async throws {
+        var turn = turn
+        turn.premise = premise
+        if case .stored = try await store.append(turn) { return }
+        Issue.record("what this process did was taken for somebody else's")
+    }
+
+    @Test func anExchangeThatHadToAskHasNoPremiseAlthoughItHadOneBefore() async throws {
+        try await Self.withBelief { _, process, store, session in
+            let exchange = Exchange(
+                head: RequestHead(method: .POST, target: "/v1/chat/completions", headers: [:]),
+                eventLoop: MultiThreadedEventLoopGroup.singleton.next(), logger: Logger(label: "test"))
+            for isInForce in [true, false] {
+                let found = try await store.sessionOfExchange(
+                    SessionReference("s"), of: session.key.owner, in: exchange)
+                #expect(found?.key == session.key)
+                #expect((store.premise(of: exchange) != nil) == isInForce)
+                process.suspend()
+            }
+        }
+    }
+
+    @Test func aTurnThatWasStoredFromTheSpoolIsItsOwn() async throws {
+        let disk = SimulatedDisk()
+        var settings = SpoolSettings(directory: "/spool")
+        settings.commitDeadline = .seconds(60)
+        let durability = try Durability(settings, on: disk, logger: SpoolFixture.logger)
+        try await Self.withBelief(durability) { database, process, store, session in
+            let (_, premise) = try #require(store.believed(SessionReference("s"), of: session.key.owner))
+            database.fail(atStep: 0, with: .unavailable)
+            #expect(try await store.append(SpoolFixture.turn("1", after: session)) == .spooled)
+            #expect(database.withdraw() == false)
+            durability.writes.noteAnswer()
+            #expect(try await store.drainSpool(logger: SpoolFixture.logger) == 1)
+            try await Self.expectStored(SpoolFixture.turn("2", after: session), on: premise, in: store)
+            #expect(process.isInForce)
+        }
+        await durability.close()
+    }
+
+    @Test func aTurnThatWasFoundStoredIsItsOwn() async throws {
+        try await Self.withBelief { database, process, store, session in
+            let (_, premise) = try #require(store.believed(SessionReference("s"), of: session.key.owner))
+            let lost = SpoolFixture.turn("1", after: session)
+            database.failNextCommit(.happened)
+            var outcome = try? await store.append(lost)
+            if outcome == nil { outcome = try await store.append(lost) }
+            #expect(outcome == .alreadyStored(firstSeq: 1))
+            try await Self.expectStored(SpoolFixture.turn("2", after: session), on: premise, in: store)
+        }
+    }
+
     @Test func aChangeWhoseCommitGotNoAnswerSuspendsIt() async throws {
         try await Self.withBelief { database, process, store, session in
+            let (_, premise) = try #require(store.believed(SessionReference("s"), of: session.key.owner))
             database.failNextCommit(.happened)
             await #expect(throws: DatabaseError.self) {
                 _ = try await store.update(session.key) { $0.maxHistory = 1 }
             }
             #expect(!process.isInForce)
+            // What it may have changed is its own.
+            try await Self.expectStored(SpoolFixture.turn("1", after: session), on: premise, in: store)
         }
     }
 
@@ -219,4 +294,24 @@ import TurnpikeTesting
             #expect(!process.isInForce)
         }
     }
+}
+
+/// A database that takes its time for what is written.
+private final class SlowDatabase: Database {
+    private let base: any Database
+    private let wait: @Sendable () -> Void
+
+    init(_ base: any Database, _ wait: @escaping @Sendable () -> Void) { (self.base, self.wait) = (base, wait) }
+
+    var dialect: Dialect { base.dialect }
+    var threads: DatabaseThreads { base.threads }
+
+    func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value { try base.blockingRead(body) }
+
+    func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
+        wait()
+        return try base.blockingWrite(body)
+    }
+
+    func close() async {}
 }

@@ -8,7 +8,7 @@ import TurnpikeTesting
 /// A session that was used in an outage for longer than it lives: its row says that it has ended, and it has not.
 @Suite struct SpooledExpiryTests {
     /// What would delete a session that has ended, or take it for gone.
-    enum Ending: CaseIterable { case purge, list, sameName, room, sameConversation, change }
+    enum Ending: CaseIterable { case purge, list, search, sameName, room, sameConversation, change }
 
     private static let life = 3_600
     private static let conversation = AgentConversation(agentID: "agent", externalID: "conversation")
@@ -26,6 +26,7 @@ import TurnpikeTesting
         do {
             var draft = SessionDraft(owner: .generate(), externalID: "theirs", conversation: Self.conversation)
             draft.settings.ttlSeconds = Self.life
+            draft.settings.title = "needle"
             let session = try await fixture.store.create(draft)
             _ = try await fixture.store.append(SpoolFixture.turn("1", after: session))
             try await fixture.spool(SpoolFixture.turn("2", after: try await fixture.session(session.key)))
@@ -65,6 +66,10 @@ import TurnpikeTesting
         switch ending {
         case .purge: await purge(fixture)
         case .list: try await store.expire(key.owner)
+        case .search:
+            let query = SearchQuery(text: "needle", limit: 1)
+            let hits = try await store.read { try $0.search(query, of: key.owner) { false }.hits }
+            #expect(hits.map(\.session) == [key.session])
         case .sameName:
             let found = try await store.createOrFind(SessionDraft(owner: key.owner, externalID: "theirs"))
             guard case .found(let other) = found else {

@@ -30,10 +30,9 @@ struct KeyCache<Value> {
     /// The first `limit` of those that fit, in no order. None of them counts as used.
     func first(_ limit: Int, where fits: (Value) -> Bool) -> [(fingerprint: Fingerprint, value: Value)] {
         var found: [(fingerprint: Fingerprint, value: Value)] = []
-        // By position: a copy of each slot would count the references of all that is remembered.
-        for position in slots.indices where fits(slots[position].value) {
+        for slot in slots where fits(slot.value) {
             guard found.count < limit else { break }
-            found.append((slots[position].fingerprint, slots[position].value))
+            found.append((slot.fingerprint, slot.value))
         }
         return found
     }

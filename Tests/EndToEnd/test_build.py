@@ -2,12 +2,15 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from harness.waiting import eventually
+
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("bash", "sh", "env", "sha256sum", "ln", "mv", "rm", "cat", "grep", "dirname", "mkdir", "python3")
+TOOLS = ("bash", "sh", "env", "sha256sum", "ln", "mv", "rm", "cat", "grep", "dirname", "mkdir", "sleep", "stat")
 # Links when there is nothing, or when what it linked was touched, as SwiftPM does; `source` is the program's source.
 SWIFT = """
 mkdir -p out
@@ -36,10 +39,11 @@ class Tree:
     """A directory with scripts/build as it is, and stand-ins for everything that it calls."""
 
     def __init__(self, directory):
-        self._directory, self._tools = directory, directory / "tools"
+        self.directory, self._tools = directory, directory / "tools"
         self._tools.mkdir()
-        for tool in (*TOOLS, "stat"):
+        for tool in TOOLS:
             (self._tools / tool).symlink_to(shutil.which(tool))
+        (self._tools / "python3").symlink_to(Path(sys.executable).resolve())
         script(self._tools / "swift", SWIFT)
         script(self._tools / "clang", "echo /usr/lib/there")
         script(self._tools / "llvm-bolt-19", "echo version 19")
@@ -49,22 +53,27 @@ class Tree:
         shutil.copy(ROOT / "scripts/build", directory / "scripts/build")
         self.write("source", "program\n")
 
+    def start(self, *arguments):
+        """A build that goes on."""
+        return subprocess.Popen(
+            [self.directory / "scripts/build", *arguments], env={**os.environ, "PATH": str(self._tools)},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
     def build(self, *arguments):
-        """Runs it, and returns what it said; it has to print the path of a program."""
-        done = subprocess.run(
-            [self._directory / "scripts/build", *arguments], env={**os.environ, "PATH": str(self._tools)},
-            capture_output=True, text=True, timeout=60)
-        assert (done.returncode, done.stdout) == (0, f"{self._directory}/out/turnpike\n"), done.stderr
-        return done.stderr
+        """Builds, and returns what was said; it has to print the path of a program."""
+        process = self.start(*arguments)
+        printed, said = process.communicate(timeout=60)
+        assert (process.returncode, printed) == (0, f"{self.directory}/out/turnpike\n"), said
+        return said
 
     def remove(self, name):
-        (self._directory / name).unlink()
+        (self.directory / name).unlink()
 
     def write(self, name, text=""):
-        (self._directory / name).write_text(text)
+        (self.directory / name).write_text(text)
 
     def read(self, name):
-        path = self._directory / name
+        path = self.directory / name
         return path.read_text() if path.exists() else None
 
     def count(self, name):
@@ -131,6 +140,18 @@ def test_without_profile_nothing_is_trained_and_what_is_optimised_can_be_made_ag
     assert tree.read("arguments").endswith("--scratch-path x\n")
     tree.build()
     assert tree.read("out/turnpike") == "optimised\nprogram\n" and tree.count("trainings") == 1
+
+
+def test_who_ends_the_build_ends_the_training(tree):
+    shutil.copy(ROOT / "scripts/contain", tree.directory / "scripts/contain")
+    script(tree.directory / "scripts/optimise", 'echo "$$" >training\nexec sleep 600')
+    build = tree.start()
+    eventually(lambda: (tree.read("training") or "").endswith("\n"), timeout=60)
+    build.terminate()
+    assert build.wait(45) == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(tree.read("training")), 0)
+    assert tree.read("out/turnpike") == "program\n"
 
 
 def test_it_explains_itself(tree):

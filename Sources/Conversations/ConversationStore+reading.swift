@@ -34,10 +34,12 @@ extension ConversationStore {
 
     /// What memory has of a session, where it is believed without asking.
     package func believed(_ reference: SessionReference, of owner: UniqueID) -> (Session, Premise)? {
-        guard soleUse.isInForce else { return nil }
+        guard let period = soleUse.period else { return nil }
         // Before memory is looked at: what changes behind it is no part of it.
         let start = cache.time
-        guard let known = cache.snapshot(.reference(reference, of: owner)), mayBeCurrent(known) else { return nil }
+        guard let known = cache.snapshot(.reference(reference, of: owner), askedIn: period), mayBeCurrent(known) else {
+            return nil
+        }
         let session = known.session
         return (session, Premise(version: session.version, expiresAt: session.expiresAt, since: start))
     }
@@ -52,6 +54,7 @@ extension ConversationStore {
     /// there: then the session is read.
     private func isCurrent(_ session: Session) async throws -> Bool {
         if let durability, !durability.reads.mayTry() { return true }
+        let start = cache.time
         let (answer, mustBegin) = versions.ask(session.key)
         if mustBegin {
             await Task.yield()
@@ -60,7 +63,11 @@ extension ConversationStore {
         let deadline = addReadDeadline(answer)
         await answer.arrival.wait()
         deadline?.cancel()
-        do { return try take(answer) == session.version } catch let error as DatabaseError where error.isOutage {
+        do {
+            guard try take(answer) == session.version else { return false }
+            if soleUse.isWanted { cache.noteAsked(session.key, session.version, since: start) }
+            return true
+        } catch let error as DatabaseError where error.isOutage {
             return error.isAbsence
         }
     }

@@ -55,7 +55,7 @@ struct OwnChanges {
         let known = newer[key] ?? older[key] ?? SessionChanges()
         let pending = underWay.values.lazy.flatMap(\.changes).filter { $0.key == key }
         guard let found else {
-            return known.ended > premise.since || pending.contains { $0.new == nil } || isErasing(key.owner)
+            return known.ended > premise.since || pending.contains(where: \.isGone) || isErasing(key.owner)
         }
         guard found > premise.version else { return false }
         if known.found > premise.since { return true }
@@ -73,10 +73,11 @@ struct OwnChanges {
 struct VersionChange: Sendable {
     let key: SessionKey
     let old: Int64
-    /// Nil: there is no such session any more.
-    let new: Int64?
+    let new: Int64
+    /// Whether there is no such session any more.
+    var isGone = false
 
-    func made(_ version: Int64) -> Bool { new.map { old < version && version <= $0 } ?? false }
+    func made(_ version: Int64) -> Bool { old < version && version <= new }
 }
 
 /// What this process has changed of a session.
@@ -112,12 +113,9 @@ struct SessionChanges {
     }
 
     mutating func note(_ change: VersionChange, at time: UInt64) {
-        guard let new = change.new else {
-            ended = time
-            return
-        }
+        if change.isGone { ended = time }
         // A transaction changes a session once or twice.
-        for version in change.old..<max(new, change.old) { note(version + 1) }
+        for version in change.old..<max(change.new, change.old) { note(version + 1) }
     }
 
     mutating func noteFound(at time: UInt64) { found = time }

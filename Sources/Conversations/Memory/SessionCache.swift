@@ -19,11 +19,14 @@ final class SessionCache: Sendable {
         var used: UInt64
         /// A turn is on its way of which the snapshot does not know.
         var isClaimed = false
+        /// When it was last known to be as the database has it. What this process does since, it follows.
+        var asked: UInt64
 
-        init(_ snapshot: SessionSnapshot, bytes: Int, used: UInt64) {
+        init(_ snapshot: SessionSnapshot, bytes: Int, used: UInt64, asked: UInt64) {
             self.snapshot = snapshot
             self.bytes = bytes
             self.used = used
+            self.asked = asked
         }
     }
 
@@ -36,6 +39,10 @@ final class SessionCache: Sendable {
         var changes = OwnChanges()
         /// No reading that began before this is kept: a user was erased.
         var overtaken: UInt64 = 0
+        /// The latest of the times in which this process is alone, see ``SoleUse/period``.
+        var period: UInt64 = 0
+        /// When that was first heard of: what was asked for before may have been changed by others since.
+        var periodStart: UInt64 = 0
     }
 
     private let limit: Int
@@ -83,6 +90,20 @@ final class SessionCache: Sendable {
         return snapshot(key)
     }
 
+    /// What is known of a session, where nobody else can have changed it since it was asked for.
+    ///
+    /// - Parameter period: in which this process is alone.
+    func snapshot(_ lookup: SessionLookup, askedIn period: UInt64) -> SessionSnapshot? {
+        state.withLock { state in
+            state.clock += 1
+            if period > state.period { (state.period, state.periodStart) = (period, state.clock) }
+            guard let key = Self.key(lookup, state), let entry = state.entries[key], entry.asked >= state.periodStart
+            else { return nil }
+            entry.used = state.clock
+            return entry.snapshot
+        }
+    }
+
     private static func key(_ lookup: SessionLookup, _ state: State) -> SessionKey? {
         switch lookup {
         case .reference(let reference, let owner):
@@ -121,14 +142,15 @@ final class SessionCache: Sendable {
         guard limit > 0 else { return }
         state.withLock { state in
             guard lastChange(of: snapshot.session.key, state) <= start else { return }
-            guard var known = take(snapshot.session.key, &state)?.snapshot,
-                known.isConfirmed, known.session.version >= snapshot.session.version
-            else { return put(snapshot, &state) }
-            if known.session.version == snapshot.session.version {
-                known.merge(snapshot)
-                known.refresh(snapshot.session)
+            guard let entry = take(snapshot.session.key, &state), entry.snapshot.isConfirmed,
+                entry.snapshot.session.version >= snapshot.session.version
+            else { return put(snapshot, asked: start, &state) }
+            guard entry.snapshot.session.version == snapshot.session.version else {
+                return put(entry.snapshot, asked: entry.asked, &state)
             }
-            put(known, &state)
+            entry.snapshot.merge(snapshot)
+            entry.snapshot.refresh(snapshot.session)
+            put(entry.snapshot, asked: max(entry.asked, start), &state)
         }
     }
 
@@ -140,7 +162,18 @@ final class SessionCache: Sendable {
         state.withLock { state in
             _ = take(snapshot.session.key, &state)
             guard lastChange(of: snapshot.session.key, state) <= start else { return }
-            put(snapshot, &state)
+            put(snapshot, asked: start, &state)
+        }
+    }
+
+    /// The database has a session at this version.
+    ///
+    /// - Parameter start: the cache's time when it was asked.
+    func noteAsked(_ key: SessionKey, _ version: Int64, since start: UInt64) {
+        state.withLock { state in
+            guard let entry = state.entries[key], entry.snapshot.isConfirmed, entry.snapshot.session.version == version
+            else { return }
+            entry.asked = max(entry.asked, start)
         }
     }
 
@@ -315,7 +348,7 @@ final class SessionCache: Sendable {
         if state.bytes > limit { evict(&state) }
     }
 
-    private func put(_ snapshot: SessionSnapshot, _ state: inout State) {
+    private func put(_ snapshot: SessionSnapshot, asked: UInt64, _ state: inout State) {
         var snapshot = snapshot
         // No session takes more than a quarter, so that one long conversation does not drive out all others.
         snapshot.shorten(to: limitOfOne)
@@ -324,7 +357,7 @@ final class SessionCache: Sendable {
         state.clock += 1
         state.bytes += bytes
         for name in Self.names(snapshot.session) { state.names[name] = snapshot.session.key }
-        state.entries[snapshot.session.key] = Entry(snapshot, bytes: bytes, used: state.clock)
+        state.entries[snapshot.session.key] = Entry(snapshot, bytes: bytes, used: state.clock, asked: asked)
         if state.bytes > limit { evict(&state) }
     }
 

@@ -8,7 +8,8 @@ import Synchronization
 /// nobody else is there, and that is believed for no longer than that after each look. So a process that comes to it has
 /// its answer `patience` after its first look: until then it is not to serve.
 ///
-/// What is believed saves asking, and is checked: a turn that went by memory is stored only if its session is still as memory
+/// What is believed is what was asked for since: before it others were there, and may have changed anything. It saves
+/// asking, and is checked: a turn that went by memory is stored only if its session is still as memory
 /// had it, but for what this process has changed itself, see ``Premise``. A process that was stopped for longer than others
 /// waited costs a turn that has to be sent again.
 package final class SoleUse: Sendable {
@@ -54,8 +55,10 @@ package final class SoleUse: Sendable {
             claim = wish == .never ? .none : .wanted(from: 0)
         }
 
-        /// Gives the claim up: for good where nobody else should be there, else until later.
+        /// Gives the claim up: for good where nobody else should be there, else until later. Whoever finds out the same, as
+        /// all turns do that were under way, changes nothing any more.
         mutating func giveUp(at now: UInt64) {
+            guard case .made = claim else { return }
             claim = wish == .whileAlone ? .wanted(from: now + pause) : .none
             isBelieved = false
             pause = min(2 * pause, SoleUse.pauses.upperBound)
@@ -104,6 +107,7 @@ package final class SoleUse: Sendable {
     private let state: Mutex<State>
     private let believedUntil = Atomic<UInt64>(0)
     private let doubtedUntil = Atomic<UInt64>(0)
+    private let periods = Atomic<UInt64>(0)
 
     /// - Parameter clock: monotonic nanoseconds, for tests.
     package init(
@@ -125,6 +129,10 @@ package final class SoleUse: Sendable {
         let now = clock()
         return now < until && now >= doubtedUntil.load(ordering: .acquiring)
     }
+
+    /// The how-manieth time it is that this process is alone; nil while it is not. What it has read before that time others
+    /// may have changed before they left.
+    var period: UInt64? { isInForce ? periods.load(ordering: .acquiring) : nil }
 
     /// Whether this process was to be alone, and another one was found.
     package var isEnded: Bool { wish == .always && state.withLock { $0.claim == .none } }
@@ -163,6 +171,7 @@ package final class SoleUse: Sendable {
         state.withLock { state in
             // A claim counts from when it is there.
             if change == .own, case .made = state.claim { state.claim = .made(since: clock()) }
+            if finding == .begun { periods.add(1, ordering: .acquiringAndReleasing) }
             if state.isBelieved { believedUntil.store(start + Self.patienceNanoseconds, ordering: .releasing) }
         }
         return finding

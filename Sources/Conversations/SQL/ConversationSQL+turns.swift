@@ -22,16 +22,22 @@ extension ConversationSQL {
         SQL(raw: versionTexts[keys.count], values: values(keys))
     }
 
+    /// The versions of sessions, and when they were deleted.
+    static func states(of keys: ArraySlice<SessionKey>) -> SQL {
+        SQL(raw: stateTexts[keys.count], values: values(keys))
+    }
+
     /// The same with their rows locked.
-    static func lockVersions(of keys: ArraySlice<SessionKey>, _ dialect: Dialect) -> SQL {
-        let texts = dialect == .sqlite ? lockVersionsInSQLite : lockVersionsInMariaDB
+    static func lockStates(of keys: ArraySlice<SessionKey>, _ dialect: Dialect) -> SQL {
+        let texts = dialect == .sqlite ? lockStatesInSQLite : lockStatesInMariaDB
         return SQL(raw: texts[keys.count], values: values(keys))
     }
 
-    private static let version = "SELECT user_id, session_id, version FROM sessions"
-    private static let versionTexts = KeyedTexts(version)
-    private static let lockVersionsInSQLite = KeyedTexts(version, lockOrder(.sqlite))
-    private static let lockVersionsInMariaDB = KeyedTexts(version, lockOrder(.mariadb))
+    private static let versionTexts = KeyedTexts("SELECT user_id, session_id, version FROM sessions")
+    private static let state = "SELECT user_id, session_id, version, deleted_us FROM sessions"
+    private static let stateTexts = KeyedTexts(state, ofDeleted: true)
+    private static let lockStatesInSQLite = KeyedTexts(state, ofDeleted: true, lockOrder(.sqlite))
+    private static let lockStatesInMariaDB = KeyedTexts(state, ofDeleted: true, lockOrder(.mariadb))
     private static let lockForAppendingInSQLite = KeyedTexts(lockForAppending, lockOrder(.sqlite))
     private static let lockForAppendingInMariaDB = KeyedTexts(lockForAppending, lockOrder(.mariadb))
     private static let lockForAppending = "SELECT \(SessionRow.appendingList) FROM sessions"
@@ -43,11 +49,13 @@ extension ConversationSQL {
     private struct KeyedTexts {
         private let texts: [String]
 
-        init(_ select: String, _ end: String = "") {
+        /// - Parameter ofDeleted: Whether deleted sessions are looked up too.
+        init(_ select: String, ofDeleted: Bool = false, _ end: String = "") {
+            let state = ofDeleted ? "" : " AND deleted_us IS NULL"
             texts = (0...6).map { power in
                 let rows = repeatElement("(user_id = ? AND session_id = ?)", count: 1 << power).joined(
                     separator: " OR ")
-                return "\(select) WHERE (\(rows)) AND deleted_us IS NULL \(end)"
+                return "\(select) WHERE (\(rows))\(state) \(end)"
             }
         }
 

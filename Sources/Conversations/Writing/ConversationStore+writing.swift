@@ -54,9 +54,9 @@ extension ConversationStore {
         guard soleUse.isWanted, !keys.isEmpty else { return body }
         return { [cache] connection in
             let changes = VersionChanges(keys, connection)
-            let old = try changes.versions(isLocking: true)
+            let old = try changes.states(isLocking: true)
             let value = try body(connection)
-            cache.note(changes.since(old, try changes.versions(isLocking: false)), ofWrite: write)
+            cache.note(changes.since(old, try changes.states(isLocking: false)), ofWrite: write)
             return value
         }
     }

@@ -17,6 +17,7 @@ enum MemoryConformance {
             Promise("alone on its database, a process sees every change that it made itself", ownChanges),
             Promise("alone on its database, turns go on beside what the process changes itself", ownChangesMeanwhile),
             Promise("what another process changed is seen as soon as it has come", anotherComes),
+            Promise("what others changed before they left is seen by the one who stays", changedByThoseWhoLeft),
             Promise("no turn is built on what another process had changed, whoever believed what", othersChanges),
         ].flatMap { promise in
             [
@@ -208,6 +209,10 @@ extension MemoryConformance {
         processes.database.fail(atStep: 0, with: .data)
         try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
         try await beAlone(processes)
+        // What memory has from before is asked for once.
+        processes.database.fail(atStep: 0, with: .data)
+        try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
+        _ = try await visit(store, "known")
         for _ in 0..<3 {
             processes.database.fail(atStep: 0, with: .data)
             try expect(try await visit(store, "known") != nil, "the session")
@@ -300,6 +305,7 @@ extension MemoryConformance {
         let (store, name) = (processes.store, "meanwhile")
         let made = try await store.create(SessionDraft(owner: owner, externalID: name))
         try await beAlone(processes)
+        _ = try await visit(store, name)
         let turns = try (0..<8).map { _ in try turn(store, name) }
         try await withThrowingTaskGroup { group in
             for turn in turns { group.addTask { try expectStored(try await store.append(turn), "of turns at once") } }
@@ -312,6 +318,13 @@ extension MemoryConformance {
         let changes: [(AppendOutcome?, @Sendable () async throws -> Void)] = [
             (nil, { _ = try await store.update(made.key) { $0.maxHistory = 3 } }),
             (nil, { _ = try await store.append(all: [ConversationSamples.turn(made, ["by", "the API"])]) }),
+            (
+                nil,
+                {
+                    _ = try await store.delete(made.key)
+                    _ = try await store.restore(made.key)
+                }
+            ),
             (.sessionDeleted, { _ = try await store.delete(made.key) }),
             (.sessionDeleted, { _ = try await store.erase(owner) }),
             (.sessionDeleted, { await purgeAll(processes) }),
@@ -335,6 +348,16 @@ extension MemoryConformance {
     private static func expectStored(_ outcome: AppendOutcome, _ subject: String) throws {
         if case .stored = outcome { return }
         throw ConformanceFailure(description: "\(subject): \(outcome)")
+    }
+
+    @Sendable private static func changedByThoseWhoLeft(_ processes: Processes) async throws {
+        let (store, other) = (processes.store, processes.other)
+        let made = try await store.create(SessionDraft(owner: owner, externalID: "left"))
+        try await processes.other.append(ConversationSamples.turn(made, ["question", "answer"]))
+        try await beAlone(processes)
+        let found = try await visit(store, "left")
+        try expectEqual(found, try await other.store.session(SessionReference("left"), of: owner), "what is seen")
+        try expectStored(try await store.append(turn(store, "left")), "of a turn")
     }
 
     @Sendable private static func othersChanges(_ processes: Processes) async throws {

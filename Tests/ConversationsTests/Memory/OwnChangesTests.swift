@@ -79,11 +79,16 @@ import Testing
     @Test func aSessionThatIsGoneIsExplainedByItsOwnDeletion() {
         var changes = OwnChanges()
         changes.begin(.session(Self.key), at: 11)
-        changes.note([VersionChange(key: Self.key, old: 9, new: nil)], ofWrite: 11)
+        changes.note([VersionChange(key: Self.key, old: 9, new: 10, isGone: true)], ofWrite: 11)
         #expect(Self.explains(nil, changes) && !Self.explains(9, changes))
         for change in changes.end(11) { changes.change(change.key, at: 12) { $0.note(change, at: 12) } }
         #expect(Self.explains(nil, changes))
         #expect(!changes.explain(Premise(version: 4, since: 12), of: Self.key, nil))
+        // It has come back, and what brought it says so.
+        changes.begin(.session(Self.key), at: 13)
+        changes.note([VersionChange(key: Self.key, old: 10, new: 11)], ofWrite: 13)
+        let known = Premise(version: 9, since: 10)
+        #expect(changes.explain(known, of: Self.key, 11) && !changes.explain(known, of: Self.key, 12))
     }
 
     @Test func aUserWhoIsBeingErasedHasNoSessionsAnyMore() {

@@ -214,6 +214,8 @@ import TurnpikeTesting
             site.wait(2)
             _ = try await process.look()
             #expect(process.isInForce)
+            // What memory has from before is asked for once.
+            _ = try await store.sessionOfExchange(SessionReference("s"), of: session.key.owner)
             try await body(database, process, store, session)
         }
     }

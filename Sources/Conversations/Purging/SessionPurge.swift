@@ -87,17 +87,14 @@ private final class SessionWalk: Sendable {
     private func expire(
         _ key: SessionKey, _ limits: SessionPurge.Limits, _ database: any Database, _ now: Timestamp
     ) async throws {
-        let end: @Sendable (any Connection) throws -> Bool = { [store] in
+        let end: @Sendable (any Connection) throws -> Void = { [store] in
             try PurgeSQL.expire(key, limits, at: now, unless: { store?.waits($0) ?? false }, $0)
         }
-        guard let store else {
-            _ = try await database.write(.patiently, end)
-            return
+        if let store {
+            try await store.writePatiently(changing: .session(key), end)
+        } else {
+            try await database.write(.patiently, end)
         }
-        let write = store.cache.begin(.session(key))
-        var hasChanged = true
-        defer { store.cache.end(write, .session(key), hasChanged: hasChanged) }
-        hasChanged = try await database.write(.patiently, store.noting(.session(key), ofWrite: write, end))
     }
 }
 
@@ -146,14 +143,12 @@ private enum PurgeSQL {
     /// Deletes a session unless somebody has used it meanwhile.
     ///
     /// - Parameter waits: whether turns of a session are in the spool: its row does not know yet that it was used.
-    /// - Returns: Whether it was deleted.
     static func expire(
         _ key: SessionKey, _ limits: SessionPurge.Limits, at now: Timestamp, unless waits: (SessionKey) -> Bool,
         _ connection: any Connection
-    ) throws -> Bool {
+    ) throws {
         let found = try connection.first(lock(key, connection.dialect), ScannedSession.init)
-        guard found?.isExpired(limits, at: now) == true, !waits(key) else { return false }
+        guard found?.isExpired(limits, at: now) == true, !waits(key) else { return }
         _ = try SessionRemoval.delete(key, connection, at: now)
-        return true
     }
 }

@@ -24,6 +24,21 @@ extension ConversationStore {
         return try takeWritten(answer)
     }
 
+    /// The same for a chore, which waits for as long as the database takes.
+    func writePatiently<Value: Sendable>(
+        changing scope: WrittenScope, _ body: @escaping @Sendable (any Connection) throws -> Value
+    ) async throws -> Value {
+        let write = cache.begin(scope)
+        do {
+            let value = try await database.write(.patiently, noting(scope, ofWrite: write, body))
+            cache.end(write, scope, hasChanged: true)
+            return value
+        } catch {
+            cache.end(write, scope, hasChanged: (error as? DatabaseError)?.failure == .unknownAtCommit)
+            throw error
+        }
+    }
+
     private func beginWrite<Value: Sendable>(
         _ answer: FirstAnswer<Value>, _ scope: WrittenScope, _ bytes: Int,
         _ body: @escaping @Sendable (any Connection) throws -> Value
@@ -47,7 +62,7 @@ extension ConversationStore {
 
     /// A transaction that says which versions it makes of its sessions, where memory is believed unasked. It says so
     /// under their locks: whoever finds those versions finds them explained.
-    func noting<Value>(
+    private func noting<Value>(
         _ scope: WrittenScope, ofWrite write: UInt64, _ body: @escaping @Sendable (any Connection) throws -> Value
     ) -> @Sendable (any Connection) throws -> Value {
         let keys = scope.sessions

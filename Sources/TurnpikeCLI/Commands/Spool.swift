@@ -106,6 +106,8 @@ enum SpoolCommand {
         do {
             // A process that relies on being alone on the database is told first.
             if try await store.soleUse.look() == .wasNamed { try await Task.sleep(for: SoleUse.patience) }
+            // And whoever would come to rely on it meanwhile, until this returns.
+            async let _: Void = lookEachSecond(store.soleUse)
             let count = try await store.drainSpool(logger: logger)
             await store.soleUse.release()
             await store.closeSpool()
@@ -115,5 +117,9 @@ enum SpoolCommand {
             guard let error = error as? DatabaseError else { throw error }
             throw CommandFailure("the database does not take the turns: \(error.debugDescription)")
         }
+    }
+
+    private static func lookEachSecond(_ soleUse: SoleUse) async {
+        while (try? await Task.sleep(for: .seconds(1))) != nil { _ = try? await soleUse.look() }
     }
 }

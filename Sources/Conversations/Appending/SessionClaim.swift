@@ -25,8 +25,8 @@ struct SessionClaim {
         guard dialect == .mariadb else { return nil }
         var sessions = [SessionKey: Session](minimumCapacity: turns.count)
         for turn in turns {
-            guard turn.supersedes == Supersession(), let session = memory(turn.key), session.nextSeq == turn.baseSeq,
-                session.attempt(repeatedBy: turn) == nil, premises(turn, session)
+            guard sessions[turn.key] == nil, turn.supersedes == Supersession(), let session = memory(turn.key),
+                session.nextSeq == turn.baseSeq, session.attempt(repeatedBy: turn) == nil, premises(turn, session)
             else { return nil }
             sessions[turn.key] = session
         }

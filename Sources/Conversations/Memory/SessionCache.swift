@@ -4,7 +4,8 @@ import Synchronization
 /// Sessions in memory, the least recently used of them dropped beyond a bound of bytes.
 ///
 /// A snapshot is good for a version of its session: it is used after the version was read from the database, or without
-/// that while the database does not answer. Filled by what exchanges read, and by what this process stores.
+/// that while the database does not answer or nobody else uses it (``SoleUse``). Filled by what exchanges read, and by what
+/// this process stores.
 final class SessionCache: Sendable {
     /// What a client calls a session, other than by the server's id.
     private enum Name: Hashable {
@@ -18,15 +19,16 @@ final class SessionCache: Sendable {
         var bytes: Int
         var used: UInt64
         /// A turn is on its way of which the snapshot does not know.
-        var isClaimed = false
+        var isClaimed: Bool
         /// When it was last known to be as the database has it. What this process does since, it follows.
         var asked: UInt64
 
-        init(_ snapshot: SessionSnapshot, bytes: Int, used: UInt64, asked: UInt64) {
+        init(_ snapshot: SessionSnapshot, bytes: Int, used: UInt64, asked: UInt64, isClaimed: Bool) {
             self.snapshot = snapshot
             self.bytes = bytes
             self.used = used
             self.asked = asked
+            self.isClaimed = isClaimed
         }
     }
 
@@ -120,8 +122,8 @@ final class SessionCache: Sendable {
 
     /// The session as the database had it when this process last heard of it, for a turn that is about to be stored.
     ///
-    /// Given once: until that turn is followed, here or by a new reading, memory is behind the database. Nil: it is, or
-    /// nothing is known for sure.
+    /// Given once: until that turn is followed, here or by the reading of a later version, memory is behind the database.
+    /// Nil: it is, or nothing is known for sure.
     func claim(_ key: SessionKey) -> Session? {
         guard limit > 0 else { return nil }
         return state.withLock { state in
@@ -146,11 +148,11 @@ final class SessionCache: Sendable {
                 entry.snapshot.session.version >= snapshot.session.version
             else { return put(snapshot, asked: start, &state) }
             guard entry.snapshot.session.version == snapshot.session.version else {
-                return put(entry.snapshot, asked: entry.asked, &state)
+                return put(entry.snapshot, asked: entry.asked, isClaimed: entry.isClaimed, &state)
             }
             entry.snapshot.merge(snapshot)
             entry.snapshot.refresh(snapshot.session)
-            put(entry.snapshot, asked: max(entry.asked, start), &state)
+            put(entry.snapshot, asked: max(entry.asked, start), isClaimed: entry.isClaimed, &state)
         }
     }
 
@@ -348,7 +350,9 @@ final class SessionCache: Sendable {
         if state.bytes > limit { evict(&state) }
     }
 
-    private func put(_ snapshot: SessionSnapshot, asked: UInt64, _ state: inout State) {
+    private func put(
+        _ snapshot: SessionSnapshot, asked: UInt64, isClaimed: Bool = false, _ state: inout State
+    ) {
         var snapshot = snapshot
         // No session takes more than a quarter, so that one long conversation does not drive out all others.
         snapshot.shorten(to: limitOfOne)
@@ -357,7 +361,8 @@ final class SessionCache: Sendable {
         state.clock += 1
         state.bytes += bytes
         for name in Self.names(snapshot.session) { state.names[name] = snapshot.session.key }
-        state.entries[snapshot.session.key] = Entry(snapshot, bytes: bytes, used: state.clock, asked: asked)
+        state.entries[snapshot.session.key] = Entry(
+            snapshot, bytes: bytes, used: state.clock, asked: asked, isClaimed: isClaimed)
         if state.bytes > limit { evict(&state) }
     }
 

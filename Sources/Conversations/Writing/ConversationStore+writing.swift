@@ -34,7 +34,10 @@ extension ConversationStore {
             cache.end(write, scope, hasChanged: true)
             return value
         } catch {
-            cache.end(write, scope, hasChanged: (error as? DatabaseError)?.failure == .unknownAtCommit)
+            // A task that is cancelled waits no longer, and its transaction goes on.
+            let mayHappen = error is CancellationError || (error as? DatabaseError)?.failure == .unknownAtCommit
+            cache.end(write, scope, hasChanged: mayHappen)
+            if mayHappen { soleUse.suspend() }
             throw error
         }
     }

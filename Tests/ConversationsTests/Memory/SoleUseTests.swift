@@ -286,6 +286,38 @@ import TurnpikeTesting
         }
     }
 
+    @Test func aChangeOfAChoreWhoseCommitGotNoAnswerSuspendsItToo() async throws {
+        try await Self.withBelief { database, process, store, session in
+            let remove: @Sendable (any Connection) throws -> Void = {
+                _ = try SessionRemoval.delete(session.key, $0, at: .now())
+            }
+            database.fail(atStep: 0, with: .data)
+            await #expect(throws: DatabaseError.self) {
+                try await store.writePatiently(changing: .session(session.key), remove)
+            }
+            #expect(process.isInForce, "nothing has happened")
+            database.failNextCommit(.happened)
+            await #expect(throws: DatabaseError.self) {
+                try await store.writePatiently(changing: .session(session.key), remove)
+            }
+            #expect(!process.isInForce)
+        }
+    }
+
+    @Test func aChoreThatIsCancelledWhileItsTransactionGoesOnSuspendsIt() async throws {
+        try await Self.withBelief { database, process, store, session in
+            let gate = Gate()
+            defer { gate.open() }
+            let chore = Task {
+                try await store.writePatiently(changing: .session(session.key)) { _ in gate.pass() }
+            }
+            await gate.entered()
+            chore.cancel()
+            await #expect(throws: CancellationError.self) { try await chore.value }
+            #expect(!process.isInForce)
+        }
+    }
+
     @Test func aTurnThatMayBeStoredSuspendsItAndOneThatIsNotDoesNot() async throws {
         try await Self.withBelief { database, process, store, session in
             let turn = SpoolFixture.turn("1", after: session)

@@ -74,9 +74,9 @@ struct TurnBatch {
         }
         if let (limits, holds) = limits { try limits.check(batch.additions(turns), beside: holds, connection) }
         var outcomes = try turns.map { try batch.plan($0) }
-        var claim = batch.claim.map { [$0.write(batch.sessions)] } ?? []
-        try batch.storeSystems(behind: &claim)
-        var writes = try batch.insertions(behind: &claim)
+        var unsent = batch.claim.map { [$0.write(batch.sessions)] } ?? []
+        try batch.storeSystems(behind: &unsent)
+        var writes = try batch.insertions(behind: &unsent)
         if batch.planned.contains(where: { $0.plan.superseded != nil }) {
             try connection.execute(writes)
             writes = []
@@ -192,7 +192,7 @@ struct TurnBatch {
     }
 
     /// New messages and turns, behind what has to be sent before. Their media are stored at once.
-    private func insertions(behind claim: inout [BulkWrite]) throws -> [BulkWrite] {
+    private func insertions(behind unsent: inout [BulkWrite]) throws -> [BulkWrite] {
         let messages = BulkRows(
             width: ConversationSQL.insertMessages.width, capacity: planned.reduce(0) { $0 + $1.draft.byteCount })
         let turns = BulkRows(width: ConversationSQL.insertTurns.width, capacity: planned.count * 256)
@@ -200,13 +200,13 @@ struct TurnBatch {
             ConversationSQL.append(draft, plan.firstSeq, at: time, to: turns)
             for (index, message) in draft.messages.enumerated() {
                 let body = DetachedBody(message.body)
-                if !body.blobs.isEmpty { try send(&claim) }
+                if !body.blobs.isEmpty { try send(&unsent) }
                 try BlobStore(connection).store(body.blobs, of: draft.key)
                 ConversationSQL.append(
                     message, body, plan.firstSeq + Int64(index), of: draft, at: time, to: messages)
             }
         }
-        return claim + [
+        return unsent + [
             BulkWrite(ConversationSQL.insertMessages, rows: messages),
             BulkWrite(ConversationSQL.insertTurns, rows: turns),
         ]
@@ -232,17 +232,17 @@ struct TurnBatch {
         }
     }
 
-    private func storeSystems(behind claim: inout [BulkWrite]) throws {
-        if !systems.isEmpty { try send(&claim) }
+    private func storeSystems(behind unsent: inout [BulkWrite]) throws {
+        if !systems.isEmpty { try send(&unsent) }
         for (key, system) in systems.sorted(by: { $0.key < $1.key }) {
             try connection.execute(ConversationSQL.setSystem(key, system, connection.dialect))
         }
     }
 
     /// What other statements need done first.
-    private func send(_ claim: inout [BulkWrite]) throws {
-        try connection.execute(claim)
-        claim = []
+    private func send(_ unsent: inout [BulkWrite]) throws {
+        try connection.execute(unsent)
+        unsent = []
     }
 
     /// What the turns change of their sessions, unless that was claimed, and of what these add up to.

@@ -6,10 +6,13 @@ import Persistence
 /// A thread of its own and not a timer per commit: thousands begin each second, and hardly any of them is late. It wakes
 /// a hundred times per duration at most, for all whose time is over by then: a wake-up for each of them cost as much as a
 /// twentieth of an exchange. So a caller is told up to a hundredth of the duration too late.
+///
+/// A process that was stopped itself cannot tell who is late: the answers may lie there. So where this thread comes much too
+/// late, all that are due have a moment more.
 final class Deadlines: Sendable {
     typealias Action = @Sendable () -> Void
 
-    fileprivate struct State {
+    struct State {
         /// In the order of their times; of those that were cancelled the action is gone.
         var waiting: Deque<(time: UInt64, action: Action?)> = []
         /// The number of the first that waits: they are counted as they come.
@@ -17,6 +20,19 @@ final class Deadlines: Sendable {
         /// Whether the thread wakes by itself for what waits.
         var isTimed = false
         var isClosed = false
+        /// What was due by then has, until `resumed`, the moment more.
+        private var excused: UInt64 = 0
+        private var resumed: UInt64 = 0
+
+        /// By how much the thread comes too late when it was not the machine's ordinary work.
+        private static let lateness: UInt64 = 500_000_000
+        private static let moment: UInt64 = 500_000_000
+
+        /// When the first that waits is to be told.
+        mutating func dueTime(of first: UInt64, at now: UInt64, delay: UInt64) -> UInt64 {
+            if first > excused, now > first + delay + Self.lateness { (excused, resumed) = (now, now + Self.moment) }
+            return first <= excused ? max(first, resumed) : first
+        }
     }
 
     private let nanoseconds: UInt64
@@ -69,7 +85,8 @@ final class Deadlines: Sendable {
             }
             let now = monotonicNanoseconds()
             state.isTimed = true
-            guard state.isClosed || first.time <= now else { return .waitUntil(first.time + delay) }
+            let due = state.dueTime(of: first.time, at: now, delay: delay)
+            guard state.isClosed || due <= now else { return .waitUntil(due + delay) }
             return .found(state.takeDue(at: now))
         }
     }

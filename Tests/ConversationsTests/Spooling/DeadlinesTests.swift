@@ -45,6 +45,23 @@ import Testing
         #expect(told.all == [2])
     }
 
+    @Test func behindAPauseOfTheProcessAllThatAreDueHaveAMomentMoreOnce() {
+        let (millisecond, delay) = (UInt64(1_000_000), UInt64(20_000_000))
+        var state = Deadlines.State()
+        func due(_ first: UInt64, at now: UInt64) -> UInt64 {
+            state.dueTime(of: first * millisecond, at: now * millisecond, delay: delay) / millisecond
+        }
+        #expect(due(2_000, at: 1_000) == 2_000)
+        #expect(due(2_000, at: 2_020) == 2_000)
+        #expect(due(2_000, at: 2_520) == 2_000, "ordinary work")
+        #expect(due(2_000, at: 5_000) == 5_500)
+        #expect(due(2_000, at: 5_200) == 5_500)
+        #expect(due(2_100, at: 5_500) == 5_500)
+        #expect(due(2_100, at: 5_520) == 5_500, "no more than once")
+        #expect(due(5_400, at: 5_520) == 5_400)
+        #expect(due(6_000, at: 9_000) == 9_500)
+    }
+
     @Test func oneThatComesBehindCancelledOnesIsTold() async {
         let deadlines = Deadlines(.milliseconds(10))
         for _ in 0..<100 { deadlines.add { Issue.record("It was cancelled.") }.cancel() }

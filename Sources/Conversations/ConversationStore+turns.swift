@@ -99,7 +99,7 @@ extension ConversationStore {
         return try turns.place(direct) { [self] result in
             noteOwn(result, of: turn.key)
             // Nobody waits any more, and memory that is believed unasked would not hear of it.
-            if !answer.give(result), soleUse.isWanted, case .success = result { cache.drop(turn.key) }
+            if !answer.give(result), soleUse.isWanted, case .success = result { cache.doubt(turn.key) }
         }
     }
 

@@ -173,11 +173,16 @@ final class SessionCache: Sendable {
     /// - Parameter start: the cache's time when it was asked.
     func noteAsked(_ key: SessionKey, _ version: Int64, since start: UInt64) {
         state.withLock { state in
-            guard let entry = state.entries[key], entry.snapshot.isConfirmed, entry.snapshot.session.version == version
+            guard let entry = state.entries[key], entry.snapshot.isConfirmed, entry.snapshot.session.version == version,
+                lastChange(of: key, state) <= start
             else { return }
             entry.asked = max(entry.asked, start)
         }
     }
+
+    /// The database may have more of a session than memory knows of: it is asked before memory is believed again, and
+    /// while it does not answer memory is what there is.
+    func doubt(_ key: SessionKey) { state.withLock { $0.entries[key]?.asked = 0 } }
 
     /// Follows the storing of a turn by this process. A snapshot that cannot follow is dropped.
     ///

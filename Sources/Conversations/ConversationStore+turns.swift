@@ -91,10 +91,7 @@ extension ConversationStore {
     private func enqueue(
         _ turn: TurnDraft, _ answer: FirstAnswer<AppendOutcome>
     ) throws -> TransactionLane<TurnDraft, AppendOutcome>.Sleeper? {
-        var direct = turn
-        // It was planned on what the database holds, so that its numbers are enough.
-        direct.knownTurn = nil
-        direct.baseTurn = turn.knownTurn
+        var direct = turn.placedByNumber
         direct.trial = FirstTrial()
         return try turns.place(direct) { [self] result in
             noteOwn(result, of: turn.key)
@@ -131,14 +128,21 @@ extension ConversationStore {
 
     private func note(_ outcome: AppendOutcome, of turn: TurnDraft) {
         switch outcome {
-        case .stored(let stored):
-            var direct = turn
-            direct.knownTurn = nil
-            cache.append(direct, stored, at: now())
+        case .stored(let stored): cache.append(turn.placedByNumber, stored, at: now())
         // The answer to the first COMMIT was lost, and nobody knows what became of the session's version.
         case .alreadyStored(let firstSeq): cache.append(turn, foundAt: firstSeq, at: now())
         case .sessionDeleted, .changedByOthers: cache.drop(turn.key)
         case .spooled: break
         }
+    }
+}
+
+extension TurnDraft {
+    /// As the database places it, and memory behind it: it was planned on what that holds, so that its numbers are enough.
+    fileprivate var placedByNumber: TurnDraft {
+        var turn = self
+        turn.baseTurn = knownTurn
+        turn.knownTurn = nil
+        return turn
     }
 }

@@ -114,9 +114,10 @@ struct Composition {
         let migrations = MigrationService(
             database, migrations: gateway.world.plugins.flatMap(\.plugin.migrations), readiness: readiness,
             logger: logger, arrival: { try await soleUse.arrive() })
+        // They end from the last to the first: whoever replays the spool still says that it uses the database.
         let services: [any Service] = [
-            DatabaseService(database, logger: logger),
-            SpoolService(store, readiness: readiness, logger: logger, arrival: { await soleUse.arrived() }), soleUse,
+            DatabaseService(database, logger: logger), soleUse,
+            SpoolService(store, readiness: readiness, logger: logger, arrival: { await soleUse.arrived() }),
             upstream, keeper, migrations, watch,
         ]
         let group = ServiceGroup(

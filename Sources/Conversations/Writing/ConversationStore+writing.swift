@@ -34,8 +34,7 @@ extension ConversationStore {
             cache.end(write, scope, hasChanged: true)
             return value
         } catch {
-            // A task that is cancelled waits no longer, and its transaction goes on.
-            let mayHappen = error is CancellationError || (error as? DatabaseError)?.failure == .unknownAtCommit
+            let mayHappen = Self.mayHappen(in: error)
             cache.end(write, scope, hasChanged: mayHappen)
             if mayHappen { soleUse.suspend() }
             throw error
@@ -53,7 +52,9 @@ extension ConversationStore {
         let write = cache.begin(scope)
         do {
             try database.startWrite(attempt, noting(scope, ofWrite: write, body)) { [cache] result in
-                cache.end(write, scope, hasChanged: Self.mayHaveChanged(result))
+                var hasChanged = true
+                if case .failure(let error) = result { hasChanged = Self.mayHappen(in: error) }
+                cache.end(write, scope, hasChanged: hasChanged)
                 answer.give(result)
             }
         } catch {
@@ -79,12 +80,10 @@ extension ConversationStore {
         }
     }
 
-    /// What was refused inside its transaction, or never began, has changed nothing.
-    private static func mayHaveChanged<Value>(_ result: Result<Value, any Error>) -> Bool {
-        switch result {
-        case .success: true
-        case .failure(let error): (error as? DatabaseError)?.failure == .unknownAtCommit
-        }
+    /// Whether a transaction that ended so may have happened, or may still happen: what was refused inside it, or never
+    /// began, has changed nothing. A task that is cancelled waits no longer, and its transaction goes on.
+    private static func mayHappen(in error: any Error) -> Bool {
+        error is CancellationError || (error as? DatabaseError)?.failure == .unknownAtCommit
     }
 
     private func takeWritten<Value: Sendable>(_ answer: FirstAnswer<Value>) throws -> Value {
@@ -94,7 +93,7 @@ extension ConversationStore {
             return value
         } catch let error as DatabaseError {
             if error.isSilence { durability?.writes.noteSilence() }
-            if error.failure == .unknownAtCommit { soleUse.suspend() }
+            if Self.mayHappen(in: error) { soleUse.suspend() }
             throw error
         }
     }

@@ -14,7 +14,7 @@
 /// A lane lives as long as its database: `Database.close()` finishes what was taken and ends the threads.
 public final class TransactionLane<Item: LaneItem, Output: Sendable>: Sendable {
     /// Applies a batch inside a transaction, and gives one output per item, in order. It may run again for the same
-    /// items, and it changes nothing but the database.
+    /// items, and it changes nothing but the database and what it remembers of its attempts.
     public typealias Apply = @Sendable (any Connection, [Item]) throws -> [Output]
 
     private typealias Entry = LaneEntry<Item, Output>

@@ -62,8 +62,9 @@ extension ConversationSQL {
 
     static func outline(_ row: borrowing Row) throws -> MessageOutline {
         MessageOutline(
-            seq: try row.value(0), turnID: try row.value(1), role: MessageRole(rawValue: try row.value(2)) ?? .other,
-            digest: try row.value(3), digestVersion: try row.value(4), tokens: try row.optional(5))
+            seq: try row.integer(0, in: SessionRow.counts), turnID: try row.value(1),
+            role: MessageRole(rawValue: try row.value(2)) ?? .other, digest: try row.value(3),
+            digestVersion: try row.value(4), tokens: try row.optionalInteger(5, in: SessionRow.counts).map(Int.init))
     }
 
     /// The message without its media, and where they belong.

@@ -21,40 +21,44 @@ enum SessionRow {
         "message_count", "turn_count", "prompt_tokens", "completion_tokens",
     ].joined(separator: ", ")
 
+    /// Sequence numbers, versions, and counts of messages and tokens: what JSON carries exactly (RFC 7493), and far from where
+    /// counting on overflows.
+    static let counts: ClosedRange<Int64> = 0...1 << 53
+    /// What counts of many sessions add up to in a row; a user has few of these.
+    static let sums: ClosedRange<Int64> = -(1 << 53)...1 << 53
+    private static let times = 1...Int64(SessionSettings.maximumTTL)
+
     /// A session as far as appending needs it: the other fields are empty, and it must not leave the batch.
     static func appending(_ row: borrowing Row) throws -> Session {
         var settings = SessionSettings()
         // Appending asks no more than whether there are any.
         settings.provider = try row.value(2) ? nil : ""
         settings.model = try row.value(3) ? nil : ""
-        settings.ttlSeconds = try row.optional(4)
+        settings.ttlSeconds = try ttl(row, 4)
         var lastTurn: LastTurn?
         if let id: UniqueID = try row.optional(9) {
             lastTurn = LastTurn(
-                id: id, firstSeq: try row.value(10), baseSeq: try row.value(11), requestDigest: try row.value(12),
-                idempotencyKey: try row.optional(13))
+                id: id, firstSeq: try row.integer(10, in: counts), baseSeq: try row.integer(11, in: counts),
+                requestDigest: try row.value(12), idempotencyKey: try row.optional(13))
         }
-        var counters = SessionCounters()
-        counters.messages = try row.value(14)
-        counters.turns = try row.value(15)
-        counters.promptTokens = try row.value(16)
-        counters.completionTokens = try row.value(17)
         let never = Timestamp(microseconds: 0)
         return Session(
             key: SessionKey(owner: try row.value(0), session: try row.value(1)), externalID: nil, conversation: nil,
-            settings: settings, systemDigest: try row.optional(5), nextSeq: try row.value(6),
-            contextStartSeq: try row.value(7), version: try row.value(8), lastTurn: lastTurn, counters: counters,
-            createdAt: never, updatedAt: never, lastMessageAt: never)
+            settings: settings, systemDigest: try row.optional(5), nextSeq: try row.integer(6, in: counts),
+            contextStartSeq: try row.integer(7, in: counts), version: try row.integer(8, in: counts),
+            lastTurn: lastTurn, counters: try counters(row, from: 14), createdAt: never, updatedAt: never,
+            lastMessageAt: never)
     }
 
     static func session(_ row: borrowing Row) throws -> Session {
         Session(
             key: SessionKey(owner: try row.value(0), session: try row.value(1)), externalID: try row.optional(2),
             conversation: try conversation(row), settings: try settings(row), systemDigest: try row.optional(17),
-            nextSeq: try row.value(18), contextStartSeq: try row.value(19), version: try row.value(20),
-            lastTurn: try lastTurn(row), counters: try counters(row), createdAt: try row.value(29),
-            updatedAt: try row.value(30), lastMessageAt: try row.value(31), expiresAt: try row.optional(36),
-            deletedAt: try row.optional(37))
+            nextSeq: try row.integer(18, in: counts), contextStartSeq: try row.integer(19, in: counts),
+            version: try row.integer(20, in: counts), lastTurn: try lastTurn(row),
+            counters: try counters(row, from: 25),
+            createdAt: try row.value(29), updatedAt: try row.value(30), lastMessageAt: try row.value(31),
+            expiresAt: try row.optional(36), deletedAt: try row.optional(37))
     }
 
     private static func conversation(_ row: borrowing Row) throws -> AgentConversation? {
@@ -72,30 +76,34 @@ enum SessionRow {
         settings.sourceChannel = try row.optional(10)
         settings.provider = try row.optional(11)
         settings.model = try row.optional(12)
-        settings.maxHistory = try row.optional(13)
+        settings.maxHistory = try row.optionalInteger(13, in: counts).map(Int.init)
         settings.historyMode = try row.optional(14)
         settings.truncation = try row.optional(15)
         settings.metadata = try row.optional(16)
         settings.tags = try StoredList.read(row, 33)
         settings.ragDocumentIDs = try StoredList.read(row, 34)
-        settings.ttlSeconds = try row.optional(35)
+        settings.ttlSeconds = try ttl(row, 35)
         return settings
     }
 
     private static func lastTurn(_ row: borrowing Row) throws -> LastTurn? {
         guard let id: UniqueID = try row.optional(21) else { return nil }
         return LastTurn(
-            id: id, firstSeq: try row.value(22), baseSeq: try row.value(23), requestDigest: try row.value(24),
-            idempotencyKey: try row.optional(32))
+            id: id, firstSeq: try row.integer(22, in: counts), baseSeq: try row.integer(23, in: counts),
+            requestDigest: try row.value(24), idempotencyKey: try row.optional(32))
     }
 
-    private static func counters(_ row: borrowing Row) throws -> SessionCounters {
+    private static func counters(_ row: borrowing Row, from column: Int) throws -> SessionCounters {
         var counters = SessionCounters()
-        counters.messages = try row.value(25)
-        counters.turns = try row.value(26)
-        counters.promptTokens = try row.value(27)
-        counters.completionTokens = try row.value(28)
+        counters.messages = try row.integer(column, in: counts)
+        counters.turns = try row.integer(column + 1, in: counts)
+        counters.promptTokens = try row.integer(column + 2, in: counts)
+        counters.completionTokens = try row.integer(column + 3, in: counts)
         return counters
+    }
+
+    private static func ttl(_ row: borrowing Row, _ column: Int) throws -> Int? {
+        try row.optionalInteger(column, in: times).map(Int.init)
     }
 
     /// The values of a new session, in the order of `columns`.

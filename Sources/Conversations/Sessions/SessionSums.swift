@@ -66,7 +66,7 @@ struct SessionSums: Sendable, Equatable {
     }
 
     private init(_ row: borrowing Row) throws {
-        for (column, sum) in Self.all.enumerated() { self[keyPath: sum] = try row.value(column) }
+        for (column, sum) in Self.all.enumerated() { self[keyPath: sum] = try row.integer(column, in: SessionRow.sums) }
     }
 }
 
@@ -112,7 +112,7 @@ extension SessionSums {
         let query: SQL = """
             SELECT stored FROM session_sums WHERE user_id = \(owner) ORDER BY shard \(raw: connection.dialect.forUpdate)
             """
-        return try connection.rows(query) { try $0.value(0, as: Int64.self) }.reduce(0, +)
+        return try connection.rows(query) { try $0.integer(0, in: SessionRow.sums) }.reduce(0, +)
     }
 
     private struct Place: Hashable, Comparable {

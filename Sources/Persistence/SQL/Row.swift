@@ -42,6 +42,21 @@ public struct Row: ~Copyable {
         return source.integer(column)
     }
 
+    /// An integer column that nothing makes as large as its type allows. A row that was written by hand may: then this is an
+    /// error, so that nobody's sum overflows.
+    public func integer(_ column: Int, in range: ClosedRange<Int64>) throws -> Int64 {
+        let integer = try integer(column)
+        guard range.contains(integer) else {
+            throw mismatch(column, "from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return integer
+    }
+
+    /// The same, or nil for NULL.
+    public func optionalInteger(_ column: Int, in range: ClosedRange<Int64>) throws -> Int64? {
+        try kind(column) == .null ? nil : integer(column, in: range)
+    }
+
     /// A floating-point column; an integer is one too.
     public func double(_ column: Int) throws -> Double {
         switch try kind(column) {

@@ -27,7 +27,7 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
             + MediaConformance.cases
             + BranchConformance.cases + ImportConformance.cases + ChoreConformance.conversations
             + LimitConformance.cases
-            + RecountConformance.cases + MoveConformance.cases
+            + RecountConformance.cases + StrayNumberConformance.cases + MoveConformance.cases
             + RemovalConformance.cases + ListConformance.cases + IsolationConformance.cases + MemoryConformance.cases
     }
 

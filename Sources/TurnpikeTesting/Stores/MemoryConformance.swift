@@ -1,7 +1,6 @@
 import Conversations
 import NIOCore
 import Persistence
-import Synchronization
 import TurnpikeKit
 
 /// What a process keeps of sessions in memory is never what an exchange goes by once another process has changed it.
@@ -38,7 +37,7 @@ enum MemoryConformance {
     }
 
     /// Two processes on one database, one of which remembers.
-    private struct Processes: Sendable {
+    struct Processes: Sendable {
         let store: ConversationStore
         /// Of `store`.
         let database: FaultyDatabase
@@ -47,7 +46,7 @@ enum MemoryConformance {
         let other: ConversationSamples
     }
 
-    private static let owner = UniqueID.generate()
+    static let owner = UniqueID.generate()
 
     private static func with(
         _ fixture: any DatabaseFixture, isDurable: Bool, _ body: @Sendable (Processes) async throws -> Void
@@ -178,229 +177,6 @@ enum MemoryConformance {
         for name in names + names {
             let found = try await visit(store, name)
             try expect(found?.externalID?.utf8.elementsEqual(name.utf8) ?? false, "the session of that very name")
-        }
-    }
-}
-
-// MARK: - Alone on a database
-
-extension MemoryConformance {
-    /// Seconds that a test counts.
-    final class TestClock: Sendable {
-        private let seconds = Atomic<UInt64>(1_000)
-        var nanoseconds: UInt64 { seconds.load(ordering: .relaxed) * 1_000_000_000 }
-        func advance(_ count: UInt64) { seconds.add(count, ordering: .relaxed) }
-    }
-
-    /// Looks until the process believes that nobody else is there.
-    private static func beAlone(_ processes: Processes) async throws {
-        try expectEqual(try await processes.store.soleUse.look(), .nothing, "the first look")
-        processes.clock.advance(1)
-        try expectEqual(try await processes.store.soleUse.look(), .nothing, "a look before everybody has looked")
-        processes.clock.advance(2)
-        try expectEqual(try await processes.store.soleUse.look(), .begun, "the look after that")
-    }
-
-    @Sendable private static func noStatement(_ processes: Processes) async throws {
-        let store = processes.store
-        let made = try await store.create(SessionDraft(owner: owner, externalID: "known"))
-        _ = try await store.append(ConversationSamples.turn(made, ["question", "answer"]))
-        _ = try await visit(store, "known")
-        processes.database.fail(atStep: 0, with: .data)
-        try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
-        try await beAlone(processes)
-        // What memory has from before is asked for once.
-        processes.database.fail(atStep: 0, with: .data)
-        try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
-        _ = try await visit(store, "known")
-        for _ in 0..<3 {
-            processes.database.fail(atStep: 0, with: .data)
-            try expect(try await visit(store, "known") != nil, "the session")
-            try expect(processes.database.withdraw(), "a statement was run")
-        }
-        // What was found is believed for two seconds and no longer.
-        processes.clock.advance(2)
-        processes.database.fail(atStep: 0, with: .data)
-        try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
-    }
-
-    /// What nobody uses at this moment has ended.
-    private static func purgeAll(_ processes: Processes) async {
-        var limits = SessionPurge.Limits()
-        limits.timeToLive = .zero
-        let chore = SessionPurge.chore(limits, every: .seconds(600), store: processes.store)
-        await ChoreConformance.run(chore, rounds: 1, on: processes.database)
-    }
-
-    @Sendable private static func ownChanges(_ processes: Processes) async throws {
-        let (store, other) = (processes.store, processes.other)
-        let name = "own"
-        let made = try await store.create(SessionDraft(owner: owner, externalID: name))
-        try await beAlone(processes)
-        let changes: [@Sendable () async throws -> Void] = [
-            {
-                let now = try await other.current(made)
-                _ = try await store.append(ConversationSamples.turn(now, ["question", "answer"]))
-            },
-            { _ = try await store.update(made.key) { $0.maxHistory = 3 } },
-            { _ = try await store.update(made.key, conversation: { $0.groupName = "g" }) { _ in } },
-            { _ = try await store.delete(made.key) },
-            { _ = try await store.create(SessionDraft(owner: owner, externalID: name)) },
-            { await purgeAll(processes) },
-            { _ = try await store.create(SessionDraft(owner: owner, externalID: name)) },
-            { _ = try await store.erase(owner) },
-            { _ = try await store.create(SessionDraft(owner: owner, externalID: name)) },
-            {
-                guard let session = try await other.store.session(SessionReference(name), of: owner) else { return }
-                _ = try await store.purge(session.key)
-            },
-        ]
-        for (index, change) in changes.enumerated() {
-            _ = try await visit(store, name)
-            try await change()
-            let stored = try await other.store.session(SessionReference(name), of: owner)
-            let found = try await visit(store, name)
-            // Memory has its own clock of when that was.
-            try expectEqual(found?.key, stored?.key, "the session after change \(index)")
-            try expectEqual(found?.version, stored?.version, "its version")
-            try expectEqual(found?.nextSeq, stored?.nextSeq, "its messages")
-            try expectEqual(found?.settings, stored?.settings, "its settings")
-            try expectEqual(found?.conversation, stored?.conversation, "its conversation")
-            try expectEqual(found?.contextStartSeq, stored?.contextStartSeq, "where its history begins")
-        }
-    }
-
-    @Sendable private static func anotherComes(_ processes: Processes) async throws {
-        let (store, other) = (processes.store, processes.other)
-        let made = try await store.create(SessionDraft(owner: owner, externalID: "shared"))
-        try await beAlone(processes)
-        _ = try await visit(store, "shared")
-        let arriving = SoleUse(.never, processes.database) { processes.clock.nanoseconds }
-        try expectEqual(try await arriving.look(), .wasNamed, "what the process that comes finds")
-        // For so long it serves nobody, and meanwhile the first one has looked.
-        processes.clock.advance(1)
-        try expectEqual(try await store.soleUse.look(), .ended, "what the first one finds")
-        processes.clock.advance(2)
-        _ = try await other.store.update(made.key) { $0.maxHistory = 3 }
-        try expectEqual(try await visit(store, "shared")?.settings.maxHistory, 3, "the change of the other")
-        try expect(store.soleUse.isEnded, "it is told")
-        // Once is enough: it does not claim the database again.
-        for _ in 0..<4 {
-            processes.clock.advance(1)
-            try expectEqual(try await store.soleUse.look(), .nothing, "a later look")
-        }
-    }
-
-    /// A turn that goes by memory, and was not told of anything since.
-    private static func turn(_ store: ConversationStore, _ name: String) throws -> TurnDraft {
-        guard let (session, premise) = store.believed(SessionReference(name), of: owner) else {
-            throw ConformanceFailure(description: "memory is not believed")
-        }
-        var turn = ConversationSamples.turn(session, ["question", "answer"])
-        turn.premise = premise
-        return turn
-    }
-
-    @Sendable private static func ownChangesMeanwhile(_ processes: Processes) async throws {
-        let (store, name) = (processes.store, "meanwhile")
-        let made = try await store.create(SessionDraft(owner: owner, externalID: name))
-        try await beAlone(processes)
-        _ = try await visit(store, name)
-        let turns = try (0..<8).map { _ in try turn(store, name) }
-        try await withThrowingTaskGroup { group in
-            for turn in turns { group.addTask { try expectStored(try await store.append(turn), "of turns at once") } }
-            try await group.waitForAll()
-        }
-        _ = try await visit(store, name)
-        for turn in try (0..<3).map({ _ in try turn(store, name) }) {
-            try expectStored(try await store.append(turn), "of turns one after the other")
-        }
-        let changes: [(AppendOutcome?, @Sendable () async throws -> Void)] = [
-            (nil, { _ = try await store.update(made.key) { $0.maxHistory = 3 } }),
-            (nil, { _ = try await store.append(all: [ConversationSamples.turn(made, ["by", "the API"])]) }),
-            (
-                nil,
-                {
-                    _ = try await store.delete(made.key)
-                    _ = try await store.restore(made.key)
-                }
-            ),
-            (.sessionDeleted, { _ = try await store.delete(made.key) }),
-            (.sessionDeleted, { _ = try await store.erase(owner) }),
-            (.sessionDeleted, { await purgeAll(processes) }),
-        ]
-        for (index, (expected, change)) in changes.enumerated() {
-            if try await visit(store, name) == nil {
-                try await store.create(SessionDraft(owner: owner, externalID: name))
-            }
-            let turn = try turn(store, name)
-            try await change()
-            let outcome = try await store.append(turn)
-            if let expected {
-                try expectEqual(outcome, expected, "behind change \(index)")
-            } else {
-                try expectStored(outcome, "behind change \(index)")
-            }
-        }
-        try expect(store.soleUse.isInForce, "this process is still alone")
-    }
-
-    private static func expectStored(_ outcome: AppendOutcome, _ subject: String) throws {
-        if case .stored = outcome { return }
-        throw ConformanceFailure(description: "\(subject): \(outcome)")
-    }
-
-    @Sendable private static func changedByThoseWhoLeft(_ processes: Processes) async throws {
-        let (store, other) = (processes.store, processes.other)
-        let made = try await store.create(SessionDraft(owner: owner, externalID: "left"))
-        try await processes.other.append(ConversationSamples.turn(made, ["question", "answer"]))
-        try await beAlone(processes)
-        let found = try await visit(store, "left")
-        try expectEqual(found, try await other.store.session(SessionReference("left"), of: owner), "what is seen")
-        try expectStored(try await store.append(turn(store, "left")), "of a turn")
-    }
-
-    @Sendable private static func othersChanges(_ processes: Processes) async throws {
-        let (other, name) = (processes.other.store, "others")
-        let made = try await other.create(SessionDraft(owner: owner, externalID: name))
-        let store = ConversationStore(
-            database: processes.database, durability: nil, cacheLimit: 1 << 20,
-            soleUse: SoleUse(.whileAlone, processes.database) { processes.clock.nanoseconds })
-        let changes: [@Sendable () async throws -> Void] = [
-            { try await processes.other.append(ConversationSamples.turn(made, ["question", "answer"])) },
-            { _ = try await other.update(made.key) { $0.maxHistory = 3 } },
-            {
-                // What it does itself meanwhile explains what it has changed, and no more.
-                _ = try await other.update(made.key) { $0.maxHistory = 4 }
-                try expectEqual(try await store.restore(branch: 9_999, of: made.key), .noSuchBranch, "no change")
-            },
-            {
-                _ = try await other.update(made.key) { $0.maxHistory = 5 }
-                _ = try await store.update(made.key) { $0.maxHistory = 6 }
-            },
-            {
-                _ = try await store.update(made.key) { $0.maxHistory = 7 }
-                _ = try await other.update(made.key) { $0.maxHistory = 8 }
-            },
-            { _ = try await other.delete(made.key) },
-        ]
-        for (index, change) in changes.enumerated() {
-            processes.clock.advance(3_600)
-            for _ in 0..<3 {
-                _ = try await store.soleUse.look()
-                processes.clock.advance(1)
-            }
-            _ = try await visit(store, name)
-            let turns = [try turn(store, name), try turn(store, name)]
-            try await change()
-            for turn in turns {
-                try expectEqual(try await store.append(turn), .changedByOthers, "behind change \(index)")
-                // Then memory knows better than the next one.
-                _ = try await visit(store, name)
-            }
-            try expect(!store.soleUse.isInForce, "it is not alone")
-            let known = try await visit(store, name)
-            try expectEqual(known, try await other.session(SessionReference(name), of: owner), "what is seen then")
         }
     }
 }

@@ -46,6 +46,7 @@ class Tree:
         (self._tools / "python3").symlink_to(Path(sys.executable).resolve())
         script(self._tools / "swift", SWIFT)
         script(self._tools / "clang", "echo /usr/lib/there")
+        script(self._tools / "uname", "echo x86_64")
         script(self._tools / "llvm-bolt-19", "echo version 19")
         script(directory / "scripts/contain", 'exec "$@"')
         script(directory / "scripts/optimise", OPTIMISE)
@@ -128,6 +129,13 @@ def test_a_failure_after_a_change_leaves_nothing_of_the_former_program(tree):
 @pytest.mark.parametrize("tool", ["llvm-bolt-19", "python3"])
 def test_without_what_it_needs_the_build_says_so_in_one_line(tree, tool):
     tree.remove(f"tools/{tool}")
+    said = tree.build()
+    assert said.startswith("build: without BOLT") and said.count("\n") == 1
+    assert tree.read("out/turnpike") == "program\n" and "--emit-relocs" not in tree.read("arguments")
+
+
+def test_on_another_processor_the_build_says_so_in_one_line(tree):
+    script(tree.directory / "tools/uname", "echo aarch64")
     said = tree.build()
     assert said.startswith("build: without BOLT") and said.count("\n") == 1
     assert tree.read("out/turnpike") == "program\n" and "--emit-relocs" not in tree.read("arguments")

@@ -21,7 +21,7 @@ public final class ConversationStore: Sendable {
     let database: any Database
     let now: @Sendable () -> Timestamp
     let turns: TransactionLane<TurnDraft, AppendOutcome>
-    private let creations: TransactionLane<SessionDraft, SessionCreation.Outcome>
+    private let creations: TransactionLane<SessionWish, SessionCreation.Outcome>
     let cache: SessionCache
     let versions: SessionVersions
     /// Whether memory needs no asking.
@@ -155,7 +155,7 @@ public final class ConversationStore: Sendable {
     }
 
     private func enqueue(_ draft: SessionDraft, _ answer: FirstAnswer<SessionCreation.Outcome>) throws -> Deadline? {
-        try creations.enqueue(draft) { answer.give($0) }
+        try creations.enqueue(SessionWish(draft: draft)) { answer.give($0) }
         // It goes on, and may be made later.
         return durability?.deadlines.add {
             answer.give(.failure(DatabaseError(.unknownAtCommit, "the database did not answer in time")))

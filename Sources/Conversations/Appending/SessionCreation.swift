@@ -1,5 +1,5 @@
 import NIOCore
-public import Persistence
+import Persistence
 
 /// Makes sessions that do not exist yet, inside one transaction for all that are asked for at once.
 enum SessionCreation {
@@ -8,6 +8,34 @@ enum SessionCreation {
         case done(FoundSession)
         /// The user has as many sessions as the draft allows.
         case tooMany(limit: Int)
+    }
+
+    static func findOrCreate(
+        _ wishes: [SessionWish], _ connection: any Connection, at expiry: Expiry
+    ) throws -> [Outcome] {
+        let drafts = wishes.map(\.draft)
+        let tried = wishes.count { !$0.trial.begin() }
+        if tried == 0, let outcomes = try createAll(drafts, connection, at: expiry.time) { return outcomes }
+        return try findOrCreate(drafts, connection, at: expiry)
+    }
+
+    /// Makes all of them in one trip to the server. Where one exists already nothing is made, and the transaction is done
+    /// again: the second attempt makes or finds each by itself.
+    ///
+    /// - Returns: Nil where more has to be asked, or where asking is cheap.
+    private static func createAll(
+        _ drafts: [SessionDraft], _ connection: any Connection, at time: Timestamp
+    ) throws -> [Outcome]? {
+        guard connection.dialect == .mariadb, drafts.allSatisfy({ $0.maximumSessions == nil && $0.system == nil })
+        else { return nil }
+        do {
+            let rows = drafts.flatMap { SessionRow.values($0, at: time) }
+            try connection.execute(
+                [BulkWrite(ConversationSQL.insertSessions, rows: rows)] + additions(of: drafts, connection.dialect))
+        } catch let error as DatabaseError where error.failure == .data {
+            throw DatabaseError(.retryTransaction, error.reason, code: error.code)
+        }
+        return drafts.map { .done(.created(Session($0, at: time))) }
     }
 
     static func findOrCreate(
@@ -44,19 +72,23 @@ enum SessionCreation {
         return Session(draft, at: time)
     }
 
-    /// Counts new sessions.
     private static func count(_ drafts: [SessionDraft], _ connection: any Connection) throws {
         guard !drafts.isEmpty else { return }
+        try connection.execute(additions(of: drafts, connection.dialect))
+    }
+
+    /// What counts new sessions.
+    private static func additions(of drafts: [SessionDraft], _ dialect: Dialect) -> [BulkWrite] {
         var (totals, channels): ([SQLValue], [SQLValue]) = ([], [])
         for draft in drafts.sorted(by: { $0.key < $1.key }) {
             let isGroup = draft.conversation?.isGroup ?? false
             totals += ConversationSQL.addition(1, to: draft.key.owner, isGroup: isGroup)
             channels += ChannelTotals.addition(1, draft.settings.sourceChannel, of: draft.key.owner)
         }
-        try connection.execute([
-            BulkWrite(ConversationSQL.addTotals(connection.dialect), rows: totals),
-            BulkWrite(ChannelTotals.addition(connection.dialect), rows: channels),
-        ])
+        return [
+            BulkWrite(ConversationSQL.addTotals(dialect), rows: totals),
+            BulkWrite(ChannelTotals.addition(dialect), rows: channels),
+        ]
     }
 
     private static func findOrCreate(
@@ -138,13 +170,17 @@ extension FoundSession {
     }
 }
 
-extension SessionDraft: LaneItem {
+/// A session on its way to the database.
+struct SessionWish: LaneItem {
+    let draft: SessionDraft
+    let trial = FirstTrial()
+
     /// By the name that callers may race for, so that they meet in one transaction; on another shard they meet in the
     /// database's unique index.
-    public var shardKey: UInt64 {
-        guard let name = externalID ?? conversation?.externalID else { return key.session.shardKey }
+    var shardKey: UInt64 {
+        guard let name = draft.externalID ?? draft.conversation?.externalID else { return draft.key.session.shardKey }
         return name.utf8.reduce(14_695_981_039_346_656_037) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
     }
 
-    public var byteCount: Int { 500 + (settings.metadata?.readableBytes ?? 0) }
+    var byteCount: Int { 500 + (draft.settings.metadata?.readableBytes ?? 0) }
 }

@@ -34,6 +34,9 @@ enum ConversationSQL {
     private static let insertInSQLite = insertion(.sqlite)
     private static let insertInMariaDB = insertion(.mariadb)
 
+    /// Without looking whether they are there.
+    static let insertSessions = BulkStatement(insertInto: "sessions", SessionRow.columns)
+
     private static func insertion(_ dialect: Dialect) -> String {
         """
         INSERT INTO sessions (\(SessionRow.list)) VALUES (\(SQL.placeholders(SessionRow.columns.count))) \

@@ -68,7 +68,7 @@ public struct TurnDraft: Sendable {
     }
 }
 
-/// Knows whether a turn on its way to the database has been tried: a lane tries it again when the answer was lost.
+/// Knows whether something on its way to the database has been tried: a lane tries it again when the answer was lost.
 final class FirstTrial: Sendable {
     private let isOver = Atomic(false)
 

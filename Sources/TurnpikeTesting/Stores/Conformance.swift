@@ -23,7 +23,8 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
 
     /// Everything about `ConversationStore`.
     public static var conversations: [ConformanceCase] {
-        SessionConformance.cases + TurnConformance.cases + ClaimConformance.cases + HistoryConformance.cases
+        SessionConformance.cases + CreationConformance.cases + TurnConformance.cases + ClaimConformance.cases
+            + HistoryConformance.cases
             + MediaConformance.cases
             + BranchConformance.cases + ImportConformance.cases + ChoreConformance.conversations
             + LimitConformance.cases

@@ -254,10 +254,15 @@ extension ConversationStore {
             let value = try answer.take()
             durability?.reads.noteAnswer()
             return value
-        } catch let error as DatabaseError where error.isSilence && error.isAbsence {
-            durability?.reads.noteSilence()
-            throw error
+        } catch let error as DatabaseError {
+            throw noted(error)
         }
+    }
+
+    /// Of a reading that failed: where the database said nothing, the next one is refused at once.
+    func noted(_ error: DatabaseError) -> DatabaseError {
+        if error.isSilence, error.isAbsence { durability?.reads.noteSilence() }
+        return error
     }
 
     /// After the deadline nobody waits any more; what was handed over goes on. Where others were answered meanwhile, the

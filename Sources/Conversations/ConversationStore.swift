@@ -89,12 +89,7 @@ public final class ConversationStore: Sendable {
     public func read<Value: Sendable>(
         _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
-        try refuseWhileSilent()
-        return try await database.read { [moment, durability] connection in
-            let value = try body(ConversationReader(connection, at: moment()))
-            durability?.reads.noteAnswer()
-            return value
-        }
+        try await reading { [moment] in try body(ConversationReader($0, at: moment())) }
     }
 
     /// Reads with the bodies of messages counted by `bodies`, each before it is loaded. What was counted stays so after
@@ -102,12 +97,24 @@ public final class ConversationStore: Sendable {
     package func read<Value: Sendable>(
         counting bodies: BufferReservation, _ body: @escaping @Sendable (ConversationReader) throws -> Value
     ) async throws -> Value {
-        try refuseWhileSilent()
-        return try await database.read { [moment, durability] connection in
+        try await reading { [moment] connection in
             bodies.release()
-            let value = try body(ConversationReader(connection, at: moment(), counting: bodies))
-            durability?.reads.noteAnswer()
-            return value
+            return try body(ConversationReader(connection, at: moment(), counting: bodies))
+        }
+    }
+
+    private func reading<Value: Sendable>(
+        _ body: @escaping @Sendable (any Connection) throws -> Value
+    ) async throws -> Value {
+        try refuseWhileSilent()
+        do {
+            return try await database.read { [durability] connection in
+                let value = try body(connection)
+                durability?.reads.noteAnswer()
+                return value
+            }
+        } catch let error as DatabaseError {
+            throw noted(error)
         }
     }
 

@@ -181,7 +181,7 @@ package final class Journal: Sendable {
     /// The oldest record that waits.
     package var first: JournalEntry? { books.ledger.withLock { $0.first } }
 
-    package var status: JournalStatus { books.status(ownership) }
+    package var status: JournalStatus { books.status(ownership, of: configuration.directory) }
 
     /// How many tasks wait for the journal's thread.
     package var pendingTasks: Int { queue.withLock { $0.tasks.count } }

@@ -21,6 +21,10 @@ package struct JournalError: Error, Sendable, Equatable {
     /// The system's number, or 0.
     package let code: Int32
 
+    static func directoryIsGone(_ directory: String) -> JournalError {
+        JournalError(.unusable, "\(directory): was removed or replaced while it was in use")
+    }
+
     package init(_ failure: Failure, _ reason: String, code: Int32 = 0) {
         self.failure = failure
         self.reason = reason

@@ -41,9 +41,7 @@ final class JournalWriter {
     /// Nothing is written to, read from or removed from a directory that took the place of ours: what lies in it may be
     /// another process's, and ours may be on its way to the bin. When it is back everything goes on.
     private func checkDirectory() throws(JournalError) {
-        guard !ownership.isInPlace else { return }
-        throw failed(
-            JournalError(.unusable, "\(configuration.directory): was removed or replaced while it was in use"))
+        if !ownership.isInPlace { throw failed(.directoryIsGone(configuration.directory)) }
     }
 
     // MARK: Appending
@@ -272,19 +270,20 @@ final class JournalBooks: Sendable {
     func release(_ count: Int) { ledger.withLock { $0.release(count) } }
 
     /// A full disk that has room again is no failure any more, though nothing was written to it since; nor is a directory
-    /// that is back.
-    func status(_ ownership: any JournalLock) -> JournalStatus {
+    /// that is back. One that is gone is a failure before anybody tries to write to it: without it nothing is promised.
+    ///
+    /// - Parameter directory: Of which `ownership` is.
+    func status(_ ownership: any JournalLock, of directory: String) -> JournalStatus {
         let (status, failure) = ledger.withLock { ($0.status, $0.failure?.failure) }
-        let isOver =
-            switch failure {
-            case .full: free() >= Self.enough
-            case .unusable: ownership.isInPlace
-            default: false
-            }
-        guard isOver else { return status }
+        let now: JournalError?
+        switch failure {
+        case .full where free() >= Self.enough, .unusable where ownership.isInPlace: now = nil
+        case nil where !ownership.isInPlace: now = .directoryIsGone(directory)
+        default: return status
+        }
         return ledger.withLock { ledger in
-            // Not one that has come meanwhile.
-            if ledger.failure?.failure == failure { ledger.failure = nil }
+            // Not in place of one that has come meanwhile.
+            if ledger.failure?.failure == failure { ledger.failure = now }
             return ledger.status
         }
     }

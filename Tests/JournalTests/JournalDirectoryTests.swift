@@ -38,6 +38,18 @@ import TurnpikeTesting
         }
     }
 
+    @Test func aDirectoryThatIsGoneIsToldBeforeAnybodyWritesToIt() async throws {
+        try await with { journal in
+            #expect(journal.status.failure == nil)
+            rename(directory, away)
+            #expect(journal.status.failure?.contains("removed or replaced") == true)
+            rename(away, directory)
+            #expect(journal.status.failure == nil)
+            await journal.close()
+            #expect(journal.status.failure == nil, "it is given up, not gone")
+        }
+    }
+
     @Test func whatAnotherProcessHasInTheSamePlaceIsNeitherReadNorRemoved() async throws {
         try await with { journal in
             let mine = try await journal.append("mine")

@@ -44,10 +44,23 @@ extension ConversationStore {
     /// Deletes what has expired of a user, so that the counters of its lists are right. Where nothing has, it costs one
     /// look into an index.
     public func expire(_ owner: UniqueID) async throws {
-        let hasExpired = try await database.read { [now] connection in
-            try connection.first(ConversationSQL.expired(of: owner, at: now(), limit: 1)) { _ in true } ?? false
+        if try await hasExpired(owner) { try await expireAll(owner) }
+    }
+
+    /// The same before lists and sums, which go on with what the database reads while it takes nothing.
+    public func expireIfPossible(_ owner: UniqueID) async throws {
+        guard try await hasExpired(owner) else { return }
+        do { try await expireAll(owner) } catch let error as DatabaseError where error.isOutage {}
+    }
+
+    private func hasExpired(_ owner: UniqueID) async throws -> Bool {
+        try await read { [now] reader in
+            let query = ConversationSQL.expired(of: owner, at: now(), limit: 1)
+            return try reader.connection.first(query) { _ in true } ?? false
         }
-        guard hasExpired else { return }
+    }
+
+    private func expireAll(_ owner: UniqueID) async throws {
         let step: @Sendable (any Connection) throws -> SessionRemoval.Progress = { [moment] connection in
             var sums: SessionSums.Changes = []
             let progress = try SessionRemoval.expireSome(of: owner, connection, at: moment(), &sums)
@@ -55,11 +68,6 @@ extension ConversationStore {
             return progress
         }
         while try await write(step) == .more {}
-    }
-
-    /// The same before lists and sums, which go on with what the database reads while it takes nothing.
-    public func expireIfPossible(_ owner: UniqueID) async throws {
-        do { try await expire(owner) } catch let error as DatabaseError where error.isOutage {}
     }
 
     /// Stores what the user thinks; what it thought of the same before is replaced.

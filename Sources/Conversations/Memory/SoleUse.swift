@@ -4,9 +4,12 @@ import Synchronization
 /// Whether this process is the only one on its database, so that its memory of sessions needs no asking.
 ///
 /// Every process looks at one row each second. Who wants the database for itself writes its name there; whoever finds a
-/// name that is not its own takes it out. A name that has stayed for longer than it takes everybody to look means that
-/// nobody else is there, and that is believed for no longer than that after each look. So a process that comes to it has
-/// its answer `patience` after its first look: until then it is not to serve.
+/// name that is not its own takes it out. A name that has stood for longer than anybody changes sessions without a look
+/// means that nobody else is there, and that is believed for `patience` after each look.
+///
+/// The other half of it: a process changes sessions only while it is attentive, see ``attend()``. One that has just come, or
+/// was stopped, looks first, and where it finds a name, or that one was there just now, it waits for `patience`: by then
+/// nobody believes it any more. So at no time anybody believes to be alone beside a change of another process.
 ///
 /// What is believed is what was asked for since: before it others were there, and may have changed anything. It saves
 /// asking, and is checked: a turn that went by memory is stored only if its session is still as memory
@@ -80,7 +83,7 @@ package final class SoleUse: Sendable {
                     giveUp(at: start)
                     return (isForeign ? .empty : nil, .ended)
                 }
-                guard !isBelieved, start >= since + SoleUse.patienceNanoseconds else { return (nil, .nothing) }
+                guard !isBelieved, start >= since + SoleUse.standing else { return (nil, .nothing) }
                 isBelieved = true
                 pause = SoleUse.pauses.lowerBound
                 return (nil, .begun)
@@ -88,10 +91,16 @@ package final class SoleUse: Sendable {
         }
     }
 
-    /// After how long everybody has looked who is not held up, and how long a look is believed: who comes has waited for it
-    /// when the last belief ends.
+    /// How long a look is believed: who comes has waited for it when the last belief ends.
     package static let patience = Duration.milliseconds(1_500)
     private static let patienceNanoseconds: UInt64 = 1_500_000_000
+    /// How long behind the beginning of a look this process may change sessions, so that one look may fail or be late.
+    private static let attention: UInt64 = 2_500_000_000
+    /// How long a name stands before it is believed: `attention` of whoever did not find it, and as long again for what was
+    /// begun in it to be committed.
+    private static let standing: UInt64 = 5_000_000_000
+    /// How long a change waits for the attention of its process: longer than `patience`.
+    private static let longestWait: UInt64 = 2_000_000_000
     /// How long a process that was not alone waits before it claims the database again: each time twice as long, as
     /// where there are several they are there to stay.
     private static let pauses: ClosedRange<UInt64> = 30_000_000_000...3_600_000_000_000
@@ -108,6 +117,9 @@ package final class SoleUse: Sendable {
     private let believedUntil = Atomic<UInt64>(0)
     private let doubtedUntil = Atomic<UInt64>(0)
     private let periods = Atomic<UInt64>(0)
+    private let isKept = Atomic(false)
+    private let attentiveUntil = Atomic<UInt64>(0)
+    private let quietUntil = Atomic<UInt64>(0)
 
     /// - Parameter clock: monotonic nanoseconds, for tests.
     package init(
@@ -151,22 +163,66 @@ package final class SoleUse: Sendable {
         doubtedUntil.store(clock() + Self.doubt, ordering: .releasing)
     }
 
+    // MARK: Attention
+
+    /// Somebody will look each second: from now on changes wait for it.
+    package func keep() { isKept.store(true, ordering: .releasing) }
+
+    /// Whether this process may change sessions now.
+    package var isAttentive: Bool {
+        guard isKept.load(ordering: .acquiring) else { return true }
+        let now = clock()
+        return now < attentiveUntil.load(ordering: .acquiring) && now >= quietUntil.load(ordering: .acquiring)
+    }
+
+    /// Returns when this process may change sessions: at once, but for one that has just come, was stopped, or does not
+    /// reach the database.
+    ///
+    /// - Throws: `DatabaseError.unavailable` where that takes longer than two seconds.
+    package func attend() async throws {
+        if isAttentive { return }
+        // A task of its own: what waits here may be a turn, which is kept although its client has left.
+        try await Task { [self] in
+            let limit = clock() + Self.longestWait
+            while !isAttentive {
+                guard clock() < limit else {
+                    throw DatabaseError(.unavailable, "whether others use the database could not be looked up")
+                }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }.value
+    }
+
+    /// - Parameters:
+    ///   - start: When the look began.
+    ///   - mayBeBelieved: Whether the row has another one's name, or had it a moment ago.
+    private func noteLook(at start: UInt64, mayBeBelieved: Bool) {
+        // Whoever was attentive all the time has found each name before it was believed.
+        if mayBeBelieved, start >= attentiveUntil.load(ordering: .acquiring) {
+            quietUntil.store(clock() + Self.patienceNanoseconds, ordering: .releasing)
+        }
+        attentiveUntil.store(start + Self.attention, ordering: .releasing)
+    }
+
+    // MARK: Looking
+
     /// Looks at the row; to be called each second, by one task.
     package func look() async throws -> Finding {
         let start = clock()
-        let name = try await database.read(.patiently) { connection in
-            try connection.first("SELECT holder FROM schema_lease WHERE lease_id = \(Self.row)") {
-                try $0.optional(0, as: UniqueID.self)
+        let row = try await database.read(.patiently) { connection in
+            let now = try DatabaseClock.now(connection)
+            return try connection.first("SELECT holder, expires_us FROM schema_lease WHERE lease_id = \(Self.row)") {
+                (name: try $0.optional(0, as: UniqueID.self), wasTakenOut: try $0.value(1, as: Timestamp.self) > now)
             }
         }
-        let (change, finding) = state.withLock { $0.look(name ?? nil, own: own, at: start) }
-        if finding == .ended {
-            believedUntil.store(0, ordering: .releasing)
+        let name = row?.name
+        let (change, finding) = state.withLock { $0.look(name, own: own, at: start) }
+        if finding == .ended { believedUntil.store(0, ordering: .releasing) }
+        do { try await write(change, insteadOf: name) } catch where finding == .ended {
             // The next look does it otherwise.
-            try? await write(change, insteadOf: name ?? nil)
-        } else {
-            try await write(change, insteadOf: name ?? nil)
+            return finding
         }
+        noteLook(at: start, mayBeBelieved: name != own && (name != nil || row?.wasTakenOut ?? false))
         // Under the lock, so that nothing is believed that was given up meanwhile.
         state.withLock { state in
             // A claim counts from when it is there.
@@ -188,22 +244,31 @@ package final class SoleUse: Sendable {
                         INSERT INTO schema_lease (lease_id, holder, expires_us) VALUES (\(Self.row), NULL, 0) \
                         \(raw: connection.dialect.orIgnore("lease_id"))
                         """)
+                    let now = try DatabaseClock.now(connection)
                     try connection.execute(
-                        "UPDATE schema_lease SET holder = \(own) WHERE lease_id = \(Self.row)")
+                        """
+                        UPDATE schema_lease SET holder = \(own), expires_us = \(now.advanced(by: Self.patience)) \
+                        WHERE lease_id = \(Self.row)
+                        """)
                 }
             } catch {
                 // Whether it is there is found out by the next look, which begins anew.
                 state.withLock { if case .made = $0.claim { $0.claim = .wanted(from: 0) } }
                 throw error
             }
-        case .empty: try await clear(name)
+        case .empty: try await clear(name, believedFor: Self.patience)
         }
     }
 
-    private func clear(_ name: UniqueID?) async throws {
+    /// - Parameter belief: How long whoever had that name there may believe it, for those who come meanwhile.
+    private func clear(_ name: UniqueID?, believedFor belief: Duration) async throws {
         try await database.write(.patiently) { connection in
+            let now = try DatabaseClock.now(connection)
             _ = try connection.execute(
-                "UPDATE schema_lease SET holder = NULL WHERE lease_id = \(Self.row) AND holder = \(name)")
+                """
+                UPDATE schema_lease SET holder = NULL, expires_us = \(now.advanced(by: belief)) \
+                WHERE lease_id = \(Self.row) AND holder = \(name)
+                """)
         }
     }
 
@@ -214,6 +279,6 @@ package final class SoleUse: Sendable {
             believedUntil.store(0, ordering: .releasing)
             return state.claim != .none
         }
-        if isClaimed { try? await clear(own) }
+        if isClaimed { try? await clear(own, believedFor: .zero) }
     }
 }

@@ -18,6 +18,10 @@ extension ConversationStore {
         changing scope: WrittenScope = .none, bytes: Int = 0,
         _ body: @escaping @Sendable (any Connection) throws -> Value
     ) async throws -> Value {
+        if let durability, !durability.writes.mayTry() {
+            throw DatabaseError(.unavailable, "the database took nothing a moment ago")
+        }
+        try await soleUse.attend()
         let answer = FirstAnswer<Value>()
         try beginWrite(answer, scope, bytes, body)
         await answer.arrival.wait()
@@ -28,6 +32,7 @@ extension ConversationStore {
     func writePatiently<Value: Sendable>(
         changing scope: WrittenScope, _ body: @escaping @Sendable (any Connection) throws -> Value
     ) async throws -> Value {
+        try await soleUse.attend()
         let write = cache.begin(scope)
         do {
             let value = try await database.write(.patiently, noting(scope, ofWrite: write, body))
@@ -45,9 +50,6 @@ extension ConversationStore {
         _ answer: FirstAnswer<Value>, _ scope: WrittenScope, _ bytes: Int,
         _ body: @escaping @Sendable (any Connection) throws -> Value
     ) throws {
-        if let durability, !durability.writes.mayTry() {
-            throw DatabaseError(.unavailable, "the database took nothing a moment ago")
-        }
         let attempt = WriteAttempt()
         let write = cache.begin(scope)
         do {

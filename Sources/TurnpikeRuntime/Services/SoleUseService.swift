@@ -14,13 +14,12 @@ package final class SoleUseService: Service {
     private let soleUse: SoleUse
     private let logger: Logger
     private let hasArrived = Atomic(false)
-    /// A look that failed may have taken a claim away: the next one does not find it.
-    private let mayHaveTaken = Atomic(false)
     private let arrival: AsyncStream<Never>
     private let announce: AsyncStream<Never>.Continuation
 
     package init(_ store: ConversationStore, readiness: Readiness, logger: Logger) {
         soleUse = store.soleUse
+        soleUse.keep()
         self.logger = logger
         (arrival, announce) = AsyncStream.makeStream(of: Never.self)
         guard soleUse.wish == .always else { return }
@@ -35,22 +34,13 @@ package final class SoleUseService: Service {
     /// To be called once the tables are there, before this process is ready: whoever was alone until now knows of it when
     /// this returns. May be called again after it has thrown.
     package func arrive() async throws {
-        if try await mustWait() {
+        _ = try await soleUse.look()
+        if !soleUse.isAttentive {
             logger.notice("Another process may rely on being alone on the database; waiting until it does not.")
-            try await Task.sleep(for: SoleUse.patience)
         }
+        try await soleUse.attend()
         hasArrived.store(true, ordering: .releasing)
         announce.finish()
-    }
-
-    private func mustWait() async throws -> Bool {
-        do {
-            let finding = try await soleUse.look()
-            return finding == .wasNamed || mayHaveTaken.load(ordering: .acquiring)
-        } catch {
-            mayHaveTaken.store(true, ordering: .releasing)
-            throw error
-        }
     }
 
     /// Returns when this process may write, or its task is cancelled. For one caller.
@@ -58,7 +48,9 @@ package final class SoleUseService: Service {
 
     package func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
-            while (try? await Task.sleep(for: .seconds(1))) != nil { await look() }
+            while (try? await Task.sleep(for: soleUse.isAttentive ? .seconds(1) : .milliseconds(250))) != nil {
+                await look()
+            }
             try? await gracefulShutdown()
         }
         await soleUse.database.threads.waitAtEnd(.seconds(1)) { [soleUse] in await soleUse.release() }

@@ -16,7 +16,7 @@ extension MemoryConformance {
         try expectEqual(try await processes.store.soleUse.look(), .nothing, "the first look")
         processes.clock.advance(1)
         try expectEqual(try await processes.store.soleUse.look(), .nothing, "a look before everybody has looked")
-        processes.clock.advance(2)
+        processes.clock.advance(4)
         try expectEqual(try await processes.store.soleUse.look(), .begun, "the look after that")
     }
 
@@ -37,7 +37,7 @@ extension MemoryConformance {
             try expect(try await visit(store, "known") != nil, "the session")
             try expect(processes.database.withdraw(), "a statement was run")
         }
-        // What was found is believed for two seconds and no longer.
+        // What was found is believed for one and a half seconds and no longer.
         processes.clock.advance(2)
         processes.database.fail(atStep: 0, with: .data)
         try await expectFailure([.data], "the version is asked for") { try await visit(store, "known") }
@@ -205,7 +205,7 @@ extension MemoryConformance {
         ]
         for (index, change) in changes.enumerated() {
             processes.clock.advance(3_600)
-            for _ in 0..<3 {
+            for _ in 0..<6 {
                 _ = try await store.soleUse.look()
                 processes.clock.advance(1)
             }

@@ -63,7 +63,7 @@ extension ConversationStore {
     {
         do {
             let outcome = try await commit(turn)
-            durability.writes.noteAnswer()
+            durability.noteStored(outcome)
             return outcome
         } catch let error as DatabaseError where error.isOutage {
             if error.isSilence { durability.writes.noteSilence() }

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+import time
 
 import pytest
 
@@ -130,8 +131,8 @@ def test_it_starts_before_its_server_does_and_recovers_when_that_is_killed_and_c
     address = server.create_database()
     server.kill()
     with Site(tmp_path, database=address, until="/healthz") as site:
-        waiting = eventually(lambda: ready(site.port), lambda answer: answer.json().get("reasons", {}) != {})
-        assert waiting.status == 503 and waiting.json()["reasons"]["database"] != "not tried yet"
+        reason = lambda answer: answer.json().get("reasons", {}).get("database", "not tried yet")
+        assert eventually(lambda: ready(site.port), lambda answer: reason(answer) != "not tried yet").status == 503
         server.start()
         eventually(lambda: ready(site.port).status == 200, timeout=15)
         conversation = site.conversation()
@@ -225,3 +226,25 @@ def test_the_turns_of_an_outage_of_a_server_are_answered_and_stored_once_in_orde
         expected = [word for text in ["one", "two", "three", "four", "five"] for word in (text, f"re: {text}")]
         eventually(lambda: all(conversation.stored_texts == expected for conversation in conversations), timeout=30)
         assert server.execute("SELECT COUNT(*), COUNT(DISTINCT turn_id) FROM turns", database) == [["15", "15"]]
+
+
+@pytest.mark.timeout(90)
+def test_a_turn_waits_for_a_table_that_others_do_not_need(tmp_path, server):
+    address = server.create_database()
+    database = address.split("@/")[1].split("?")[0]
+    image = "data:image/png;base64," + "iVBORw0KGgo" * 20_000
+    with Site(tmp_path, database=address) as site:
+        conversation, plain = site.conversation(), site.conversation()
+        conversation.say("one")
+        server.execute(f"RENAME TABLE {database}.blobs TO {database}.away")
+        parts = [{"type": "text", "text": "two"}, {"type": "image_url", "image_url": {"url": image}}]
+        conversation.say([{"role": "user", "content": parts}])
+        end = time.monotonic() + 24
+        while time.monotonic() < end:
+            plain.say("more")
+            time.sleep(0.2)
+        waiting = ready(site.port).json()["spool"]
+        assert (waiting["turns"], waiting["dead_letters"]) == (1, 0)
+        server.execute(f"RENAME TABLE {database}.away TO {database}.blobs")
+        eventually(lambda: ready(site.port).json()["spool"]["turns"] == 0, timeout=15)
+        assert len(conversation.stored) == 4

@@ -218,7 +218,7 @@ package final class SoleUse: Sendable {
         let name = row?.name
         let (change, finding) = state.withLock { $0.look(name, own: own, at: start) }
         if finding == .ended { believedUntil.store(0, ordering: .releasing) }
-        do { try await write(change, insteadOf: name) } catch where finding == .ended {
+        do { try await write(change, insteadOf: name) } catch  where finding == .ended {
             // The next look does it otherwise.
             return finding
         }

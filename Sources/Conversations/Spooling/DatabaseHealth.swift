@@ -8,7 +8,6 @@ final class DatabaseHealth: Sendable {
     private struct State {
         var silentUntil: ContinuousClock.Instant?
         var lastAnswer: ContinuousClock.Instant?
-        var answers: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -34,11 +33,8 @@ final class DatabaseHealth: Sendable {
     }
 
     func noteAnswer() {
-        state.withLock { $0 = State(lastAnswer: now(), answers: $0.answers + 1) }
+        state.withLock { $0 = State(lastAnswer: now()) }
     }
-
-    /// How often it has answered: whether it took anything between two moments.
-    var answers: UInt64 { state.withLock { $0.answers } }
 
     /// One that others have heard from within the pause answers: what failed was slow, or in somebody's way.
     func noteSilence() {

@@ -37,6 +37,16 @@ package final class Durability: Sendable {
     /// Turns that somebody waits for: they are stored or spooled before the spool is closed.
     let appending = Atomic(0)
 
+    private let stored = Atomic<UInt64>(0)
+    /// How many turns the database has stored. Only that says that it takes turns: a change of settings needs fewer rights.
+    var storedTurns: UInt64 { stored.load(ordering: .relaxed) }
+
+    /// The database has answered a turn.
+    func noteStored(_ outcome: AppendOutcome) {
+        if case .stored = outcome { stored.add(1, ordering: .relaxed) }
+        writes.noteAnswer()
+    }
+
     /// Ends the waiting for the database, so that what waits for it goes to the spool, and closes that.
     func close() async {
         await deadlines.close()

@@ -23,17 +23,17 @@ struct SpoolIndex {
         var refusals = Refusals()
     }
 
-    /// How often the database refused the oldest turn of a session while it took those of others.
+    /// How often the database refused the oldest turn of a session while it stored those of others.
     private struct Refusals {
         /// After so many of them the reason is the turn, and not the database.
         static let limit = 10
         var count = 0
-        /// What the database had answered when it last refused the turn.
-        var answers: UInt64?
+        /// How many turns the database had stored when it last refused this one.
+        var stored: UInt64?
 
-        mutating func add(answers now: UInt64) -> Bool {
-            if let answers, now > answers { count += 1 }
-            answers = now
+        mutating func add(whenStored now: UInt64) -> Bool {
+            if let stored, now > stored { count += 1 }
+            stored = now
             return count >= Self.limit
         }
     }
@@ -112,10 +112,10 @@ struct SpoolIndex {
 
     /// The database refused a turn for a reason that may be the turn's or the database's.
     ///
-    /// - Parameter answers: how often the database has answered so far.
-    /// - Returns: Whether it has taken others so often meanwhile that the turn is the reason.
-    mutating func refuse(_ turn: Turn, answers: UInt64) -> Bool {
-        queues[turn.key]?.refusals.add(answers: answers) ?? false
+    /// - Parameter count: how many turns the database has stored so far.
+    /// - Returns: Whether it has stored others so often meanwhile that the turn is the reason.
+    mutating func refuse(_ turn: Turn, whenStored count: UInt64) -> Bool {
+        queues[turn.key]?.refusals.add(whenStored: count) ?? false
     }
 
     mutating func diverge(_ key: SessionKey) { queues[key]?.hasDiverged = true }

@@ -120,8 +120,8 @@ final class TurnSpool: Sendable {
     func putBack(_ turn: SpoolIndex.Turn) { index.withLock { _ = $0.finish(turn, isDone: false) } }
 
     /// Notes that the database refused a turn; whether the turn is the reason (`SpoolIndex.refuse`).
-    func refuse(_ turn: SpoolIndex.Turn, answers: UInt64) -> Bool {
-        index.withLock { $0.refuse(turn, answers: answers) }
+    func refuse(_ turn: SpoolIndex.Turn, whenStored count: UInt64) -> Bool {
+        index.withLock { $0.refuse(turn, whenStored: count) }
     }
 
     /// The turn is stored, or its session is gone. Its record is acknowledged together with others.

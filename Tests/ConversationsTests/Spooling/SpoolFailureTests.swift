@@ -64,6 +64,23 @@ import TurnpikeTesting
         }
     }
 
+    /// Settings, messages that the API adds, sessions that are deleted: all of that may need less than a turn does.
+    @Test func nothingIsSetAsideBecauseTheDatabaseTakesSomethingElse() async throws {
+        try await SpoolFixture.with { fixture in
+            let poisoned = try await fixture.store.create(SessionDraft(owner: .generate()))
+            let other = try await fixture.store.create(SessionDraft(owner: .generate()))
+            try await fixture.refuseBodies(with: "poison")
+            try await fixture.spool(SpoolFixture.turn("poison", after: poisoned))
+            for number in 0..<30 {
+                fixture.store.durability?.writes.noteAnswer()
+                _ = try await fixture.store.update(other.key) { $0.maxHistory = number }
+                await #expect(throws: DatabaseError.self) { try await fixture.drain() }
+            }
+            #expect(fixture.store.spoolStatus?.turns == 1)
+            #expect(fixture.store.spoolStatus?.deadLetters == 0)
+        }
+    }
+
     @Test func aTurnWhoseCommitHadNoAnswerIsNotForgottenInTheOutageBehindIt() async throws {
         try await SpoolFixture.with { fixture in
             let session = try await fixture.store.create(SessionDraft(owner: .generate()))

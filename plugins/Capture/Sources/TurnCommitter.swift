@@ -145,7 +145,8 @@ extension GatewayError {
         case .full:
             self = .unavailable(
                 "spool_full", "The server cannot take on more conversations right now. Try again in a moment.",
-                detail: "no room in the spool, or its directory is gone: see /readyz, spool.max_size and the disk", retryAfterSeconds: 5)
+                detail: "no room in the spool, or its directory is gone: see /readyz, spool.max_size and the disk",
+                retryAfterSeconds: 5)
         case .tooLarge(let limit):
             self.init(
                 .client, .payloadTooLarge, code: "turn_too_large",

@@ -193,6 +193,27 @@ def test_many_clients_with_good_and_bad_keys_at_once_are_told_apart(site):
     assert statuses == [401 if user is None else 200 for user in users]
 
 
+def test_a_hash_key_that_was_lost_is_not_made_anew_while_keys_are_stored_under_it(tmp_path):
+    with Site(tmp_path) as site:
+        site.key()
+        site.gateway.stop()
+        config, path = site.gateway.config_path, tmp_path / "hash.key"
+        path.unlink()
+
+        def turnpike(*arguments):
+            return subprocess.run([binary(), *arguments, "--config", config], capture_output=True, text=True, cwd=tmp_path, timeout=20)
+
+        served = turnpike("serve")
+        assert served.returncode == 1 and f"{path} cannot be used: the file is missing: put it back, since 1 key is stored under it" in served.stderr
+        created = turnpike("keys", "create", "--user", "alice", "--name", "other")
+        assert created.returncode == 1 and created.stdout == "" and "put it back" in created.stderr
+        assert not path.exists()
+        # What its advice for a file that is lost for good says.
+        assert turnpike("keys", "revoke", "--user", "alice", "--name", "laptop").returncode == 0
+        assert turnpike("keys", "create", "--user", "alice", "--name", "other").returncode == 0
+        assert path.exists()
+
+
 def test_the_gateway_does_not_start_with_another_hash_key_silently_accepting_keys(tmp_path):
     with Site(tmp_path) as site:
         key = site.key()

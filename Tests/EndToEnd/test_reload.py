@@ -64,18 +64,19 @@ def test_a_bad_file_leaves_the_old_configuration_running_and_says_why(site, brok
         eventually(lambda: "modles" in site.gateway.log[before:])
 
 
-@pytest.mark.parametrize("mistake", ["too short", "a directory"])
+@pytest.mark.parametrize("mistake", ["too short", "a directory", "missing"])
 def test_a_hash_key_that_cannot_be_used_leaves_the_old_one_in_use_and_says_why(site, mistake):
     path = site.gateway.directory / "hash.key"
     former = path.read_text()
     path.unlink()
-    path.write_text("short") if mistake == "too short" else path.mkdir()
+    {"too short": lambda: path.write_text("short"), "a directory": path.mkdir, "missing": lambda: None}[mistake]()
     before = len(site.gateway.log)
     os.kill(site.gateway.pid, signal.SIGHUP)
     eventually(lambda: "The configuration cannot be used" in site.gateway.log[before:])
     assert str(path) in site.gateway.log[before:]
     assert site.chat("x").status == 200
-    path.unlink() if mistake == "too short" else path.rmdir()
+    assert path.exists() == (mistake != "missing"), "a reload makes no hash key: all keys are stored under the former one"
+    {"too short": path.unlink, "a directory": path.rmdir, "missing": lambda: None}[mistake]()
     path.write_text(former)
     os.kill(site.gateway.pid, signal.SIGHUP)
     eventually(lambda: "The configuration was reloaded" in site.gateway.log[before:])

@@ -9,10 +9,8 @@ package final class AuthPlugin: Plugin {
         let (database, clock) = (setup[DatabaseKey.self], setup[ClockKey.self])
         // A reload in an outage must not forget whom it may let in.
         let verifier = try setup.inheritance.succeed(id) { (former: KeyVerifier?) in
-            if let former {
-                try loadHashKeys(configuration, setup.configuration)
-                if former.fits(configuration) { return former }
-            }
+            try readHashKeys(configuration, setup.configuration, replacing: former)
+            if let former, former.fits(configuration) { return former }
             return KeyVerifier(configuration, database: database, clock: clock)
         }
         return AuthPlugin(configuration, database: database, clock: clock, verifier: verifier)
@@ -20,11 +18,15 @@ package final class AuthPlugin: Plugin {
 
     private static let id = "auth"
 
-    /// For a reload: a file that cannot be used has to be found while the world before still stands, not by `run()`. A
-    /// missing one is made here, too, because that may fail.
-    private static func loadHashKeys(_ configuration: AuthConfiguration, _ section: ConfigurationSection) throws {
+    /// A file that cannot be used is found by `turnpike check`, and by a reload while the world before still stands. That of
+    /// the current key may be missing at the start only: what `run()` does then.
+    private static func readHashKeys(
+        _ configuration: AuthConfiguration, _ section: ConfigurationSection, replacing former: KeyVerifier?
+    ) throws {
         do {
-            _ = try configuration.hashKeys.load()
+            let keys = try configuration.hashKeys.loadUnlessMissing()
+            guard keys == nil, former?.hasHashKeys == true else { return }
+            throw configuration.hashKeys.missing("put it back, since keys are stored under it; a reload makes none")
         } catch {
             throw section.error(section.names.contains("hash_key") ? "hash_key" : "hash_keys", "\(error)")
         }
@@ -36,35 +38,43 @@ package final class AuthPlugin: Plugin {
     package let keyStore: KeyStore
 
     let verifier: KeyVerifier
-    private let hashKeys: HashKeySource
     private let pollInterval: Duration
 
     init(_ configuration: AuthConfiguration, database: any Database, clock: GatewayClock, verifier: KeyVerifier) {
-        hashKeys = configuration.hashKeys
         pollInterval = configuration.cache.pollInterval
-        keyStore = KeyStore(database: database, hashKeys: hashKeys, clock: clock)
+        keyStore = KeyStore(database: database, hashKeys: configuration.hashKeys, clock: clock)
         self.verifier = verifier
         middleware = AuthMiddleware(verifier: verifier, clock: clock)
     }
 
-    /// Polls for changes until the shutdown. Throws at once if there is no usable hash key, which ends the process: at
-    /// the start only, since a reload has loaded them before.
+    /// Polls for changes until the shutdown. Throws if there is no usable hash key, which ends the process: at the start
+    /// only, since a reload has loaded them before.
     package func run() async throws {
-        _ = try hashKeys.load()
-        try verifier.loadHashKeys()
-        await cancelWhenGracefulShutdown {
+        try await cancelWhenGracefulShutdown {
+            try await self.loadHashKeys()
             await withDiscardingTaskGroup { group in
                 repeat {
                     if self.verifier.tick() { group.addTask { await self.verifier.poll() } }
-                } while await self.pause()
+                } while await self.pause(self.pollInterval)
             }
         }
     }
 
+    /// Without a file only the database can tell whether one may be made, and it may come later than the process: until
+    /// then requests get 503. Nobody is kept out by that, because a key needs a hash key to be made with.
+    private func loadHashKeys() async throws {
+        repeat {
+            do {
+                _ = try await keyStore.loadHashKeys()
+                return try verifier.loadHashKeys()
+            } catch is DatabaseError {}
+        } while await pause(pollInterval / 8)
+    }
+
     /// False when it was cancelled.
-    private func pause() async -> Bool {
+    private func pause(_ duration: Duration) async -> Bool {
         do {
-            try await Task.sleep(for: pollInterval)
+            try await Task.sleep(for: duration)
             return true
         } catch {
             return false

@@ -13,10 +13,9 @@ struct DrawnKey: Sendable {
     /// `nil` never.
     let expires: Timestamp?
 
-    /// Draws one. Throws ``KeyStoreError/expiryInThePast``, or a ``HashKeyError`` if there is nothing to hash with.
-    init(_ hashKeys: HashKeySource, expires: Timestamp?, at now: Timestamp) throws {
+    /// Draws one. Throws ``KeyStoreError/expiryInThePast``.
+    init(_ keys: HashKeys, expires: Timestamp?, at now: Timestamp) throws {
         if let expires, expires <= now { throw KeyStoreError.expiryInThePast }
-        let keys = try hashKeys.load()
         (secret, prefix) = APIKey.generate()
         var text = secret.reveal()
         hash = .blob(text.withUTF8 { keys.hash(UnsafeRawBufferPointer($0)) })

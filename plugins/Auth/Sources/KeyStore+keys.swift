@@ -27,7 +27,7 @@ package struct KeyRequest: Sendable {
 extension KeyStore {
     /// Makes a key. Its secret is in the result and nowhere else.
     package func createKey(_ request: KeyRequest) async throws -> NewKey {
-        let (key, hash) = try make(request)
+        let (key, hash) = try make(request, with: await loadHashKeys())
         try await database.write { connection in
             try Self.lock(request.userID, connection)
             guard try !Self.hasLiveKey(of: request.userID, named: key.info.name, at: key.info.created, connection)
@@ -104,7 +104,7 @@ extension KeyStore {
         }
     }
 
-    private func make(_ request: KeyRequest) throws -> (key: NewKey, hash: SQLValue) {
+    private func make(_ request: KeyRequest, with hashKeys: HashKeys) throws -> (key: NewKey, hash: SQLValue) {
         let drawn = try DrawnKey(hashKeys, expires: request.expires, at: now)
         let info = KeyInfo(
             id: drawn.id, userID: request.userID, name: try StoredName.checked(request.name), prefix: drawn.prefix,

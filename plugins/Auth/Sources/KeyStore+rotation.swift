@@ -30,7 +30,7 @@ extension KeyStore {
         async throws -> KeyRotation
     {
         precondition((.zero...Self.longestGrace).contains(grace), "A period of grace lasts a year at most.")
-        let drawn = try DrawnKey(hashKeys, expires: expires, at: now)
+        let drawn = try DrawnKey(await loadHashKeys(), expires: expires, at: now)
         return try await database.write { connection in
             try Self.lock(userID, connection)
             let old = try Self.replaceable(which, of: userID, at: drawn.created, connection)

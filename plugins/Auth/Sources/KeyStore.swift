@@ -18,6 +18,29 @@ package struct KeyStore: Sendable {
 
     var now: Timestamp { Timestamp(microseconds: clock.wallMicroseconds()) }
 
+    /// The hash keys. A missing file of the current one is made, if no live key is stored under it.
+    ///
+    /// Otherwise the former file has been lost or not been mounted, and a new one would have every key refused without a
+    /// word: it throws a ``HashKeyError`` then. `DatabaseError` if the database has to be asked and does not answer.
+    package func loadHashKeys() async throws -> HashKeys {
+        if let keys = try hashKeys.loadUnlessMissing() { return keys }
+        let stored = try await liveKeysUnderTheCurrentHashKey()
+        guard stored == 0 else {
+            let keys = stored == 1 ? "1 key is" : "\(stored) keys are"
+            throw hashKeys.missing(
+                "put it back, since \(keys) stored under it. If it is lost, revoke every such key first")
+        }
+        return try hashKeys.create()
+    }
+
+    private func liveKeysUnderTheCurrentHashKey() async throws -> Int64 {
+        let count: SQL = """
+            SELECT COUNT(*) FROM api_keys WHERE hash_key_id = \(hashKeys.currentID) AND revoked_us IS NULL \
+            AND (expires_us IS NULL OR expires_us > \(now))
+            """
+        return try await database.read { try $0.first(count) { try $0.integer(0) } } ?? 0
+    }
+
     /// Makes every process look again. The last statement of a transaction, because all changes meet at this row.
     static func announceChange(_ connection: any Connection) throws {
         try connection.execute("UPDATE changes SET generation = generation + 1 WHERE change_id = 1")

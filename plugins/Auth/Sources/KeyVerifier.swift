@@ -29,6 +29,9 @@ final class KeyVerifier: Sendable {
         limits == configuration.cache && lookup.hashKeys.hasLoadedTheSame(as: configuration.hashKeys)
     }
 
+    /// Whether it has hash keys, and so may have let somebody in.
+    var hasHashKeys: Bool { lookup.hashKeys.isLoaded }
+
     /// Reads the hash keys, so that no exchange has to. Throws a ``HashKeyError`` if there are none.
     func loadHashKeys() throws { _ = try lookup.hashKeys.load() }
 

@@ -2,6 +2,7 @@ import Glibc
 import Logging
 import NIOHTTP1
 import Persistence
+import ServiceLifecycleTestKit
 import Testing
 import TurnpikeKit
 import TurnpikeTesting
@@ -48,7 +49,10 @@ import TurnpikeTesting
         let path = directory.path + "/data/hash.key"
         let source = HashKeySource(currentID: "default", places: [("default", .file(path))])
         #expect(try HashKeyFile(path: path).read() == nil, "reading the configuration makes nothing")
-        _ = try source.load()
+        #expect(throws: HashKeyError.self) { try source.load() }
+        #expect(try source.loadUnlessMissing() == nil)
+        #expect(try HashKeyFile(path: path).read() == nil, "nor does looking for it")
+        _ = try source.create()
         let made = try #require(try HashKeyFile(path: path).read())
         #expect(made.reveal().utf8.count == 44)
         #expect(try HashKeyFile(path: path).create() == made, "the one that is there wins")
@@ -63,6 +67,68 @@ import TurnpikeTesting
         let source = HashKeySource(
             currentID: "new", places: [("new", .literal(Self.other)), ("old", .file(directory.path + "/hash.key"))])
         #expect(throws: HashKeyError.self) { try source.load() }
+        #expect(throws: HashKeyError.self) { try source.create() }
+        #expect(throws: HashKeyError.self) { try source.loadUnlessMissing() }
+    }
+
+    @Test func makesAFileOnlyWhereNoLiveKeyIsStoredUnderIt() async throws {
+        let (bench, directory) = (try await AuthBench(), TemporaryDirectory())
+        let path = directory.path + "/hash.key"
+        let (user, key) = try await bench.user("alice")
+        let source = HashKeySource(currentID: "default", places: [("default", .file(path))])
+        let store = KeyStore(database: bench.file, hashKeys: source, clock: bench.time.clock)
+
+        let error = await #expect(throws: HashKeyError.self) { try await store.loadHashKeys() }
+        #expect(error?.description.contains("put it back, since 1 key is stored under it") == true)
+        #expect(error?.path == path)
+        await #expect(throws: HashKeyError.self) {
+            try await store.createKey(KeyRequest(userID: user.id, name: "another"))
+        }
+        #expect(try HashKeyFile(path: path).read() == nil)
+
+        try await bench.store.revokeKey(key.info.id, of: user.id)
+        _ = try await store.createKey(KeyRequest(userID: user.id, name: "another"))
+        #expect(try HashKeyFile(path: path).read() != nil)
+    }
+
+    @Test func makesAFileForANewIDBesideKeysOfAFormerOne() async throws {
+        let (bench, directory) = (try await AuthBench(), TemporaryDirectory())
+        _ = try await bench.user("alice")
+        let path = directory.path + "/new.key"
+        let source = HashKeySource(
+            currentID: "new", places: [("default", .literal(AuthBench.secret)), ("new", .file(path))])
+        _ = try await KeyStore(database: bench.file, hashKeys: source, clock: bench.time.clock).loadHashKeys()
+        #expect(try HashKeyFile(path: path).read() != nil)
+    }
+
+    @Test(.timeLimit(.minutes(1))) func makesNoFileBeforeTheDatabaseAnswersAndRefusesNobodyAsUnknown() async throws {
+        let (bench, directory) = (try await AuthBench(), TemporaryDirectory())
+        let path = directory.path + "/hash.key"
+        let plugin = try bench.plugin(.hashKey("file:\(path)"))
+        bench.database.isDown = true
+        let reads = bench.database.reads
+        try await testGracefulShutdown { trigger in
+            async let running: Void = plugin.run()
+            while bench.database.reads == reads { await Task.yield() }
+            #expect(try HashKeyFile(path: path).read() == nil)
+            let presented = try PresentedKey(["Authorization": "Bearer \(APIKey.generate().key.reveal())"])
+            let error = await #expect(throws: GatewayError.self) { try await plugin.verifier.verify(presented) }
+            #expect(error?.code == "authentication_unavailable")
+
+            bench.database.isDown = false
+            while try HashKeyFile(path: path).read() == nil { await Task.yield() }
+            trigger.triggerGracefulShutdown()
+            try await running
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func endsTheProcessWhenTheFileOfStoredKeysIsMissing() async throws {
+        let (bench, directory) = (try await AuthBench(), TemporaryDirectory())
+        _ = try await bench.user("alice")
+        let path = directory.path + "/hash.key"
+        let plugin = try bench.plugin(.hashKey("file:\(path)"))
+        await #expect(throws: HashKeyError.self) { try await plugin.run() }
+        #expect(try HashKeyFile(path: path).read() == nil)
     }
 
     @Test func refusesAFileThatHoldsTooLittle() throws {
@@ -144,17 +210,25 @@ import TurnpikeTesting
         let first = try make(try section(["hash_key": "file:\(path)"]), replacing: nil)
         #expect(try HashKeyFile(path: path).read() == nil, "what is only checked makes nothing")
         _ = try make(try section(["hash_key": "file:\(path)"]), replacing: first)
-        #expect(try HashKeyFile(path: path).read() != nil, "making it must not fail later")
+        #expect(try HashKeyFile(path: path).read() == nil, "nor does a reload, while nobody has a key")
+        _ = try HashKeyFile(path: path).create()
+        let second = try make(try section(["hash_key": "file:\(path)"]), replacing: nil)
+        unlink(path)
+        let missing = #expect(throws: ConfigurationError.self) {
+            try make(self.section(["hash_key": "file:\(path)"]), replacing: second)
+        }
+        #expect(missing?.key == "auth.hash_key" && missing?.description.contains("put it back") == true)
+        #expect(try HashKeyFile(path: path).read() == nil, "one that is missing is not made anew")
 
-        let file = open(path, O_WRONLY | O_TRUNC)
+        let file = open(path, O_WRONLY | O_CREAT, 0o600)
         _ = write(file, "short\n", 6)
         close(file)
         let single = #expect(throws: ConfigurationError.self) {
-            try make(self.section(["hash_key": "file:\(path)"]), replacing: first)
+            try make(self.section(["hash_key": "file:\(path)"]), replacing: second)
         }
         #expect(single?.key == "auth.hash_key" && single?.description.contains(path) == true)
         let several = #expect(throws: ConfigurationError.self) {
-            try make(self.section([:], hashKeys: [("a", "file:/proc/none/x")]), replacing: first)
+            try make(self.section([:], hashKeys: [("a", "file:/proc/none/x")]), replacing: second)
         }
         #expect(several?.key == "auth.hash_keys")
     }

@@ -86,7 +86,7 @@ package final class HTTPServer: Service {
     // MARK: Listening
 
     private func bind(_ executors: [LoopExecutor]) async throws -> any Channel {
-        let tls = try configuration.tls.map { try HTTPServer.tlsContext($0) }
+        let tls = try configuration.tls.map { try $0.context() }
         let context = context
         let executors = Dictionary(uniqueKeysWithValues: executors.map { (ObjectIdentifier($0.eventLoop), $0) })
         let bootstrap = bootstrap().childChannelInitializer { channel in
@@ -130,17 +130,5 @@ package final class HTTPServer: Service {
         try pipeline.addHandler(OpaqueHeadHandler(before: connection, limit: limits.maxHeaderListSize))
         try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: limits)))
         try pipeline.addHandler(connection)
-    }
-
-    private static func tlsContext(_ files: ServerConfiguration.TLSFiles) throws -> NIOSSLContext {
-        let certificates = try NIOSSLCertificate.fromPEMFile(files.certificate).map {
-            NIOSSLCertificateSource.certificate($0)
-        }
-        let key = try NIOSSLPrivateKey(file: files.key, format: .pem)
-        var configuration = TLSConfiguration.makeServerConfiguration(
-            certificateChain: certificates, privateKey: .privateKey(key))
-        configuration.minimumTLSVersion = .tlsv12
-        configuration.applicationProtocols = ["http/1.1"]
-        return try NIOSSLContext(configuration: configuration)
     }
 }

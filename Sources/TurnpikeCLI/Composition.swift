@@ -103,7 +103,7 @@ struct Composition {
     /// a demo has none.
     func run(reloading file: String? = nil, onListening: @escaping @Sendable (String) -> Void) async throws {
         let server = configuration.server
-        try ListeningPort.check(server.host, server.port, "server.port")
+        try ListeningPort.check(server.host, server.port, "server.port", host: "server.host")
         if let admin = server.admin { try ListeningPort.check(admin.host, admin.port, "server.admin") }
         let gateway = try makeGateway()
         let watch = ConfigurationWatch(file)

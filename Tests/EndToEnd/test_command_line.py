@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.certificates import Authority
 from harness.gateway import binary, environment, run
 from harness.ports import free_port
 
@@ -144,6 +145,31 @@ def test_a_key_in_the_form_of_another_gateway_is_refused_with_what_to_write(conf
     assert ("${OPENAI_API_KEY}" if name == "OPENAI_API_KEY" else "${NAME}") in err
 
 
+def test_check_finds_what_a_start_would_stumble_over(config, tmp_path):
+    authority, good = Authority(tmp_path), config.read_text()
+    (certificate, key), (_, other) = authority.sign(), authority.sign("other")
+    (tmp_path / "garbage").write_text("garbage")
+
+    def mistake(text):
+        config.write_text(text)
+        status, _, err = turnpike("check", "--config", config)
+        assert status == 1 and str(config) in err, err
+        return err
+
+    def tls(certificate, key):
+        return good.replace("server: {", f"server: {{ tls: {{ certificate: '{certificate}', key: '{key}' }},")
+
+    assert "server.tls.certificate: expected a file of PEM certificates" in mistake(tls(tmp_path / "garbage", key))
+    assert "server.tls.key: expected a PEM file of a private key" in mistake(tls(certificate, certificate))
+    assert "server.tls.key: this is not the key of the certificate" in mistake(tls(certificate, other))
+    spools = f"spool: {{ directory: '{tmp_path}/s' }}\nactivity: {{ spool: '{tmp_path}/./s/' }}\n"
+    assert "activity.spool:" in mistake(good + spools)
+    hash_keys = f'hash_keys: {{ a: "file:{tmp_path}/a.key", b: "file:{tmp_path}/b.key" }}, current_hash_key: b'
+    assert "auth.hash_keys: the hash key" in mistake(re.sub('hash_key: "[^"]*"', hash_keys, good))
+    config.write_text(tls(certificate, key))
+    assert turnpike("check", "--config", config)[0] == 0
+
+
 # serve
 
 
@@ -161,6 +187,13 @@ def test_serve_on_a_port_that_is_taken_says_so(config, upstream):
     config.write_text(re.sub(r"port: \d+", f"port: {upstream.port}", config.read_text()))
     status, _, err = turnpike("serve", "--config", config)
     assert status != 0 and ("in use" in err.lower() or "EADDRINUSE" in err or str(upstream.port) in err), err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.999", "192.0.2.1"])
+def test_serve_on_a_host_that_is_not_its_own_names_the_key_of_the_host(config, host):
+    config.write_text(config.read_text().replace("host: 127.0.0.1", f"host: {host}"))
+    status, _, err = turnpike("serve", "--config", config)
+    assert status == 1 and host in err and "(server.host)" in err, err
 
 
 def test_serve_says_in_one_line_where_it_listens_and_what_it_uses(start_gateway, upstream):

@@ -6,6 +6,7 @@ import NIOSSL
 import Server
 import Testing
 import TurnpikeKit
+import TurnpikeTesting
 
 /// TLS on the listener.
 @Suite(.timeLimit(.minutes(5))) struct TLSTests {
@@ -78,6 +79,23 @@ import TurnpikeKit
         }
     }
 
+    @Test func saysWhichFileIsNotWhatItShouldBe() {
+        func mistake(_ certificate: String, _ key: String) -> ServerConfiguration.TLSFiles.Mistake? {
+            do throws(ServerConfiguration.TLSFiles.Mistake) {
+                try ServerConfiguration.TLSFiles.check(certificate: certificate, key: key)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        let (certificate, key) = (TestCertificate.certificate, TestCertificate.key)
+        #expect(mistake(certificate, key) == nil)
+        #expect(mistake(key, key) == .certificate)
+        #expect(mistake("", key) == .certificate)
+        #expect(mistake(certificate, certificate) == .key)
+        #expect(mistake(certificate, TestCertificate.anotherKey) == .pair)
+    }
+
     private static func clientContext() throws -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         // The certificate is made up; what matters here is what the server does.
@@ -86,7 +104,7 @@ import TurnpikeKit
     }
 }
 
-/// A certificate for `localhost` that is good for nothing but these tests, and its key.
+/// ``TestCertificate`` and its key as files.
 private struct CertificateFiles {
     let certificate: String
     let key: String
@@ -95,8 +113,8 @@ private struct CertificateFiles {
         let base = TestServer.path()
         certificate = base + ".cert.pem"
         key = base + ".key.pem"
-        try CertificateFiles.write(CertificateFiles.certificatePEM, to: certificate)
-        try CertificateFiles.write(CertificateFiles.keyPEM, to: key)
+        try CertificateFiles.write(TestCertificate.certificate, to: certificate)
+        try CertificateFiles.write(TestCertificate.key, to: key)
     }
 
     func remove() {
@@ -109,26 +127,4 @@ private struct CertificateFiles {
         fputs(text, file)
         fclose(file)
     }
-
-    private static let certificatePEM = """
-        -----BEGIN CERTIFICATE-----
-        MIIBljCCATugAwIBAgIUYkk56j3BPsN3JTTyhvRrhTGNNowwCgYIKoZIzj0EAwIw
-        FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTAxNDkzNloYDzIxMjYxMDI4
-        MDE0OTM2WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
-        PQMBBwNCAATOTImksTOUKlnosqeFmYhCn/AebjFH9mkpHbbt8twlWOVKHkjj/APE
-        WP2vwY+6Exaysfr/nehvl5CRbZ08typno2kwZzAdBgNVHQ4EFgQUP32R+3El2FC4
-        A7j46GcYzLcOH8wwHwYDVR0jBBgwFoAUP32R+3El2FC4A7j46GcYzLcOH8wwDwYD
-        VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
-        SQAwRgIhAKWZXESop2kA+98L/F7k1gH+nw0y1tpfq2SmSRBqr0EMAiEAg4+wCFHy
-        hDYq80CjhqMln18ZYkfVYtu8NwHgW0T9DlM=
-        -----END CERTIFICATE-----
-        """
-
-    private static let keyPEM = """
-        -----BEGIN PRIVATE KEY-----
-        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgcPmidze0nr+uTod0
-        OxjUspUlxnOSoOimT9BTC66yY+KhRANCAATOTImksTOUKlnosqeFmYhCn/AebjFH
-        9mkpHbbt8twlWOVKHkjj/APEWP2vwY+6Exaysfr/nehvl5CRbZ08typn
-        -----END PRIVATE KEY-----
-        """
 }

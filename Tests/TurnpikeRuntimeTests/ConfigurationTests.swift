@@ -23,7 +23,7 @@ func mistake(_ text: String) -> String {
     do {
         _ = try GatewayConfiguration(
             text: text, file: "t.yaml",
-            environment: ConfigurationEnvironment(variable: { _ in nil }, readFile: { _ in nil }))
+            environment: ConfigurationEnvironment(variable: { _ in nil }, readFile: { $0 == "garbage" ? "x" : nil }))
         return "no mistake"
     } catch {
         return "\(error)"
@@ -54,6 +54,12 @@ func mistake(_ text: String) -> String {
         let address = ServerAddress(place: .hosts([.init("h")]), user: "bob", password: "p@:/?#%&=", database: "t")
         #expect(read.database == .mariadb(address))
         #expect(!"\(read.database)".contains("p@"))
+    }
+
+    @Test func takesAnAdminAddressOfItsOwn() throws {
+        #expect(try configuration("server: { port: 80, admin: \"[::1]:81\" }").server.admin?.host == "::1")
+        #expect(try configuration("server: { port: 0, admin: \"127.0.0.1:0\" }").server.admin?.port == 0)
+        #expect(try configuration("server: { host: 10.0.0.1, port: 80, admin: \"127.0.0.1:80\" }").server.admin != nil)
     }
 
     @Test func takesTheOnlyProviderAsTheDefault() throws {
@@ -98,6 +104,31 @@ func mistake(_ text: String) -> String {
             "database: sqlite:t\nproviders: { a: { base_url: \"https://h/v1\", ca: a.pem } }",
             "t.yaml:2: providers.a.ca: the file a.pem cannot be read"
         ),
+        (
+            "database: \"mariadb://u@h/n?ca=a.pem\"",
+            "t.yaml:1: database: the file a.pem cannot be read"
+        ),
+        (
+            "database: sqlite:t\nproviders: { a: { base_url: \"https://h\", ca: garbage } }",
+            "t.yaml:2: providers.a.ca: expected PEM certificates (-----BEGIN CERTIFICATE-----) in the file garbage"
+        ),
+        (
+            "database: sqlite:t\nproviders: { a: { base_url: \"http://h\" }, b: { base_url: \"http://h\" } }",
+            "t.yaml:1: default_provider: missing; say which of a, b, or name models under “models”"
+        ),
+        (
+            "database: sqlite:t\nproviders: { a: { base_url: \"http://h\" } }\nmodel_catalogue: garbage",
+            "t.yaml:3: model_catalogue: garbage: "
+        ),
+        (
+            "server: { tls: { certificate: garbage, key: garbage } }",
+            "t.yaml:1: server.tls.certificate: expected a file of PEM certificates"
+        ),
+        (
+            "server: { port: 80, admin: \"127.0.0.1:80\" }",
+            "t.yaml:1: server.admin: clients are served there: choose another port than 80"
+        ),
+        ("server: { host: \"::\", port: 80, admin: \"[::1]:80\" }", "t.yaml:1: server.admin: clients are served there"),
         (
             "log: { level: loud }\ndatabase: sqlite:t",
             "t.yaml:1: log.level: expected one of trace, debug, info, notice, warning, error, critical, found “loud”"

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import TurnpikeKit
+import TurnpikeTesting
 
 @testable import TurnpikeRuntime
 
@@ -28,7 +29,7 @@ import TurnpikeKit
     }
 
     @Test func showsAdminAndTLSAsTheyCanBeWritten() throws {
-        let files = ["server.pem": "a certificate", "server.key": "its key"]
+        let files = ["server.pem": TestCertificate.certificate, "server.key": TestCertificate.key]
         let read = try configuration(Self.server.joined(separator: "\n"), files: files).server
         #expect(read.admin?.port == 8081)
         #expect(read.tls?.certificate == "server.pem" && read.tls?.key == "server.key")

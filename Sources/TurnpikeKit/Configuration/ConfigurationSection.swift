@@ -77,6 +77,21 @@ public final class ConfigurationSection: Sendable {
         return try string(key)
     }
 
+    /// The name of a PEM file of certificates that others will read.
+    package func certificates(_ key: String) throws -> String? {
+        guard let name = try string(key) else { return nil }
+        try checkCertificates(name, namedBy: key)
+        return name
+    }
+
+    /// Throws if the file `name`, which the value of `key` names, holds no PEM certificate.
+    package func checkCertificates(_ name: String, namedBy key: String) throws {
+        guard let text = environment.readFile(name) else { throw error(key, "the file \(name) cannot be read") }
+        guard ["", "TRUSTED ", "X509 "].contains(where: { text.contains("-----BEGIN \($0)CERTIFICATE-----") }) else {
+            throw error(key, "expected PEM certificates (-----BEGIN CERTIFICATE-----) in the file \(name)")
+        }
+    }
+
     /// A whole number within `range`.
     public func int(_ key: String, default fallback: Int, in range: ClosedRange<Int> = 0...Int.max) throws -> Int {
         guard let value = try scalar(key) else { return fallback }

@@ -110,6 +110,8 @@ package struct Resources: Sendable {
 public enum DatabaseKey: ResourceKey { public typealias Value = any Database }
 /// Where a process keeps files of its own: beside the file of an embedded database, or `data`.
 package enum StateDirectoryKey: ResourceKey { package typealias Value = String }
+/// Where turns wait while the database does not answer; nothing if they do not.
+package enum SpoolDirectoryKey: ResourceKey { package typealias Value = String }
 /// The clocks, injectable.
 public enum ClockKey: ResourceKey { public typealias Value = GatewayClock }
 /// Sends requests upstream.

@@ -80,10 +80,13 @@ package enum DatabaseAddress: Sendable, Equatable {
     /// A variable in it is a user, a password or a name, whatever characters it has.
     private static func server(_ root: ConfigurationSection) throws -> ServerAddress {
         let text = try root.string("database", encodingVariables: ServerAddress.percentEncoded)
+        let address: ServerAddress
         do throws(ServerAddressError) {
-            return try ServerAddress(parsing: text ?? "")
+            address = try ServerAddress(parsing: text ?? "")
         } catch {
             throw root.error("database", error.description)
         }
+        if let ca = address.ca { try root.checkCertificates(ca, namedBy: "database") }
+        return address
     }
 }

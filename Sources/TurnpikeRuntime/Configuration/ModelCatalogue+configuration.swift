@@ -11,8 +11,9 @@ extension ModelCatalogue {
             self = overridden(by: try ModelCatalogue(reading: ByteBuffer(string: text)))
         } catch {
             let near = error.unknownKey.flatMap { Spelling.nearest(to: $0, among: error.knownKeys) }
+            let file = try root.string("model_catalogue", default: "")
             throw root.error(
-                "model_catalogue", error.description + (near.map { "; did you mean “\($0)”?" } ?? ""))
+                "model_catalogue", "\(file): \(error)" + (near.map { "; did you mean “\($0)”?" } ?? ""))
         }
     }
 }

@@ -13,7 +13,15 @@ extension Providers {
     }
 
     private static func fallback(_ root: ConfigurationSection, among all: [Provider]) throws -> Provider? {
-        guard let name = try root.string("default_provider") else { return all.count == 1 ? all[0] : nil }
+        guard let name = try root.string("default_provider") else {
+            guard all.count > 1 else { return all.first }
+            // Nothing would lead anywhere.
+            guard try !root.section("models").names.isEmpty else {
+                let names = all.map(\.name).joined(separator: ", ")
+                throw root.error("default_provider", "missing; say which of \(names), or name models under “models”")
+            }
+            return nil
+        }
         guard let provider = all.first(where: { $0.name == name }) else {
             throw root.error("default_provider", "there is no provider “\(name)”")
         }
@@ -65,6 +73,6 @@ extension UpstreamConnection {
             firstByteTimeout: try section.duration("first_byte_timeout", default: defaults.firstByteTimeout),
             idleTimeout: try section.duration("idle_timeout", default: defaults.idleTimeout),
             totalTimeout: try section.duration("total_timeout", default: defaults.totalTimeout),
-            certificateAuthority: try section.fileName("ca"), proxy: try section.string("proxy"))
+            certificateAuthority: try section.certificates("ca"), proxy: try section.string("proxy"))
     }
 }

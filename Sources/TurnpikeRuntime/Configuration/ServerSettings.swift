@@ -24,6 +24,13 @@ package struct ServerSettings: Sendable, Equatable {
     package struct Endpoint: Sendable, Equatable {
         package var host: String
         package var port: Int
+
+        /// Whether nobody can listen on both: the same port, which is not 0, of the same host or of all.
+        func excludes(_ other: Endpoint) -> Bool {
+            let everywhere = ["0.0.0.0", "::"]
+            return port == other.port && port != 0
+                && (host == other.host || everywhere.contains(host) || everywhere.contains(other.host))
+        }
     }
 
     package struct TLSFiles: Sendable, Equatable {
@@ -36,6 +43,9 @@ package struct ServerSettings: Sendable, Equatable {
         host = try section.string("host", default: "127.0.0.1")
         port = try section.int("port", default: 8080, in: 0...65_535)
         admin = try Self.admin(section)
+        if admin?.excludes(Endpoint(host: host, port: port)) == true {
+            throw section.error("admin", "clients are served there: choose another port than \(port)")
+        }
         tls = try Self.tls(section)
         threads = try section.int("threads", default: 0, in: 0...256)
         maxHead = try section.bytes("max_head", default: limits.headBytes)
@@ -56,7 +66,9 @@ package struct ServerSettings: Sendable, Equatable {
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
             (0...65_535).contains(port)
         else { throw section.error("admin", "expected HOST:PORT, found “\(text)”") }
-        return Endpoint(host: String(text[..<colon]), port: port)
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        return Endpoint(host: String(host), port: port)
     }
 
     private static func tls(_ section: ConfigurationSection) throws -> TLSFiles? {
@@ -66,9 +78,13 @@ package struct ServerSettings: Sendable, Equatable {
         case (true, false): throw files.error("certificate", "needs a key beside it")
         default: break
         }
-        guard let certificate = try files.fileName("certificate"), let key = try files.fileName("key") else {
-            return nil
+        guard let certificate = try files.file("certificate"), let key = try files.file("key") else { return nil }
+        do throws(ServerConfiguration.TLSFiles.Mistake) {
+            try ServerConfiguration.TLSFiles.check(certificate: certificate, key: key)
+        } catch {
+            throw files.error(error == .certificate ? "certificate" : "key", error.description)
         }
-        return TLSFiles(certificate: certificate, key: key)
+        return TLSFiles(
+            certificate: try files.string("certificate", default: ""), key: try files.string("key", default: ""))
     }
 }

@@ -1,3 +1,4 @@
+import Conversations
 import Tokens
 package import TurnpikeKit
 
@@ -26,6 +27,7 @@ package struct WorldBuilder: Sendable {
         resources[TokenCountersKey.self] = TokenCounters(configuration.models, calibration: learned)
         resources[BodyLimitKey.self] = configuration.server.maxBody
         resources[StateDirectoryKey.self] = configuration.database.stateDirectory
+        if let spool = configuration.spool.settings { resources[SpoolDirectoryKey.self] = spool.directory }
         let metrics = resources.find(MetricRegistryKey.self)?.draft()
         if let metrics { resources[MetricRegistryKey.self] = metrics }
         let ordered = try ChainOrder(configuration, factories: factories).factories

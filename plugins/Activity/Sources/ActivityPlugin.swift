@@ -7,7 +7,8 @@ package import TurnpikeKit
 package final class ActivityPlugin: Plugin {
     package static let factory = PluginFactory(id: id, stage: .observe, section: id) { setup in
         let configuration = try ActivityConfiguration(
-            setup.configuration, in: setup.find(StateDirectoryKey.self) ?? "data")
+            setup.configuration, in: setup.find(StateDirectoryKey.self) ?? "data",
+            besideSpool: setup.find(SpoolDirectoryKey.self))
         let (database, clock) = (setup[DatabaseKey.self], setup[ClockKey.self])
         // One process, one spool: a reload goes on with what the world before has opened.
         let recorder = setup.inheritance.succeed(id) { (former: ActivityRecorder?) in

@@ -18,6 +18,15 @@ extension ModelTable {
             entries[name] = try Entry(section.section(name), providers: providers)
         }
         self.init(entries, catalogue: catalogue)
+        for name in section.names { try checkFallback(of: name, in: section.section(name)) }
+    }
+
+    /// A name that leads nowhere would be passed over when it is needed, and not before.
+    private func checkFallback(of name: String, in section: ConfigurationSection) throws {
+        for other in try section.strings("fallback") ?? [] where targets(for: other, ticket: 0).isEmpty {
+            let near = Spelling.nearest(to: other, among: listed.map(\.name)).map { "; did you mean “\($0)”?" } ?? ""
+            throw section.error("fallback", "no entry of “models” is for “\(other)”\(near)")
+        }
     }
 }
 

@@ -53,6 +53,16 @@ import TurnpikeKit
         #expect(targets(table, "a") == ["one/a", "two/b"])
     }
 
+    @Test func refusesAFallbackThatLeadsNowhere() throws {
+        let large = ("large", one())
+        let error = #expect(throws: ConfigurationError.self) {
+            try self.table([large, ("small", entry([("provider", "one")], fallback: ["large", "lagre"]))])
+        }
+        #expect(error?.key == "models.small.fallback")
+        #expect(error?.description.hasSuffix("no entry of “models” is for “lagre”; did you mean “large”?") == true)
+        _ = try table([("lag*", one()), ("small", entry([("provider", "one")], fallback: ["lagre"]))])
+    }
+
     @Test func whatAModelGetsBackOfItsReasoningIsItsOwnOrItsProviders() throws {
         let table = try table([
             ("kept", one()), ("dropped", entry([("provider", "one"), ("reasoning", "drop")])),

@@ -87,7 +87,16 @@ func mistake(_ text: String) -> String {
         ),
         (
             "database: sqlite:t",
-            "t.yaml:1: providers: name at least one, such as  openai: { base_url: \"https://api.openai.com/v1\" }"
+            "t.yaml:1: providers: missing; name at least one, such as  openai: { base_url: \"https://api.openai.com/v1\" }"
+        ),
+        ("database: sqlite:t\nproviders: {}", "t.yaml:2: providers: name at least one, such as  openai: {"),
+        (
+            "database: sqlite:t\nprovider: { a: { base_url: \"https://h/v1\" } }",
+            "t.yaml:2: provider: unknown key; did you mean “providers”?"
+        ),
+        (
+            "model_list:\n  - model_name: gpt-4o\ngeneral_settings: { master_key: sk-canary }",
+            "t.yaml:1: model_list: unknown key; it is LiteLLM's: write providers: and models: instead"
         ),
         (
             "database: sqlite:t\nproviders:\n  a: { base_url: \"ftp://x\" }",

@@ -25,6 +25,7 @@ package struct GatewayConfiguration: Sendable {
     /// plugins have read what is theirs.
     package init(_ root: ConfigurationSection) throws {
         self.root = root
+        try Self.refuseForeignFile(root)
         server = try ServerSettings(root.section("server"))
         database = try DatabaseAddress(root)
         spool = try SpoolConfiguration(root.section("spool"), besideDatabase: database)
@@ -34,6 +35,15 @@ package struct GatewayConfiguration: Sendable {
         models = try ModelCatalogue(root)
         chain = try root.strings("chain") ?? []
         flags = try FlagSet(root.section("flags"))
+    }
+
+    /// Told before anything is called missing: whoever tries LiteLLM's file here has all of it to write anew.
+    private static func refuseForeignFile(_ root: ConfigurationSection) throws {
+        let foreign = ["model_list", "litellm_settings", "general_settings", "router_settings"]
+        guard let key = foreign.first(where: root.has) else { return }
+        throw root.error(
+            key,
+            "unknown key; it is LiteLLM's: write providers: and models: instead, as docs/coming-from-litellm.md shows")
     }
 
     /// Reads a file's text. Relative paths in it are relative to the working directory.

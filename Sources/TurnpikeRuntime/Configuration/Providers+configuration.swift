@@ -6,8 +6,8 @@ extension Providers {
         let section = try root.section("providers")
         let all = try section.names.map { try Provider(name: $0, section.section($0)) }
         guard !all.isEmpty else {
-            throw root.error(
-                "providers", "name at least one, such as  openai: { base_url: \"https://api.openai.com/v1\" }")
+            let advice = "name at least one, such as  openai: { base_url: \"https://api.openai.com/v1\" }"
+            throw root.has("providers") ? root.error("providers", advice) : root.missing("providers", advice)
         }
         self.init(all, fallback: try Self.fallback(root, among: all))
     }

@@ -77,6 +77,8 @@ def test_what_runs_longer_than_the_drain_timeout_is_cut_and_says_so(site):
     assert events_of(response.body)[-1].name == "error"
     site.start()
     assert [message["content"] for message in site.stored("s")] == ["x", "Hel"]
+    # The upstream was not at fault.
+    assert site.activity(response)["capture_status"] == "cancelled"
 
 
 def test_a_request_that_waits_for_its_upstream_is_answered_or_told(site):

@@ -114,6 +114,8 @@ extension ResponseEnd {
     fileprivate var interruption: TurnStatus {
         switch self {
         case .complete: .upstreamError
+        // The client gets no more of it than if it had left, and may send its request again as then.
+        case .failed(let error) where error.code == GatewayError.serverShuttingDown.code: .cancelled
         case .failed(let error):
             ["answer_too_large", "server_overloaded", "spool_full"].contains(error.code) ? .incomplete : .upstreamError
         case .clientLeft: .cancelled

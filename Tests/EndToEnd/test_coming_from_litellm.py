@@ -67,6 +67,8 @@ def test_it_does_what_the_page_says(directory, start_process):
         listed = exchange(port, "GET", "/v1/models", [("Authorization", f"Bearer {key}")]).json()
         assert [model["id"] for model in listed["data"]] == ["large", "small"]
         error_of(ask("/chat/completions", body), 404, "unknown_url")
+        assert ask("/chat/completions?a=b", body).json()["error"]["message"].endswith(" Did you mean /v1/chat/completions?")
         error_of(ask("/key/generate", b"{}"), 404, "unknown_url")
+        assert "mean" not in ask("/key/generate", b"{}").json()["error"]["message"]
         done(rest, directory, **VARIABLES)
         assert "revoked" in done("turnpike keys list --config turnpike.yaml", directory, **VARIABLES)

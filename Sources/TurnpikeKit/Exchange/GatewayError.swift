@@ -120,11 +120,12 @@ extension GatewayError {
         GatewayError(.client, .badRequest, code: code, message, param: param)
     }
 
-    /// Nobody answers this path.
-    package static func unknownURL(_ head: RequestHead) -> GatewayError {
-        GatewayError(
+    /// Nobody answers this path; `near` is one that somebody answers.
+    package static func unknownURL(_ head: RequestHead, near: String? = nil) -> GatewayError {
+        let hint = near.map { " Did you mean \($0.prefix(200))?" } ?? ""
+        return GatewayError(
             .client, .notFound, code: "unknown_url",
-            "Unknown request URL: \(head.method.rawValue) \(head.path.prefix(200)).")
+            "Unknown request URL: \(head.method.rawValue) \(head.path.prefix(200)).\(hint)")
     }
 
     /// The path is answered, under other methods.

@@ -16,7 +16,7 @@ struct Dispatcher: Middleware {
     func pass(_ request: Request, in exchange: Exchange) throws -> Passing {
         guard SessionPreview.request(request) == nil,
             case .none = routes.match(request.head.method, request.head.path),
-            try Endpoint.classify(request.head) == .chatCompletions
+            (try? Endpoint.classify(request.head)) == .chatCompletions
         else { return .handle }
         exchange[EndpointKey.self] = .chatCompletions
         guard let chat = try request.chatRequestAtOnce(upTo: bodyLimit) else { return .handle }
@@ -55,8 +55,9 @@ struct Dispatcher: Middleware {
             if endpoint == .unknown, !allowed.isEmpty {
                 throw GatewayError.methodNotAllowed(request.head, use: allowed)
             }
-        } catch let error as GatewayError where error.status == .notFound && !allowed.isEmpty {
-            throw GatewayError.methodNotAllowed(request.head, use: allowed)
+        } catch let error as GatewayError where error.status == .notFound {
+            guard allowed.isEmpty else { throw GatewayError.methodNotAllowed(request.head, use: allowed) }
+            throw GatewayError.unknownURL(request.head, near: pathWithVersion(request.head))
         }
         exchange[EndpointKey.self] = endpoint
         switch endpoint {
@@ -68,6 +69,17 @@ struct Dispatcher: Middleware {
         case .models, .streamed, .stateful, .unknown: break
         }
         return try await next(request)
+    }
+
+    /// The path behind `/v1`, if it is answered there: a client whose base URL lacks that asks without it.
+    private func pathWithVersion(_ head: RequestHead) -> String? {
+        let path = "/v1\(head.path)"
+        if case .route = routes.match(head.method, path[...]) { return path }
+        let endpoint = try? Endpoint.classify(RequestHead(method: head.method, target: path))
+        return switch endpoint {
+        case nil, .unknown, .stateful: nil
+        case .chatCompletions, .json, .models, .streamed: path
+        }
     }
 
     private func note(_ chat: ChatRequest, in exchange: Exchange) {

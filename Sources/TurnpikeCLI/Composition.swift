@@ -178,7 +178,8 @@ struct Composition {
     }
 
     private static func text(_ address: SocketAddress, isSecure: Bool) -> String {
-        "\(isSecure ? "https" : "http")://\(address.ipAddress ?? "localhost"):\(address.port ?? 0)"
+        let endpoint = ServerSettings.Endpoint(host: address.ipAddress ?? "localhost", port: address.port ?? 0)
+        return "\(isSecure ? "https" : "http")://\(endpoint)"
     }
 }
 

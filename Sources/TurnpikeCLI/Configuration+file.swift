@@ -22,8 +22,11 @@ struct ConfigurationOption: ParsableArguments {
 extension GatewayConfiguration {
     /// Reads a file, with this process's environment.
     static func read(_ file: String) throws -> GatewayConfiguration {
-        guard let text = ProcessFiles.read(file) else {
-            throw CommandFailure("\(file): cannot be read. `turnpike demo` runs without a configuration.")
+        let text: String
+        do throws(ProcessFiles.Unreadable) {
+            text = try ProcessFiles.text(of: file)
+        } catch {
+            throw CommandFailure("\(file): cannot be read: \(error). `turnpike demo` runs without a configuration.")
         }
         return try GatewayConfiguration(text: text, file: file, environment: .process)
     }
@@ -43,20 +46,36 @@ extension ConfigurationEnvironment {
 
 /// Small files of the operator's: configurations and secrets.
 enum ProcessFiles {
-    /// The whole text; `nil` if it cannot be read or is not UTF-8. Up to 16 MB.
-    static func read(_ path: String) -> String? {
+    /// Why a file cannot be read, in words.
+    struct Unreadable: Error, CustomStringConvertible {
+        let description: String
+
+        /// What the last call to the system said.
+        static var lastCall: Unreadable { Unreadable(description: String(cString: strerror(errno))) }
+    }
+
+    /// The whole text; `nil` if it cannot be read.
+    static func read(_ path: String) -> String? { try? text(of: path) }
+
+    /// The whole text, which is UTF-8. Up to 16 MB.
+    static func text(of path: String) throws(Unreadable) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
+        guard descriptor >= 0 else { throw .lastCall }
         defer { close(descriptor) }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 64 << 10)
         while bytes.count < 16 << 20 {
             let count = Glibc.read(descriptor, &piece, piece.count)
-            if count < 0 { return nil }
-            if count == 0 { return String(validating: bytes, as: UTF8.self) }
+            if count < 0 { throw .lastCall }
+            if count == 0 {
+                guard let text = String(validating: bytes, as: UTF8.self) else {
+                    throw Unreadable(description: "it is no UTF-8 text")
+                }
+                return text
+            }
             bytes += piece[..<count]
         }
-        return nil
+        throw Unreadable(description: "it has more than 16 MB")
     }
 }
 

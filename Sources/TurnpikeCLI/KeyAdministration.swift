@@ -30,7 +30,12 @@ enum KeyAdministration {
     ) async throws {
         try await reporting {
             try await open(try options.load()) { store in
-                try await body(store, try await self.user(named: user, createIfMissing: createIfMissing, in: store))
+                let owner = try await self.user(named: user, createIfMissing: createIfMissing, in: store)
+                do {
+                    try await body(store, owner)
+                } catch let error as KeyStoreError where error == .keyNotFound {
+                    throw CommandFailure("\(error): see `turnpike keys list --user \(shellWord(user))`")
+                }
             }
         }
     }
@@ -42,6 +47,15 @@ enum KeyAdministration {
                 "there is no user “\(name)”: see `turnpike users list`; `turnpike keys create --create-user` makes one")
         }
         return try await store.createUser(name)
+    }
+
+    /// A name as a shell takes it.
+    private static func shellWord(_ name: String) -> String {
+        let isPlain = name.utf8.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                || [0x2D, 0x2E, 0x40, 0x5F].contains(byte)
+        }
+        return isPlain ? name : "'\(name.replacing("'", with: "'\\''"))'"
     }
 
     static func allUsers(_ store: KeyStore) async throws -> [UserInfo] {

@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import TurnpikeRuntime
 
 /// Whether an address can be listened on, asked before anything else is begun.
 enum ListeningPort {
@@ -27,7 +28,7 @@ enum ListeningPort {
 
     /// What the last call to the system said.
     private static func failure(_ host: String, _ port: Int, _ setting: String) -> CommandFailure {
-        CommandFailure("\(host):\(port) \(reason(errno)) (\(setting))")
+        CommandFailure("\(ServerSettings.Endpoint(host: host, port: port)) \(reason(errno)) (\(setting))")
     }
 
     private static func reason(_ code: Int32) -> String {

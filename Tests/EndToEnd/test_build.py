@@ -165,3 +165,8 @@ def test_who_ends_the_build_ends_the_training(tree):
 def test_it_explains_itself(tree):
     said = subprocess.run([ROOT / "scripts/build", "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
     assert "Usage: scripts/build [--no-profile]" in said
+
+
+def test_the_counting_of_results_explains_itself():
+    said = subprocess.run([ROOT / "scripts/count-results", "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "PASSED FAILED" in said

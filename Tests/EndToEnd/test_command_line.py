@@ -178,9 +178,25 @@ def test_serve_without_a_configuration_names_demo():
     assert status != 0 and out == "" and "demo" in err
 
 
-def test_serve_with_a_file_that_is_not_there_names_it_and_demo(tmp_path):
+def test_serve_with_a_file_that_cannot_be_read_names_it_and_why_and_demo(tmp_path):
     status, _, err = turnpike("serve", "--config", tmp_path / "missing.yaml")
-    assert status == 1 and "missing.yaml" in err and "demo" in err
+    assert status == 1 and "missing.yaml: cannot be read: No such file or directory. " in err and "demo" in err
+    assert "cannot be read: Is a directory. " in turnpike("serve", "--config", tmp_path)[2]
+    (tmp_path / "latin.yaml").write_bytes(b"# \xe4\n")
+    assert "cannot be read: it is no UTF-8 text. " in turnpike("serve", "--config", tmp_path / "latin.yaml")[2]
+
+
+def test_each_command_says_when_its_new_key_expires():
+    words = lambda command: " ".join(run("keys", command, "--help").split())
+    assert "without it, it does not." in words("create") and "old one would have" not in words("create")
+    assert "without it, it does when the old one would have." in words("rotate")
+
+
+@pytest.mark.parametrize("command", [["revoke"], ["rotate"], ["update", "--history-mode", "off"]])
+def test_a_key_that_is_not_there_is_to_be_looked_for_in_the_list(config, command):
+    run("users", "create", "--config", config, "alice's")
+    status, _, err = turnpike("keys", *command, "--config", config, "--user", "alice's", "--name", "x")
+    assert status == 1 and "the user has no such key: see `turnpike keys list --user 'alice'\\''s'`" in err, err
 
 
 def test_serve_on_a_port_that_is_taken_says_so(config, upstream):

@@ -62,6 +62,11 @@ func mistake(_ text: String) -> String {
         #expect(try configuration("server: { host: 10.0.0.1, port: 80, admin: \"127.0.0.1:80\" }").server.admin != nil)
     }
 
+    @Test func showsAnIPv6AddressInBrackets() throws {
+        #expect(try configuration("server: { admin: \"::1:81\" }").server.admin?.description == "[::1]:81")
+        #expect(try configuration("server: { admin: \"h:81\" }").server.admin?.description == "h:81")
+    }
+
     @Test func takesTheOnlyProviderAsTheDefault() throws {
         #expect(try configuration().providers.fallback?.name == "one")
     }

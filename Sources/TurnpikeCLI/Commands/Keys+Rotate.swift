@@ -1,5 +1,6 @@
 import ArgumentParser
 import AuthPlugin
+import Persistence
 import TurnpikeKit
 
 extension Keys {
@@ -25,7 +26,10 @@ extension Keys {
         @OptionGroup var key: ChosenKey
         @Option(help: "How long the old key still works, such as 30m, 24h or 7d; 0s ends it at once.")
         var grace = DurationArgument(argument: "24h")!
-        @OptionGroup var expiry: ExpiryOption
+        @Option(
+            help: "Days until the new key expires; without it, it does when the old one would have.",
+            transform: Expiry.moment)
+        var expiresInDays: Timestamp?
         @Flag(help: "Print a JSON object with the new key, and what is known of both, instead of the key alone.")
         var json = false
 
@@ -38,7 +42,7 @@ extension Keys {
         func run() async throws {
             try await KeyAdministration.change(key.user, options) { store, owner in
                 let rotation = try await store.replaceKey(
-                    key.choice, of: owner.id, grace: grace.duration, expires: expiry.moment)
+                    key.choice, of: owner.id, grace: grace.duration, expires: expiresInDays)
                 let (new, old) = (rotation.new, rotation.old)
                 // The new key first: nobody can read it again.
                 StandardOutput.print(json ? KeyListing.json(rotation, of: owner.name) : new.secret.reveal())

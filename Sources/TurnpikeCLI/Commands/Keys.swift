@@ -31,7 +31,8 @@ struct Keys: AsyncParsableCommand {
                 "Also give the key the scope “admin”. No endpoint asks for it yet: users and keys are administered by commands."
         )
         var admin = false
-        @OptionGroup var expiry: ExpiryOption
+        @Option(help: "Days until the key expires; without it, it does not.", transform: Expiry.moment)
+        var expiresInDays: Timestamp?
         @Option(
             help:
                 "What the messages of its requests are, where neither the request nor its session says: auto, append, replace or off. Without it, as configured."
@@ -42,7 +43,7 @@ struct Keys: AsyncParsableCommand {
             try await KeyAdministration.change(user, options, createIfMissing: createUser) { store, owner in
                 let request = KeyRequest(
                     userID: owner.id, name: name, scopes: admin ? [.chat, .admin] : .chat,
-                    expires: expiry.moment, historyMode: historyMode?.mode)
+                    expires: expiresInDays, historyMode: historyMode?.mode)
                 StandardOutput.print(try await store.createKey(request).secret.reveal())
             }
         }

@@ -19,7 +19,7 @@ struct StartLine {
             "providers": "\(configuration.providers.all.map(\.name).joined(separator: ","))",
             "version": "\(Version.text)",
         ]
-        if let admin = configuration.server.admin { metadata["admin"] = "\(admin.host):\(admin.port)" }
+        if let admin = configuration.server.admin { metadata["admin"] = "\(admin)" }
         return metadata
     }
 }

@@ -21,9 +21,17 @@ package struct ServerSettings: Sendable, Equatable {
     package var drainTimeout: Duration
     package var allowedOrigins: [String]
 
-    package struct Endpoint: Sendable, Equatable {
+    package struct Endpoint: Sendable, Equatable, CustomStringConvertible {
         package var host: String
         package var port: Int
+
+        package init(host: String, port: Int) {
+            self.host = host
+            self.port = port
+        }
+
+        /// As a URL has it: an IPv6 address stands in brackets.
+        package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
         /// Whether nobody can listen on both: the same port, which is not 0, of the same host or of all.
         func excludes(_ other: Endpoint) -> Bool {

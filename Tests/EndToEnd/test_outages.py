@@ -248,3 +248,16 @@ def test_a_turn_waits_for_a_table_that_others_do_not_need(tmp_path, server):
         server.execute(f"RENAME TABLE {database}.away TO {database}.blobs")
         eventually(lambda: ready(site.port).json()["spool"]["turns"] == 0, timeout=15)
         assert len(conversation.stored) == 4
+
+
+def test_why_the_database_cannot_be_used_is_said_without_our_own_words_and_with_what_to_do(tmp_path, server):
+    address = server.create_database().replace("root@", "root:a-secret@")
+    server.execute("ALTER USER root@localhost IDENTIFIED BY ''")
+    reason = f"{server.socket}: the server refuses the user or the password, or it wants TLS (tls=verify) (1045)"
+    with Site(tmp_path, database=address, until="/healthz") as site:
+        told = eventually(lambda: ready(site.port).json()["reasons"]["database"], lambda told: told != "not tried yet")
+        assert told == reason
+        with pytest.raises(AssertionError) as refused:
+            run("migrate", "--config", site.gateway.config_path)
+        assert f"turnpike: the database: {reason}" in str(refused.value)
+        assert "a-secret" not in site.gateway.log

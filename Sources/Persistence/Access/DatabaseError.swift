@@ -57,7 +57,8 @@ extension DatabaseError: CustomStringConvertible, CustomDebugStringConvertible {
     }
 
     /// Everything that is known, for the log.
-    public var debugDescription: String {
-        code == 0 ? "\(failure.rawValue): \(reason)" : "\(failure.rawValue): \(reason) (\(code))"
-    }
+    public var debugDescription: String { "\(failure.rawValue): \(diagnosis)" }
+
+    /// What happened, with the engine's number: for operators, to whom our own class of it says nothing.
+    package var diagnosis: String { code == 0 ? reason : "\(reason) (\(code))" }
 }

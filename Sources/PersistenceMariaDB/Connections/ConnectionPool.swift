@@ -94,18 +94,18 @@ final class ConnectionPool: Sendable {
 
     /// Tries the servers in order; the first that can be used wins.
     private func connect(_ role: ConnectionRole, _ hosts: [Int]) throws -> MariaDBConnection {
-        var errors: [DatabaseError] = []
+        var failures: [(host: Int, error: DatabaseError)] = []
         for host in hosts {
             do {
                 let connection = try connector.connect(to: host, for: role)
                 adopt(connection)
                 return connection
             } catch let error as DatabaseError {
-                errors.append(error)
+                failures.append((host, error))
                 state.withLock { $0.hosts.failed(host, at: monotonicNanoseconds()) }
             }
         }
-        throw noteFailure(errors)
+        throw noteFailure(failures)
     }
 
     private func adopt(_ connection: MariaDBConnection) {
@@ -121,14 +121,24 @@ final class ConnectionPool: Sendable {
 
     /// What the caller is told. Only what every server refuses must be mended by somebody; and once connections were
     /// possible, a refusal is an outage like others: what waits is kept, and goes on when it is mended.
-    private func noteFailure(_ errors: [DatabaseError]) -> DatabaseError {
+    private func noteFailure(_ failures: [(host: Int, error: DatabaseError)]) -> DatabaseError {
+        let errors = failures.map(\.error)
         let first = errors.first { $0.failure != .refuse } ?? errors[0]
+        let reason = reason(failures)
         return state.withLock { state in
-            let error =
-                state.hasConnected ? DatabaseError(.unavailable, first.reason, code: first.code) : first
+            let error = DatabaseError(
+                state.hasConnected ? .unavailable : first.failure, reason, code: errors.count == 1 ? first.code : 0)
             state.lastError = error
             state.reachability.failed(at: monotonicNanoseconds(), jitter: Double.random(in: 0.5...1.5))
             return error
         }
+    }
+
+    /// What is the matter with each server: in the order of the list, so that an outage reads the same however they were
+    /// tried. A number is said with its server where there are several.
+    private func reason(_ failures: [(host: Int, error: DatabaseError)]) -> String {
+        failures.sorted { $0.host < $1.host }.map { host, error in
+            "\(connector.name(of: host)): \(failures.count == 1 ? error.reason : error.diagnosis)"
+        }.joined(separator: "; ")
     }
 }

@@ -29,6 +29,14 @@ struct Connector: Sendable {
         }
     }
 
+    /// A server as an operator knows it.
+    func name(of host: Int) -> String {
+        switch address.place {
+        case .socket(let path): path
+        case .hosts(let hosts): hosts[host].description
+        }
+    }
+
     /// Connects to a server and makes the session what all statements expect.
     func connect(to host: Int, for role: ConnectionRole) throws -> MariaDBConnection {
         precondition(Self.isLibraryReady, "libmariadb starts")
@@ -36,7 +44,7 @@ struct Connector: Sendable {
         setOptions(handle, role)
         guard open(handle, host) else {
             let failure = MariaDBFailure.ofConnecting(
-                Int(mysql_errno(handle)), detail: String(cString: mysql_error(handle)))
+                Int(mysql_errno(handle)), detail: String(cString: mysql_error(handle)), tls: address.tls)
             mysql_close(handle)
             throw failure.error
         }

@@ -25,7 +25,8 @@ struct MariaDBFailure: Equatable {
     ///
     /// - Parameter state: The SQLSTATE, which decides where the number is not one of those that matter.
     static func ofStatement(_ code: Int, state: String) -> MariaDBFailure {
-        ofConnection(code) ?? ofTransaction(code) ?? ofServer(code) ?? ofData(code) ?? byState(code, state)
+        ofConnection(code) ?? ofTransaction(code) ?? ofServer(code) ?? ofData(code) ?? ofSchema(code)
+            ?? byState(code, state)
     }
 
     /// A failure of COMMIT. Only these say for certain that nothing was committed: conflicts, which roll back, and a
@@ -99,6 +100,15 @@ struct MariaDBFailure: Equatable {
         }
     }
 
+    /// What an operator must mend before anything is stored.
+    private static func ofSchema(_ code: Int) -> MariaDBFailure? {
+        switch code {
+        case 1_044, 1_142, 1_143, 1_370: MariaDBFailure(.refuse, code, "a right is missing: GRANT in docs/database.md")
+        case 1_146: MariaDBFailure(.refuse, code, "a table is missing: turnpike migrate")
+        default: nil
+        }
+    }
+
     private static func byState(_ code: Int, _ state: String) -> MariaDBFailure {
         switch state.prefix(2) {
         case "22", "23": MariaDBFailure(.data, code, "a value was refused")
@@ -112,21 +122,37 @@ struct MariaDBFailure: Equatable {
 extension MariaDBFailure {
     /// A failure of connecting. What the operator must mend is `refuse`, what passes by itself `unavailable`.
     ///
-    /// - Parameter detail: What libmariadb itself, not the server, says about TLS.
-    static func ofConnecting(_ code: Int, detail: String) -> MariaDBFailure {
+    /// - Parameters:
+    ///   - detail: What libmariadb itself, not the server, says about TLS.
+    ///   - tls: As the address has it.
+    static func ofConnecting(_ code: Int, detail: String, tls: ServerAddress.TLS) -> MariaDBFailure {
         switch code {
         case Int(CR_CONNECTION_ERROR), Int(CR_CONN_HOST_ERROR):
             MariaDBFailure(.unavailable, code, "the server cannot be reached")
         case Int(CR_UNKNOWN_HOST): MariaDBFailure(.unavailable, code, "the host is unknown")
-        case Int(CR_SSL_CONNECTION_ERROR): MariaDBFailure(.refuse, code, "no TLS connection: \(printable(detail))")
-        case 1_044: MariaDBFailure(.refuse, code, "the user has no rights on this database")
-        case 1_045, 1_698: MariaDBFailure(.refuse, code, "the server refuses the user or the password")
+        case Int(CR_SERVER_LOST), Int(CR_SERVER_LOST_EXTENDED):
+            MariaDBFailure(.unavailable, code, "the server accepts the connection and says nothing")
+        case Int(CR_SSL_CONNECTION_ERROR):
+            MariaDBFailure(.refuse, code, "no TLS connection: \(printable(detail))\(authorityAdvice(detail))")
+        case 1_044:
+            MariaDBFailure(.refuse, code, "the user has no rights on this database, or there is none of that name")
+        case 1_045, 1_698:
+            MariaDBFailure(
+                .refuse, code,
+                "the server refuses the user or the password" + (tls == .off ? ", or it wants TLS (tls=verify)" : ""))
         case 1_049: MariaDBFailure(.refuse, code, "the server has no such database")
         case 1_130: MariaDBFailure(.refuse, code, "the server refuses connections from this host")
         case 1_251, 1_524, Int(CR_AUTH_PLUGIN_CANNOT_LOAD), Int(CR_AUTH_PLUGIN_ERR):
             MariaDBFailure(.refuse, code, "the user's authentication plugin is not supported")
-        default: MariaDBFailure(.unavailable, code, "the server does not let us in")
+        // Too many connections, no memory.
+        default: MariaDBFailure(.unavailable, code, ofServer(code)?.reason ?? "the server does not let us in")
         }
+    }
+
+    /// What OpenSSL calls a certificate whose authority it was not given.
+    private static func authorityAdvice(_ detail: String) -> String {
+        let isUnknown = ["self-signed", "self signed", "local issuer"].contains { detail.contains($0) }
+        return isUnknown ? ": name its authority with ca=FILE" : ""
     }
 
     private static func printable(_ text: String) -> String {

@@ -116,7 +116,7 @@ enum SpoolCommand {
             // The name stays: the database may be what fails, and whoever finds a stale one takes it out.
             await store.closeSpool()
             guard let error = error as? DatabaseError else { throw error }
-            throw CommandFailure("the database does not take the turns: \(error.debugDescription)")
+            throw CommandFailure("the database does not take the turns: \(error.diagnosis)")
         }
     }
 

@@ -16,7 +16,7 @@ func reporting(_ command: () async throws -> Void) async throws {
     do {
         try await command()
     } catch let error as DatabaseError {
-        StandardError.print("turnpike: the database: \(error.reason)\(advice(error))")
+        StandardError.print("turnpike: the database: \(error.diagnosis)\(advice(error))")
         throw ExitCode.failure
     } catch let error as ExitCode {
         throw error

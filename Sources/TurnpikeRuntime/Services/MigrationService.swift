@@ -114,10 +114,13 @@ package struct MigrationService: Service {
     /// Once per reason: an outage must not flood the log.
     private func report(_ error: any Error) {
         guard !Task.isCancelled else { return }
-        let reason = (error as? DatabaseError)?.debugDescription ?? "it does not answer"
+        let error = error as? DatabaseError
+        let reason = error?.diagnosis ?? "it does not answer"
         guard !readiness.missing.contains(.init(Self.part, reason)) else { return }
         readiness.markMissing(Self.part, because: reason)
-        logger.warning("The database cannot be used; trying again until it can.", metadata: ["error": "\(reason)"])
+        logger.warning(
+            "The database cannot be used; trying again until it can.",
+            metadata: ["error": "\(error?.debugDescription ?? reason)"])
     }
 }
 

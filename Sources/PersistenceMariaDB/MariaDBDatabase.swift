@@ -30,7 +30,8 @@ public final class MariaDBDatabase: Database {
         let diagnosis = ServerDiagnosis(address, logger: logger)
         self.diagnosis = diagnosis
         pool = ConnectionPool(
-            Connector(address: address, sendsRowsTogether: sendsRowsTogether) { diagnosis.note($0) })
+            Connector(address: address, sendsRowsTogether: sendsRowsTogether) { diagnosis.note($0) },
+            onMove: { logger.notice("The database is another host now.", metadata: ["host": "\($0)"]) })
         threads = DatabaseThreads("mariadb", readers: address.readers, writers: 2, shards: 2, patience: patience)
     }
 

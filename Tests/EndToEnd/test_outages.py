@@ -8,9 +8,11 @@ import time
 
 import pytest
 
+from harness.balancer import Balancer
 from harness.client import exchange
 from harness.database import MariaDB
 from harness.gateway import run
+from harness.ports import free_port
 from harness.site import Site, error_of
 from harness.waiting import eventually
 
@@ -123,7 +125,7 @@ def test_a_key_that_another_process_revoked_in_an_outage_is_refused_when_it_ends
 @pytest.fixture
 def server():
     """A MariaDB of the test's own, which it may kill."""
-    with MariaDB() as server:
+    with MariaDB(port=free_port()) as server:
         yield server
 
 
@@ -261,3 +263,31 @@ def test_why_the_database_cannot_be_used_is_said_without_our_own_words_and_with_
             run("migrate", "--config", site.gateway.config_path)
         assert f"turnpike: the database: {reason}" in str(refused.value)
         assert "a-secret" not in site.gateway.log
+
+
+def test_which_server_of_a_list_is_used_is_logged_when_that_changes(tmp_path, server):
+    """Two ways to one server, of which one is closed after the other."""
+    name = server.create_database().split("/")[3].split("?")[0]
+    server.execute("CREATE USER someone@'127.0.0.1' IDENTIFIED BY 'p'; GRANT ALL ON *.* TO someone@'127.0.0.1'")
+    first, second = Balancer([server.port]), Balancer([server.port])
+    moved = lambda way: f"The database is another host now. host=127.0.0.1:{way.port}"
+    with Site(tmp_path, database=f"mariadb://someone:p@127.0.0.1:{first.port},127.0.0.1:{second.port}/{name}", until="/healthz") as site:
+        with second:
+            with first:
+                eventually(lambda: ready(site.port).status == 200)
+                site.conversation().say("one")
+                assert "another host" not in site.gateway.log, "the first one is what everybody expects"
+            server.execute("KILL CONNECTION USER someone")
+            eventually(lambda: moved(second) in site.gateway.log, timeout=15)
+            eventually(lambda: ready(site.port).status == 200)
+        with first:
+            server.execute("KILL CONNECTION USER someone")
+            eventually(lambda: moved(first) in site.gateway.log, timeout=15)
+            eventually(lambda: ready(site.port).status == 200)
+            site.conversation().say("two")
+        assert site.gateway.log.count("another host") == 2, "once per change"
+        site.gateway.stop()
+        with second:
+            site.start()
+            # The first one is passed over.
+            eventually(lambda: site.gateway.log.count(moved(second)) == 2)

@@ -12,6 +12,8 @@ final class ConnectionPool: Sendable {
         var writers: [MariaDBConnection] = []
         var reachability = Reachability()
         var hosts: HostOrder
+        /// The server that an operator counts on, because it is the first or because it was told.
+        var announced = 0
         var generation = 0
         var hasConnected = false
         var isClosed = false
@@ -38,9 +40,13 @@ final class ConnectionPool: Sendable {
 
     private let connector: Connector
     private let state: Mutex<State>
+    private let onMove: @Sendable (String) -> Void
 
-    init(_ connector: Connector) {
+    /// - Parameter onMove: Told the name of the server that new connections go to, when it is not the one before; the
+    ///   first of the list counts as the one before all.
+    init(_ connector: Connector, onMove: @escaping @Sendable (String) -> Void) {
         self.connector = connector
+        self.onMove = onMove
         state = Mutex(State(hosts: HostOrder(count: connector.hostCount)))
     }
 
@@ -109,13 +115,15 @@ final class ConnectionPool: Sendable {
     }
 
     private func adopt(_ connection: MariaDBConnection) {
-        let dropped: [MariaDBConnection] = state.withLock { state in
+        let (dropped, hasMoved): ([MariaDBConnection], Bool) = state.withLock { state in
             state.reachability.succeeded()
             state.hasConnected = true
             let dropped = state.hosts.succeeded(connection.host) ? state.drop() : []
             connection.generation = state.generation
-            return dropped
+            defer { state.announced = connection.host }
+            return (dropped, state.announced != connection.host)
         }
+        if hasMoved { onMove(connector.name(of: connection.host)) }
         _ = dropped
     }
 

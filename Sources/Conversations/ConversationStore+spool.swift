@@ -1,6 +1,7 @@
 import Journal
 package import Logging
 import Persistence
+import Synchronization
 
 extension ConversationStore {
     /// What an operator is told about the spool; nil without one.
@@ -8,6 +9,7 @@ extension ConversationStore {
         guard let durability else { return nil }
         var status = durability.spool.status
         status.isBypassingDatabase = !durability.writes.isAnswering
+        status.replayFailure = durability.replayFailure.withLock { $0 }
         return status
     }
 

@@ -77,7 +77,7 @@ extension DatabaseError {
 
     /// Whether the database said nothing, or that it cannot: the next caller would wait in vain. One that refuses has
     /// answered, and so has one in which others were faster.
-    var isSilence: Bool {
+    package var isSilence: Bool {
         switch failure {
         case .unavailable, .overloaded, .unknownAtCommit, .resend: true
         case .retryTransaction, .refuse, .data: false

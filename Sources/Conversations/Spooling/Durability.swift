@@ -1,5 +1,6 @@
 package import Journal
 package import Logging
+import Persistence
 import Synchronization
 
 /// What makes a store keep its promise while its database does not answer: the spool, the deadlines, and what is known
@@ -13,6 +14,8 @@ package final class Durability: Sendable {
     let writes = DatabaseHealth()
     /// Of reads: SQLite still reads while somebody holds the write lock.
     let reads: DatabaseHealth
+    /// Why the turns that wait still do: what the database said when they were last tried.
+    let replayFailure = Mutex<DatabaseError?>(nil)
 
     /// Hundredths of a second for the way of the last turns into the spool, which begins when their deadline is told.
     private static let patience = 200

@@ -20,6 +20,8 @@ package struct SpoolStatus: Sendable, Equatable {
     package var refusedTotal = 0
     /// Whether turns go straight to the spool, because the database did not answer.
     package var isBypassingDatabase = false
+    /// Why the database did not take the turns that wait, when they were last tried.
+    package var replayFailure: DatabaseError?
     /// What the disk said last, if that was a failure.
     package var failure: String?
 }

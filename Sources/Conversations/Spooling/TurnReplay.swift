@@ -1,6 +1,7 @@
 import Journal
 import Logging
 import Persistence
+import Synchronization
 
 /// Stores the turns of the spool, in order within each session, exactly once.
 ///
@@ -25,6 +26,8 @@ struct TurnReplay: Sendable {
     /// Replays whatever arrives, until the task is cancelled.
     func run() async {
         var failures = 0
+        // What was told since the spool was last empty: once for each kind, because a turn may fail for hours.
+        var told: Set<DatabaseError.Failure> = []
         for await _ in durability.spool.arrivals {
             while !Task.isCancelled {
                 let batch = durability.spool.takeForReplay()
@@ -33,7 +36,7 @@ struct TurnReplay: Sendable {
                     failures = 0
                     continue
                 }
-                if failures == 0 {
+                if told.insert(error.failure).inserted {
                     logger.warning(
                         "The spool waits for the database.", metadata: ["error": "\(String(reflecting: error))"])
                 }
@@ -41,7 +44,11 @@ struct TurnReplay: Sendable {
                 let pause = Self.pauses[min(failures, Self.pauses.count) - 1]
                 try? await Task.sleep(for: pause * Double.random(in: 0.75...1.25))
             }
-            if failures == 0 { logger.debug("The spool is empty.") }
+            guard !Task.isCancelled else { return }
+            // Also where what waited was erased.
+            durability.replayFailure.withLock { $0 = nil }
+            if !told.isEmpty { logger.notice("The spool is empty again.") }
+            (failures, told) = (0, [])
         }
     }
 
@@ -76,6 +83,7 @@ struct TurnReplay: Sendable {
                 }
             }
         }
+        durability.replayFailure.withLock { $0 = failure }
         await durability.spool.acknowledge(done)
         if failure == nil, !done.isEmpty { durability.writes.noteAnswer() }
         // One that refuses a turn takes those of others all the same.

@@ -34,18 +34,26 @@ package struct SpoolService: Service {
         await store.closeSpool()
     }
 
-    private static func report(_ status: SpoolStatus) -> Readiness.Report {
+    static func report(_ status: SpoolStatus) -> Readiness.Report {
         var report = Readiness.Report(Self.part)
         if status.deadLetters > 0 {
             report.problems.append("\(status.deadLetters) turns or pieces were set aside: see `turnpike spool list`")
         }
         if let failure = status.failure { report.problems.append("the disk failed: \(failure)") }
-        if status.isBypassingDatabase { report.problems.append("the database does not take turns; they are spooled") }
+        if let problem = problem(ofDatabase: status) { report.problems.append(problem) }
         report.numbers = [
             ("turns", status.turns), ("bytes", status.bytes), ("reserved", status.reserved),
             ("oldest_seconds", status.oldest.map(age) ?? 0), ("dead_letters", status.deadLetters),
         ]
         return report
+    }
+
+    /// One that refuses has answered, so the database counts as there, and nothing else says why turns wait.
+    private static func problem(ofDatabase status: SpoolStatus) -> String? {
+        if status.turns > 0, let failure = status.replayFailure, !failure.isSilence {
+            return "the database refuses turns, which wait: \(failure.diagnosis)"
+        }
+        return status.isBypassingDatabase ? "the database does not take turns; they are spooled" : nil
     }
 
     private static func age(_ time: Timestamp) -> Int {

@@ -191,8 +191,24 @@ import TurnpikeTesting
             #expect(fixture.store.durability?.writes.isAnswering == true)
             await #expect(throws: DatabaseError.self) { try await fixture.drain() }
             #expect(fixture.store.durability?.writes.isAnswering == true)
+            #expect(fixture.store.spoolStatus?.replayFailure?.failure == .refuse)
             try await fixture.database.write { _ = try $0.execute("DROP TRIGGER refuse") }
             try await fixture.drain()
+            #expect(fixture.store.spoolStatus?.replayFailure == nil)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func whatWasErasedWhileTheDatabaseRefusedItIsNoProblemAnyMore() async throws {
+        try await SpoolFixture.with { fixture in
+            let session = try await fixture.store.create(SessionDraft(owner: .generate()))
+            try await fixture.refuseBodies(with: "poison")
+            #expect(try await fixture.store.append(SpoolFixture.turn("poison", after: session)) == .spooled)
+            let replay = Task { await fixture.store.replaySpool(logger: SpoolFixture.logger) }
+            while fixture.store.spoolStatus?.replayFailure == nil, !Task.isCancelled { await Task.yield() }
+            await fixture.store.discard(session: session.key)
+            while fixture.store.spoolStatus?.replayFailure != nil, !Task.isCancelled { await Task.yield() }
+            replay.cancel()
+            await replay.value
         }
     }
 

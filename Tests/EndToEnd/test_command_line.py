@@ -1,4 +1,5 @@
 """The commands: results on stdout, words on stderr, an exit status that tells."""
+import contextlib
 import json
 import re
 import sqlite3
@@ -376,10 +377,16 @@ def test_migrate_lists_and_applies_what_is_pending_and_then_nothing(config):
     status, out, err = turnpike("migrate", "--config", config, "--dry-run", "--json")
     assert (status, err) == (0, "")
     pending = json.loads(out)["pending"]
+    assert [path.name for path in config.parent.iterdir()] == ["turnpike.yaml"]
     assert {entry["component"] for entry in pending} >= {"auth", "activity", "conversations"}
     assert all(entry["number"] >= 1 and entry["name"] and isinstance(entry["steps"], list) for entry in pending)
     status, out, _ = turnpike("migrate", "--config", config, "--dry-run")
     assert status == 0 and len(out.splitlines()) == len(pending) and "pending auth 1: users, keys, changes" in out
+    assert "(0 steps)" not in out and "(1 steps)" not in out
+    with contextlib.closing(sqlite3.connect(config.parent / "turnpike.db")) as database:
+        database.execute("CREATE TABLE another (x)")
+        assert turnpike("migrate", "--config", config, "--dry-run")[:2] == (0, out)
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("another",)]
     status, out, _ = turnpike("migrate", "--config", config, "--json")
     assert status == 0 and json.loads(out)["applied"] == pending
     assert turnpike("migrate", "--config", config, "--json")[:2] == (0, '{"applied":[]}\n')

@@ -149,6 +149,7 @@ def test_a_request_is_counted_by_the_published_rule(request_file):
 def test_a_request_is_counted_as_a_table_for_people(request_file):
     status, out, _ = tokens_count("--model", "gpt-4", "--request", request_file)
     assert status == 0 and re.search(r"^total +\d+ +0$", out, re.M) and out.startswith("gpt-4, cl100k_base\n")
+    assert re.search(r"^1 message +\d+ +0$", out, re.M)
 
 
 def test_the_commands_of_the_document_work(tmp_path):

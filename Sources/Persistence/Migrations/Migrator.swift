@@ -24,21 +24,26 @@ public struct Migrator: Sendable {
         self.lease = lease
     }
 
-    /// The migrations that are still to be applied. It changes nothing except that the version table is made.
+    /// The migrations that are still to be applied. It changes nothing.
     ///
     /// - Throws: `DatabaseError` of class `refuse` if a component's schema is newer than this program.
     public func pending(on database: any Database) async throws -> [Migration] {
-        let versions = try await versions(on: database)
+        try missing(in: await versions(on: database) ?? [:])
+    }
+
+    private func missing(in versions: [String: Int]) throws -> [Migration] {
         try refuseNewer(versions)
         return migrations.filter { $0.number > versions[$0.component, default: 0] }
     }
 
-    /// Where the tables are there nothing is written: what is asked of a database that takes nothing is answered.
-    private func versions(on database: any Database) async throws -> [String: Int] {
+    /// The version of each component; nil where nothing was ever migrated. Nothing is written: what is asked of a database
+    /// that takes nothing is answered.
+    private func versions(on database: any Database) async throws -> [String: Int]? {
         do {
             return try await database.read { try SchemaTables.versions($0) }
         } catch let error as DatabaseError where error.failure == .refuse {
-            try await SchemaTables.create(on: database)
+            guard try await database.read({ try SchemaTables.exist($0) }) else { return nil }
+            // Another process may have made it meanwhile; if not, it is refused again.
             return try await database.read { try SchemaTables.versions($0) }
         }
     }
@@ -48,7 +53,7 @@ public struct Migrator: Sendable {
     /// - Returns: What this process applied.
     @discardableResult
     public func migrate(_ database: any Database) async throws -> [Migration] {
-        guard try await !pending(on: database).isEmpty else { return [] }
+        if let versions = try await versions(on: database), try missing(in: versions).isEmpty { return [] }
         // A process that was killed may have made one of the two.
         try await SchemaTables.create(on: database)
         return try await lease.hold(on: database) { token in

@@ -1,6 +1,6 @@
 /// The two tables of the migrator itself: which migrations were applied, and who may apply one now.
-enum SchemaTables {
-    static func create(on database: any Database) async throws {
+package enum SchemaTables {
+    package static func create(on database: any Database) async throws {
         try await database.write(.patiently) { connection in
             for statement in statements(connection.dialect) { try connection.execute(SQL(raw: statement)) }
             try connection.execute(
@@ -25,6 +25,20 @@ enum SchemaTables {
                 expires_us \(dialect.integer) NOT NULL) \(dialect.clustered)
             """,
         ]
+    }
+
+    /// Whether the versions were ever written down.
+    static func exist(_ connection: any Connection) throws -> Bool {
+        let count: SQL =
+            switch connection.dialect {
+            case .sqlite: "SELECT COUNT(*) FROM sqlite_master WHERE name = 'schema_versions'"
+            case .mariadb:
+                """
+                SELECT COUNT(*) FROM information_schema.tables
+                WHERE table_schema = DATABASE() AND table_name = 'schema_versions'
+                """
+            }
+        return try connection.first(count) { try $0.integer(0) } != 0
     }
 
     /// The newest version of each component.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Conversations
+import Glibc
 import Logging
 import NIOCore
 import OpenAIWire
@@ -21,8 +22,7 @@ struct Migrate: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: ConfigurationOption
-    @ArgumentParser.Flag(
-        help: "Only list what would be done. Nothing is changed, except that the migrator's own two tables are made.")
+    @ArgumentParser.Flag(help: "Only list what would be done. Nothing is changed.")
     var dryRun = false
     @ArgumentParser.Flag(help: "Afterwards count anew what every user has: sessions, messages, tokens.")
     var recount = false
@@ -36,13 +36,16 @@ struct Migrate: AsyncParsableCommand {
     func run() async throws {
         try await reporting {
             let configuration = try options.load()
-            let migrator = Migrator(try Composition.migrations(configuration), logger: Logger(label: "turnpike"))
+            let all = try Composition.migrations(configuration)
+            // A file that is not there would be made by opening it.
+            if dryRun, configuration.database.isMissingFile { return print(text(all, nil, .sqlite)) }
+            let migrator = Migrator(all, logger: Logger(label: "turnpike"))
             let database = Composition.database(configuration.database, logger: Logger(label: "turnpike"))
             do {
                 let migrations =
                     dryRun ? try await migrator.pending(on: database) : try await migrator.migrate(database)
                 let users = recount ? try await ConversationStore(database: database).recount() : nil
-                print(json ? asJSON(migrations, users, database.dialect) : asLines(migrations, users, database.dialect))
+                print(text(migrations, users, database.dialect))
             } catch {
                 await Patience.wait(.seconds(1)) { await database.close() }
                 throw error
@@ -51,13 +54,18 @@ struct Migrate: AsyncParsableCommand {
         }
     }
 
+    private func text(_ migrations: [Migration], _ users: Int?, _ dialect: Dialect) -> String {
+        json ? asJSON(migrations, users, dialect) : asLines(migrations, users, dialect)
+    }
+
     private func asLines(_ migrations: [Migration], _ users: Int?, _ dialect: Dialect) -> String {
         let counted = users.map { "\ncounted anew: \($0) \($0 == 1 ? "user" : "users")" } ?? ""
         guard !migrations.isEmpty else { return "The tables are up to date." + counted }
         return migrations.map { migration in
-            let steps = migration.statements(dialect).count
+            let count = migration.statements(dialect).count
+            let steps = count == 0 ? "nothing to do here" : "\(count) \(count == 1 ? "step" : "steps")"
             return "\(dryRun ? "pending" : "applied") \(migration.component) \(migration.number): \(migration.name) "
-                + "(\(steps) \(steps == 1 ? "step" : "steps"))"
+                + "(\(steps))"
         }.joined(separator: "\n") + counted
     }
 
@@ -78,5 +86,13 @@ struct Migrate: AsyncParsableCommand {
                 }
                 if let users { json.member("recounted", users) }
             })
+    }
+}
+
+extension DatabaseAddress {
+    /// Whether it is a SQLite file that nobody has made yet.
+    fileprivate var isMissingFile: Bool {
+        guard case .sqlite(let path) = self else { return false }
+        return access(path, F_OK) != 0 && errno == ENOENT
     }
 }

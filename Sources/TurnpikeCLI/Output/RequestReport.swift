@@ -40,10 +40,11 @@ struct RequestReport {
     }
 
     private var parts: [(String, TokenCount)] {
-        [
+        let count = tokens.messages.count
+        return [
             ("system", tokens.system), ("tools", tokens.tools), ("response format", tokens.responseFormat),
-            ("\(tokens.messages.count) messages", tokens.messages.reduce(.zero, +)), ("reply", tokens.priming),
-            ("total", tokens.total),
+            ("\(count) \(count == 1 ? "message" : "messages")", tokens.messages.reduce(.zero, +)),
+            ("reply", tokens.priming), ("total", tokens.total),
         ]
     }
 

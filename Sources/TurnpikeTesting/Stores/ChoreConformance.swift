@@ -101,7 +101,7 @@ enum ChoreConformance {
     }
 
     private static func prepare(_ database: any Database) async throws {
-        _ = try await Migrator([], logger: MigrationConformance.logger).pending(on: database)
+        try await SchemaTables.create(on: database)
     }
 
     // MARK: Sessions

@@ -127,9 +127,9 @@ let package = Package(
             name: "TurnpikeCLI",
             dependencies: [
                 "TurnpikeRuntime", "TurnpikeKit", "OpenAIWire", "Persistence", "PersistenceSQLite",
-                "PersistenceMariaDB", "Tokens", "Conversations", "Server", "Upstream", "EchoProvider", "ActivityPlugin",
-                "AuthPlugin", "RetentionPlugin", "SessionPlugin", "ModelsPlugin", "CapturePlugin", "HistoryPlugin",
-                "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio,
+                "PersistenceMariaDB", "Tokens", "Journal", "Conversations", "Server", "Upstream", "EchoProvider",
+                "ActivityPlugin", "AuthPlugin", "RetentionPlugin", "SessionPlugin", "ModelsPlugin", "CapturePlugin",
+                "HistoryPlugin", "RouterPlugin", arguments, logging, lifecycle, unixSignals, nio,
                 nioHTTP1, nioPosix,
             ],
             swiftSettings: settings),

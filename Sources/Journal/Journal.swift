@@ -83,17 +83,17 @@ package final class Journal: Sendable {
         let directory: Logger.MetadataValue = "\(configuration.directory)"
         if found.records > 0 {
             logger.notice(
-                "The journal holds records of an earlier run.",
+                "The spool holds records of an earlier run.",
                 metadata: ["directory": directory, "records": "\(found.records)"])
         }
         if found.tornBytes > 0 {
             logger.notice(
-                "The end of a write that was cut off was removed from the journal.",
+                "The end of a write that was cut off was removed from the spool.",
                 metadata: ["directory": directory, "bytes": "\(found.tornBytes)"])
         }
         if found.damagedPieces > 0 {
             logger.critical(
-                "Damaged pieces of the journal were copied to its dead letters.",
+                "Damaged pieces of the spool were copied to its dead letters.",
                 metadata: ["directory": directory, "pieces": "\(found.damagedPieces)"])
         }
     }

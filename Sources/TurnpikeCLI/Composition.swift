@@ -1,5 +1,6 @@
 import Conversations
 import Glibc
+import Journal
 import Logging
 import NIOCore
 import NIOPosix
@@ -29,7 +30,10 @@ struct Composition {
     private let metrics = MetricRegistry()
     private let requests = RequestMetrics()
 
-    init(_ configuration: GatewayConfiguration) throws {
+    /// Opens the spool, and nothing else.
+    ///
+    /// - Parameter remedy: What is to be done where another process has the spool.
+    init(_ configuration: GatewayConfiguration, remedy: SpoolRemedy = .ofServe) throws {
         ProcessLog.apply(configuration.log)
         signal(SIGPIPE, SIG_IGN)
         let threads = configuration.server.threads
@@ -39,7 +43,7 @@ struct Composition {
         database = Self.database(configuration.database, patience: configuration.patience, logger: logger)
         budget = BufferBudget(limit: configuration.server.maxBuffered)
         upstream = try SelectingUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
-        store = try Self.store(database, configuration, logger: logger)
+        store = try Self.store(database, configuration, remedy: remedy, logger: logger)
         builder = Self.builder(
             database, store, upstream: upstream, readiness: readiness, metrics: metrics, logger: logger)
         requests.register(in: metrics)
@@ -66,17 +70,21 @@ struct Composition {
 
     /// The conversations of a database, with the spool before them. Reads what the spool holds.
     static func store(
-        _ database: any Database, _ configuration: GatewayConfiguration, logger: Logger
+        _ database: any Database, _ configuration: GatewayConfiguration, remedy: SpoolRemedy, logger: Logger
     ) throws -> ConversationStore {
-        let durability = try configuration.spool.settings.map { try openSpool($0, logger: logger) }
+        let durability = try configuration.spool.settings.map { try openSpool($0, remedy, logger) }
         return ConversationStore(
             database: database, durability: durability, cacheLimit: configuration.sessionCache.maxSize,
             soleUse: SoleUse(configuration.sessionCache.sharing.wish, database))
     }
 
-    private static func openSpool(_ settings: SpoolSettings, logger: Logger) throws -> Durability {
+    private static func openSpool(
+        _ settings: SpoolSettings, _ remedy: SpoolRemedy, _ logger: Logger
+    ) throws -> Durability {
         do {
             return try Durability(settings, logger: logger)
+        } catch let error as JournalError where error.failure == .owned {
+            throw CommandFailure("spool.directory: \(error): \(remedy.rawValue)")
         } catch {
             throw CommandFailure("spool.directory: \(error)")
         }
@@ -203,6 +211,13 @@ extension ServerConfiguration {
         cors = settings.allowedOrigins.isEmpty ? nil : CORSPolicy(allowedOrigins: settings.allowedOrigins)
         tls = settings.tls.map { TLSFiles(certificate: $0.certificate, key: $0.key) }
     }
+}
+
+/// What whoever finds the spool in use is told to do.
+enum SpoolRemedy: String {
+    case ofServe = "give each process its own (spool.directory)"
+    case ofReplay = "it stores them by itself"
+    case ofDemo = "end it, or choose another folder (--data)"
 }
 
 extension SessionCacheSettings.Sharing {

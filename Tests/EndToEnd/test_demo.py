@@ -140,3 +140,14 @@ def test_a_second_demo_on_a_port_in_use_says_so_and_leaves_the_first_ones_key_al
     )
     assert second.returncode == 1 and f"127.0.0.1:{demo.port} is in use" in second.stderr, second
     assert exchange(demo.port, "GET", "/v1/models", [("Authorization", f"Bearer {key}")]).status == 200
+
+
+def test_a_second_demo_on_a_folder_in_use_says_what_to_do_and_leaves_the_first_ones_key_alone(demo):
+    key = Welcome(demo).value("key")
+    second = subprocess.run(
+        [binary(), "demo", "--port", str(free_port()), "--data", str(demo.log_path.parent)],
+        capture_output=True, text=True, timeout=20, env=environment(), stdin=subprocess.DEVNULL,
+    )
+    assert second.returncode == 1, second
+    assert f"process {demo.pid} is using it: end it, or choose another folder (--data)" in second.stderr, second
+    assert exchange(demo.port, "GET", "/v1/models", [("Authorization", f"Bearer {key}")]).status == 200

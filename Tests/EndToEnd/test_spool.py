@@ -58,6 +58,7 @@ def test_a_process_that_is_killed_in_an_outage_stores_its_turns_after_its_restar
         site.gateway.kill()
     site.start()
     drained(site)
+    assert "The spool holds records of an earlier run." in site.gateway.log
     conversation.say("four")
     assert conversation.texts == ["one", "re: one", "two", "re: two", "three", "re: three", "four"]
 
@@ -146,7 +147,7 @@ def test_the_operator_lists_exports_and_replays_what_waits(site):
     with locked(site):
         conversation.say("two")
         assert "1 turn" in run("spool", "list", "--config", config)
-        with pytest.raises(AssertionError, match="is using it"):
+        with pytest.raises(AssertionError, match="is using it: it stores them by itself"):
             run("spool", "replay", "--config", config)
         site.gateway.kill()
         with pytest.raises(AssertionError, match="database"):
@@ -199,7 +200,7 @@ def test_metrics_tell_what_waits(site):
 
 
 def test_two_processes_do_not_share_a_spool(site):
-    with pytest.raises(AssertionError, match="spool.directory: .*is using it"):
+    with pytest.raises(AssertionError, match=r"spool.directory: .*is using it: give each process its own \(spool.directory\)"):
         run("serve", "--config", second(site))
 
 

@@ -52,8 +52,10 @@ struct Demo: AsyncParsableCommand {
 
     private func serve(_ demo: DemoConfiguration) async throws {
         let configuration = try demo.gateway()
+        // Before the keys, like the port: this is where another demo on the same folder is found.
+        let composition = try Composition(configuration, remedy: .ofDemo)
         let key = try await createKey(configuration)
-        try await Composition(configuration).run { address in
+        try await composition.run { address in
             StandardOutput.print(DemoWelcome(address: address, key: key, demo: demo).text)
         }
     }

@@ -51,7 +51,8 @@ struct Spool: AsyncParsableCommand {
                 let logger = Logger(label: "turnpike")
                 let database = Composition.database(configuration.database, logger: logger)
                 do {
-                    let store = try Composition.store(database, configuration, logger: logger)
+                    let store = try Composition.store(
+                        database, configuration, remedy: .ofReplay, logger: logger)
                     let count = try await SpoolCommand.drain(store, logger)
                     print("\(count) \(count == 1 ? "turn was" : "turns were") stored or found stored.")
                 } catch {

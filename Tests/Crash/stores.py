@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+from Crash import counters
 from Crash.oracle import Message
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -50,10 +51,11 @@ class SQLite:
                 connection.execute("ROLLBACK")
 
     def check(self):
-        """The file itself is whole."""
+        """The file itself is whole, and what is counted in it is there."""
         with contextlib.closing(sqlite3.connect(self._path, timeout=10)) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
-        return [] if found == "ok" else [f"the database file is damaged: {found}"]
+            damages = [] if found == "ok" else [f"the database file is damaged: {found}"]
+            return damages + list(counters.faults(connection.execute))
 
     def close(self):
         """Nothing to end."""
@@ -107,9 +109,10 @@ class MariaDB:
                 f"SELECT SLEEP({seconds}); BACKUP STAGE END", "turnpike")
 
     def check(self):
-        """The tables are whole."""
-        rows = self.query("CHECK TABLE messages, turns, sessions", "turnpike")
-        return [f"a table is damaged: {row}" for row in rows if row[2] != "status" or row[3] != "OK"]
+        """The tables are whole, and what is counted in them is there."""
+        rows = self.query("CHECK TABLE messages, turns, sessions, session_sums", "turnpike")
+        damages = [f"a table is damaged: {row}" for row in rows if row[2] != "status" or row[3] != "OK"]
+        return damages + list(counters.faults(lambda query: self.query(query, "turnpike")))
 
     def close(self):
         """Ends the server, and its data."""

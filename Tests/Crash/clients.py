@@ -1,4 +1,5 @@
 """Clients that hold conversations, lose their connections, leave in the middle, and go on."""
+import contextlib
 import http.client
 import itertools
 import json
@@ -21,7 +22,8 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self._oracle, self._session, self._port, self._key = oracle, session, port, key
         self._whole, self._leaves, self._random = whole, leaves, random.Random(seed)
-        self._stopping = threading.Event()
+        self._stopping, self._may_begin = threading.Event(), threading.Event()
+        self._may_begin.set()
         self._view = []
         self.statuses = {}
 
@@ -29,9 +31,17 @@ class Client(threading.Thread):
         """After the turn that is under way."""
         self._stopping.set()
 
+    def pause(self):
+        """Begins no further turn until `resume`."""
+        self._may_begin.clear()
+
+    def resume(self):
+        """Goes on after `pause`."""
+        self._may_begin.set()
+
     def run(self):
         while not self._stopping.is_set():
-            if not self._take_turn():
+            if self._may_begin.wait(0.1) and not self._take_turn():
                 # Whatever is wrong with the server, a client does not hammer it.
                 self._stopping.wait(0.02 + 0.05 * self._random.random())
 
@@ -92,6 +102,18 @@ def talk(clients, seconds):
     for client in clients:
         client.start()
     time.sleep(seconds)
+
+
+@contextlib.contextmanager
+def silence(clients):
+    """Nobody begins a turn within the body."""
+    for client in clients:
+        client.pause()
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.resume()
 
 
 def finish(clients):

@@ -16,6 +16,10 @@ REPLAY_POINTS = ["before-replay", "after-replay", "after-acknowledge"]
 # own second, the server's, and one more.
 READ_TIMEOUT = 3
 
+# Seconds that a process may take to believe that it is alone: its name in the database has to stand for five of them, it
+# looks each second, and before that it may wait for the end of what a killed one has left.
+BELIEF_TIMEOUT = 10
+
 
 def nothing(campaign, chance):
     """An orderly end under load."""
@@ -160,12 +164,20 @@ def lose_answers(campaign, chance):
 
 
 def at_point(point):
-    """Turnpike kills itself where the point is passed for the n-th time."""
+    """Turnpike kills itself where the point is passed for the n-th time, in half of the rounds only when it believes that
+    it is alone: nobody says anything until then. More passes there, as memory has a session only behind its first turn."""
 
     def crash(campaign, chance):
-        times = chance.randrange(1, 30 if point in COMMIT_POINTS else 6)
+        is_late = campaign.takes_the_late_half()
+        times = chance.randrange(1, 30 if point in COMMIT_POINTS else 6) + (20 if is_late and point in COMMIT_POINTS else 0)
         campaign.site.stop()
-        campaign.site.start(crash_at=f"{point}:{times}")
+        if is_late:
+            with campaign.silence():
+                campaign.site.start(crash_at=f"{point}:{times}")
+                campaign.site.await_belief(BELIEF_TIMEOUT)
+            time.sleep(0 if point in COMMIT_POINTS else 0.2)
+        else:
+            campaign.site.start(crash_at=f"{point}:{times}")
         if point in COMMIT_POINTS:
             campaign.await_crash(3)
         else:

@@ -13,13 +13,16 @@ from harness.ports import free_port
 
 USERS = ["alice", "bob"]
 
+# What it logs when it begins to believe its memory of sessions, and when it ends that (Services/SoleUseService.swift).
+ALONE, NOT_ALONE = "This process is alone on the database", "versions of sessions are read again"
+
 
 class Site:
     """One Turnpike on one database; the process comes and goes, the ports, keys and directories stay."""
 
     def __init__(self, directory, store, upstream_port, spool):
         self.directory, self.port, self.admin = directory, free_port(), free_port()
-        self._process, self._config, self._log = None, directory / "turnpike.yaml", directory / "turnpike.log"
+        self._process, self._began, self._config, self._log = None, 0, directory / "turnpike.yaml", directory / "turnpike.log"
         (directory / "hash.key").write_text(HASH_KEY)
         self._config.write_text(json.dumps({
             "server": {"host": "127.0.0.1", "port": self.port, "admin": f"127.0.0.1:{self.admin}", "threads": 2,
@@ -28,7 +31,9 @@ class Site:
             "providers": {"scripted": {"base_url": f"http://127.0.0.1:{upstream_port}/v1"}},
             # A history is never cut: what the model was not told of is missing.
             "plugins": {"history": {"max_history_messages": 100_000, "default_context_window": 10_000_000}},
-            "spool": {"directory": str(spool), "max_size": "16MB", "commit_deadline": "500ms"}, "log": {"level": "warning"},
+            "spool": {"directory": str(spool), "max_size": "16MB", "commit_deadline": "500ms"},
+            # It says at this level whether it is alone.
+            "log": {"level": "info"},
         }))
         self._drop_unknown_settings()
 
@@ -58,6 +63,7 @@ class Site:
         """Starts the process and waits until it listens, or has come to `crash_at` before that."""
         variables = {"TURNPIKE_CRASH_AT": crash_at} if crash_at else {}
         with open(self._log, "ab") as log:
+            self._began = log.tell()
             self._process = subprocess.Popen(
                 [binary(), "serve", "--config", self._config], env=environment(variables), cwd=self.directory,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
@@ -68,6 +74,20 @@ class Site:
     def runs(self):
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def believes(self):
+        """Whether the process, or the one that was here last, took itself to be alone on the database when it logged last."""
+        with open(self._log, "rb") as log:
+            log.seek(self._began)
+            said = log.read().decode(errors="replace")
+        return said.rfind(ALONE) > said.rfind(NOT_ALONE)
+
+    def await_belief(self, seconds):
+        """Waits until it believes that, ends, or has not come to it for so long."""
+        deadline = time.monotonic() + seconds
+        while self.runs and not self.believes and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def signal(self, number):
         """Sends a signal to the process, if it still runs."""

@@ -17,7 +17,10 @@ def test_nothing_that_a_client_saw_is_lost_doubled_or_reordered_by_crashes():
     done = subprocess.run(
         [sys.executable, SCRIPT, "--rounds", "12", "--turnpike", binary()], capture_output=True, text=True, timeout=380)
     assert done.returncode == 0, done.stderr[-8000:] + done.stdout[-2000:]
-    assert done.stdout.splitlines()[-1].endswith("passed: nothing lost, doubled or reordered")
+    verdict = done.stdout.splitlines()[-1]
+    assert verdict.endswith("passed: nothing lost, doubled or reordered")
+    alone = dict(re.findall(r"(\w+): 12 rounds, (\d+) of them hit while alone", verdict))
+    assert alone.keys() == {"sqlite", "mariadb"} and all(int(rounds) > 0 for rounds in alone.values()), verdict
 
 
 def test_the_campaign_knows_every_point_of_the_commit_path():

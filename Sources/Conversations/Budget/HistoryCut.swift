@@ -99,8 +99,15 @@ struct HistoryCut: Equatable {
 
     /// The most zeros at the end of a position between this beginning and the one before.
     private static func roundness(_ index: Int, _ candidates: [Candidate]) -> Int {
-        let before = candidates[..<index].last { $0.mayBegin }?.seq ?? candidates[index].seq - 1
-        return (before + 1...candidates[index].seq).reduce(0) { max($0, $1.trailingZeroBitCount) }
+        let seq = candidates[index].seq
+        return roundness(from: candidates[..<index].last { $0.mayBegin }?.seq ?? seq &- 1, through: seq)
+    }
+
+    /// The most zeros at the end of a position behind `before`, which is not negative: as many as stand behind the highest
+    /// bit in which the two differ. No position is looked at, because rows that were written by hand may leave out any number.
+    static func roundness(from before: Int64, through seq: Int64) -> Int {
+        guard before < seq else { return 0 }
+        return Int64.bitWidth - 1 - (before ^ seq).leadingZeroBitCount
     }
 
     /// The tokens from each index on.

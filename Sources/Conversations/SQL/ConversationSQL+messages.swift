@@ -64,7 +64,7 @@ extension ConversationSQL {
         MessageOutline(
             seq: try row.integer(0, in: SessionRow.counts), turnID: try row.value(1),
             role: MessageRole(rawValue: try row.value(2)) ?? .other, digest: try row.value(3),
-            digestVersion: try row.value(4), tokens: try row.optionalInteger(5, in: SessionRow.counts).map(Int.init))
+            digestVersion: try row.value(4), tokens: try row.optionalInteger(5, in: SessionRow.tokens).map(Int.init))
     }
 
     /// The message without its media, and where they belong.

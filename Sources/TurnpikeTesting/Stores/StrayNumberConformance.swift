@@ -53,7 +53,7 @@ enum StrayNumberConformance {
 
     @Sendable private static func messages(_ fixture: any DatabaseFixture) async throws {
         try await ConversationSamples.with(fixture) { samples in
-            for number in extremes {
+            for number in extremes + [1 << 53] {
                 let made = try await samples.store.create(SessionDraft(owner: owner))
                 try await samples.append(ConversationSamples.turn(made, ["question", "answer"]))
                 try await samples.database.write { connection in

@@ -121,4 +121,21 @@ import Testing
         let cut = HistoryCut(candidates(2, tokens: 60), limits(100, from: 9))
         #expect(cut.start == 4 && cut.tokens == 0)
     }
+
+    @Test func theRoundestPositionIsKnownWithoutLookingAtAnyOfThem() {
+        for before in Int64(0)..<40 {
+            for seq in before + 1..<140 {
+                let naive = (before + 1...seq).reduce(0) { max($0, $1.trailingZeroBitCount) }
+                #expect(HistoryCut.roundness(from: before, through: seq) == naive, "from \(before) through \(seq)")
+            }
+        }
+        #expect(HistoryCut.roundness(from: 7, through: 7) == 0)
+    }
+
+    @Test func aGapOfAnyWidthIsCutAtOnce() {
+        var candidates = candidates(50)
+        for index in 80..<100 { candidates[index].seq += 1 << 53 }
+        let cut = HistoryCut(candidates, limits(300, from: 1))
+        #expect(cut.start == 80 && !cut.moves)
+    }
 }

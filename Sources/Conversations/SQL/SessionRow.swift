@@ -37,27 +37,29 @@ enum SessionRow {
         settings.provider = try row.value(2) ? nil : ""
         settings.model = try row.value(3) ? nil : ""
         settings.ttlSeconds = try ttl(row, 4)
+        let nextSeq = try row.integer(6, in: counts)
         var lastTurn: LastTurn?
         if let id: UniqueID = try row.optional(9) {
             lastTurn = LastTurn(
-                id: id, firstSeq: try row.integer(10, in: counts), baseSeq: try row.integer(11, in: counts),
+                id: id, firstSeq: try row.integer(10, in: 0...nextSeq), baseSeq: try row.integer(11, in: counts),
                 requestDigest: try row.value(12), idempotencyKey: try row.optional(13))
         }
         let never = Timestamp(microseconds: 0)
         return Session(
             key: SessionKey(owner: try row.value(0), session: try row.value(1)), externalID: nil, conversation: nil,
-            settings: settings, systemDigest: try row.optional(5), nextSeq: try row.integer(6, in: counts),
+            settings: settings, systemDigest: try row.optional(5), nextSeq: nextSeq,
             contextStartSeq: try row.integer(7, in: counts), version: try row.integer(8, in: counts),
             lastTurn: lastTurn, counters: try counters(row, from: 14), createdAt: never, updatedAt: never,
             lastMessageAt: never)
     }
 
     static func session(_ row: borrowing Row) throws -> Session {
-        Session(
+        let nextSeq = try row.integer(18, in: counts)
+        return Session(
             key: SessionKey(owner: try row.value(0), session: try row.value(1)), externalID: try row.optional(2),
             conversation: try conversation(row), settings: try settings(row), systemDigest: try row.optional(17),
-            nextSeq: try row.integer(18, in: counts), contextStartSeq: try row.integer(19, in: counts),
-            version: try row.integer(20, in: counts), lastTurn: try lastTurn(row),
+            nextSeq: nextSeq, contextStartSeq: try row.integer(19, in: counts),
+            version: try row.integer(20, in: counts), lastTurn: try lastTurn(row, before: nextSeq),
             counters: try counters(row, from: 25),
             createdAt: try row.value(29), updatedAt: try row.value(30), lastMessageAt: try row.value(31),
             expiresAt: try row.optional(36), deletedAt: try row.optional(37))
@@ -88,10 +90,10 @@ enum SessionRow {
         return settings
     }
 
-    private static func lastTurn(_ row: borrowing Row) throws -> LastTurn? {
+    private static func lastTurn(_ row: borrowing Row, before nextSeq: Int64) throws -> LastTurn? {
         guard let id: UniqueID = try row.optional(21) else { return nil }
         return LastTurn(
-            id: id, firstSeq: try row.integer(22, in: counts), baseSeq: try row.integer(23, in: counts),
+            id: id, firstSeq: try row.integer(22, in: 0...nextSeq), baseSeq: try row.integer(23, in: counts),
             requestDigest: try row.value(24), idempotencyKey: try row.optional(32))
     }
 

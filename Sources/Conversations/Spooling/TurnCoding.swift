@@ -134,19 +134,19 @@ private struct TurnDecoder {
     mutating func turn() throws(Failure) -> TurnDraft {
         let isTitled = bytes.getInteger(at: bytes.readerIndex) == TurnCoding.titledVersion
         let (key, id) = try identity()
-        let base = try number()
+        let base = try count()
         var turn = TurnDraft(id: id, key: key, baseSeq: base, requestDigest: try digest(), messages: [])
-        turn.attempt = Int(try number())
+        turn.attempt = Int(try count())
         if try byte() == 1 { turn.idempotencyKey = try self.digest() }
-        turn.contextStart = try optionalNumber()
-        turn.supersedes = Supersession(fromSeq: try optionalNumber(), retriesLastTurn: try number() != 0)
+        turn.contextStart = try optionalCount()
+        turn.supersedes = Supersession(fromSeq: try optionalCount(), retriesLastTurn: try number() != 0)
         turn.knownTurn = try knownTurn()
         guard let status = TurnStatus(rawValue: try text()) else { throw Failure(reason: "a turn of unknown status") }
         turn.status = status
         turn.model = try text()
         turn.provider = try text()
-        turn.promptTokens = try optionalNumber().map(Int.init)
-        turn.completionTokens = try optionalNumber().map(Int.init)
+        turn.promptTokens = try optionalCount(in: SessionRow.tokens).map(Int.init)
+        turn.completionTokens = try optionalCount(in: SessionRow.tokens).map(Int.init)
         if try byte() == 1 {
             let digest = try digest()
             turn.system = SystemMessages(body: try body(), digest: digest)
@@ -162,7 +162,8 @@ private struct TurnDecoder {
     private mutating func message() throws(Failure) -> NewMessage {
         let role = MessageRole(rawValue: try number()) ?? .other
         let digest = try digest()
-        let (version, tokens) = (Int(try number()), try optionalNumber().map(Int.init))
+        let version = Int(try count())
+        let tokens = try optionalCount(in: SessionRow.tokens).map(Int.init)
         var message = NewMessage(
             role: role, body: ByteBuffer(), digest: digest, digestVersion: version, tokens: tokens)
         message.tokenEncoding = try optionalNumber().map(Int.init)
@@ -190,6 +191,17 @@ private struct TurnDecoder {
     private mutating func number() throws(Failure) -> Int64 { try present(bytes.readInteger(endianness: .little)) }
 
     private mutating func optionalNumber() throws(Failure) -> Int64? { try byte() == 0 ? nil : try number() }
+
+    /// What is counted on from, or added up: outside of the range no release has written it.
+    private mutating func count(in range: ClosedRange<Int64> = SessionRow.counts) throws(Failure) -> Int64 {
+        let number = try number()
+        guard range.contains(number) else { throw Failure(reason: "a turn with a count of \(number)") }
+        return number
+    }
+
+    private mutating func optionalCount(
+        in range: ClosedRange<Int64> = SessionRow.counts
+    ) throws(Failure) -> Int64? { try byte() == 0 ? nil : try count(in: range) }
 
     private mutating func id() throws(Failure) -> UniqueID {
         try present(bytes.readBytes(length: 16).flatMap { UniqueID(bytes: $0) })

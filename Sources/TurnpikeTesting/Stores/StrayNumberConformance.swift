@@ -24,7 +24,10 @@ enum StrayNumberConformance {
         ]
         try await ConversationSamples.with(fixture) { samples in
             let other = try await samples.store.create(SessionDraft(owner: owner))
-            for (column, number) in columns.flatMap({ column in extremes.map { (column, $0) } }) {
+            // The newest turn would begin behind its own end.
+            let behind: (String, Int64) = ("last_turn_seq", 4)
+            let strays = columns.flatMap { column in extremes.map { (column, $0) } } + [behind]
+            for (column, number) in strays {
                 let made = try await samples.store.create(SessionDraft(owner: owner))
                 try await samples.append(ConversationSamples.turn(made, ["question", "answer"]))
                 let session = try await samples.current(made)

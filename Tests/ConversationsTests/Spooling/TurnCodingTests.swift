@@ -105,6 +105,21 @@ import Testing
         #expect(throws: TurnCoding.Failure.self) { try TurnCoding.decode(newer) }
     }
 
+    /// Else the session that takes the turn would trap, or could not be read any more.
+    @Test(arguments: [Int.min, -1, 1 << 53 + 1, .max])
+    func aNumberThatNobodyCouldHaveCountedIsRefused(_ number: Int) throws {
+        let changes: [(inout TurnDraft) -> Void] = [
+            { $0.attempt = number }, { $0.contextStart = Int64(number) }, { $0.supersedes.fromSeq = Int64(number) },
+            { $0.promptTokens = number }, { $0.completionTokens = number }, { $0.messages[0].tokens = number },
+            { $0.messages[0].digestVersion = number }, { $0.baseSeq = Int64(number) },
+        ]
+        for change in changes {
+            var turn = try fullTurn()
+            change(&turn)
+            #expect(throws: TurnCoding.Failure.self) { try TurnCoding.decode(TurnCoding.encode(turn)) }
+        }
+    }
+
     /// Damage is either refused or reads as another turn, one that can be written and read again: never as half of one.
     @Test func bytesOfAnyKindAreReadWithoutATrap() throws {
         let bytes = TurnCoding.encode(try fullTurn())

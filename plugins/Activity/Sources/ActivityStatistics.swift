@@ -23,8 +23,8 @@ struct ActivityStatistics: Sendable, Equatable {
             provider = try row.optional(0)
             name = try row.value(1)
             requests = try row.value(2)
-            tokens = Tokens(prompt: try row.value(3), completion: try row.value(4), total: try row.value(5))
-            cost = try row.value(6)
+            tokens = Tokens(prompt: try row.sum(3), completion: try row.sum(4), total: try row.sum(5))
+            cost = try row.sum(6)
         }
     }
 
@@ -44,11 +44,16 @@ struct ActivityStatistics: Sendable, Equatable {
     mutating func add(_ row: borrowing Row) throws {
         let ending = ActivityEnding(rawValue: try row.value(0)) ?? .failed
         endings[ending, default: 0] += try row.value(1, as: Int.self)
-        tokens.prompt += try row.value(2, as: Int.self)
-        tokens.completion += try row.value(3, as: Int.self)
-        tokens.total += try row.value(4, as: Int.self)
-        cachedTokens += try row.value(5, as: Int.self)
-        reasoningTokens += try row.value(6, as: Int.self)
-        cost += try row.value(7, as: Int.self)
+        tokens.prompt += try row.sum(2)
+        tokens.completion += try row.sum(3)
+        tokens.total += try row.sum(4)
+        cachedTokens += try row.sum(5)
+        reasoningTokens += try row.sum(6)
+        cost += try row.sum(7)
     }
+}
+
+extension Row {
+    /// A sum that JSON carries exactly (RFC 7493). A row that was written by hand may make it larger, which is an error.
+    fileprivate func sum(_ column: Int) throws -> Int { Int(try integer(column, in: -(1 << 53)...1 << 53)) }
 }

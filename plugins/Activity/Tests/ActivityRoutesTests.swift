@@ -135,6 +135,27 @@ import TurnpikeTesting
     }
 
     @Test(arguments: TestedDatabase.allCases)
+    func sumsThatNobodyCouldHaveCountedAreAnError(_ tested: TestedDatabase) async throws {
+        let bench = try await ActivityBench(on: tested)
+        try await bench.chat(as: bench.alice, model: "small", tokens: 2)
+        try await bench.run(bench.exchange(as: bench.alice), Outcome(ending: .clientLeft, status: 0))
+        await bench.plugin.recorder.drain()
+        for column in ["prompt_tokens", "total_tokens", "cached_tokens", "cost_micros"] {
+            for number in [Int64.min, .max] {
+                try await bench.database.write { connection in
+                    _ = try connection.execute("UPDATE activity SET \(raw: column) = \(number)")
+                }
+                await #expect(throws: GatewayError.self, "\(column) = \(number)") {
+                    _ = try await bench.get("/v1/activity/stats", as: bench.alice)
+                }
+            }
+            try await bench.database.write { connection in
+                _ = try connection.execute("UPDATE activity SET \(raw: column) = 1")
+            }
+        }
+    }
+
+    @Test(arguments: TestedDatabase.allCases)
     func sumsUpNothingToZero(_ tested: TestedDatabase) async throws {
         let bench = try await ActivityBench(on: tested)
         let answer = try await bench.get("/v1/activity/stats", as: bench.alice)

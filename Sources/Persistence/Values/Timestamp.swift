@@ -20,9 +20,16 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     /// Earlier is less.
     public static func < (left: Timestamp, right: Timestamp) -> Bool { left.microseconds < right.microseconds }
 
-    /// The moment that lies `duration` later.
+    /// The moment that lies `duration` later; the last or first one that there is where that is none.
     public func advanced(by duration: Duration) -> Timestamp {
         let (seconds, attoseconds) = duration.components
-        return Timestamp(microseconds: microseconds + seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
+        let (whole, isTooLong) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        // Both have the duration's sign: where the first sum overflows, the second does not turn back.
+        let (sum, overflows) = microseconds.addingReportingOverflow(whole)
+        let (moment, overflowsAtLast) = sum.addingReportingOverflow(attoseconds / 1_000_000_000_000)
+        guard !isTooLong, !overflows, !overflowsAtLast else {
+            return Timestamp(microseconds: duration < .zero ? .min : .max)
+        }
+        return Timestamp(microseconds: moment)
     }
 }

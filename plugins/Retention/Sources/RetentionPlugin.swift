@@ -41,6 +41,9 @@ struct RetentionConfiguration: Sendable, Equatable {
         if section.has("ttl") {
             let timeToLive = try section.duration("ttl", default: .zero)
             guard timeToLive > .zero else { throw section.error("ttl", "leave it out to keep sessions for ever") }
+            guard timeToLive <= .seconds(SessionSettings.maximumTTL) else {
+                throw section.error("ttl", "more than a hundred years")
+            }
             limits.timeToLive = timeToLive
         }
         interval = try section.duration("purge_every", default: interval)

@@ -30,7 +30,7 @@ import TurnpikeKit
         #expect(configuration.limits.purgeAfter == .seconds(30 * 86_400))
     }
 
-    @Test(arguments: [("ttl", "0s"), ("purge_every", "10ms")])
+    @Test(arguments: [("ttl", "0s"), ("ttl", "36526d"), ("ttl", "200000000d"), ("purge_every", "10ms")])
     func refusesWhatCannotBeMeant(key: String, value: String) {
         #expect(throws: ConfigurationError.self) { try RetentionConfiguration(section([(key, value)])) }
     }

@@ -210,6 +210,8 @@ package final class SoleUse: Sendable {
     package func look() async throws -> Finding {
         let start = clock()
         let row = try await database.read(.patiently) { connection in
+            // A process that only reads would not find out otherwise, and go on as before the switch.
+            try (connection as? any ReplicatedConnection)?.checkTakesWrites()
             let now = try DatabaseClock.now(connection)
             return try connection.first("SELECT holder, expires_us FROM schema_lease WHERE lease_id = \(Self.row)") {
                 (name: try $0.optional(0, as: UniqueID.self), wasTakenOut: try $0.value(1, as: Timestamp.self) > now)

@@ -27,6 +27,13 @@ public protocol Connection: AnyObject {
     func forEach(_ sql: SQL, _ body: (borrowing Row) throws -> RowStep) throws
 }
 
+/// A connection to a server that may become read-only while it is open, because another one is the primary from then on.
+package protocol ReplicatedConnection: Connection {
+    /// Asks the server whether it still takes writes. Where it does not, neither this connection nor those beside it are
+    /// used again: what they would read is how things were before the switch. Alone in its closure.
+    func checkTakesWrites() throws
+}
+
 /// Whether a query goes on behind a row.
 public enum RowStep: Sendable {
     /// Read on.

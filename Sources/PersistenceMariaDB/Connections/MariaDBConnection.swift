@@ -6,7 +6,7 @@ import Persistence
 /// What a statement's failure means for the connection is remembered: a lost one is not used again, and a transaction
 /// that the server has given up is not continued by a caller that swallowed the error.
 // @unchecked Sendable: the pool lends it to one thread at a time, and nobody else has it.
-final class MariaDBConnection: Connection, @unchecked Sendable {
+final class MariaDBConnection: ReplicatedConnection, @unchecked Sendable {
     var dialect: Dialect { .mariadb }
     let host: Int
     let openedAt: UInt64
@@ -291,6 +291,15 @@ extension MariaDBConnection {
     private func textFailure() -> DatabaseError {
         let failure = StatementFailure(handle)
         return note(MariaDBFailure.ofStatement(failure.code, state: failure.state))
+    }
+
+    /// A statement that writes fails with the same error.
+    func checkTakesWrites() throws {
+        precondition(!isReading, "no other statement may run while the rows of a query are being read")
+        var values: [String: String] = [:]
+        try query("SELECT @@GLOBAL.read_only") { values["read_only"] = $0.first }
+        guard ServerReport(values: values).isReadOnly else { return }
+        throw note(MariaDBFailure.ofStatement(1_290, state: "HY000"))
     }
 
     /// Whether the connection is encrypted.

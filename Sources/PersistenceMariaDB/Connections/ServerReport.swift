@@ -17,13 +17,15 @@ struct ServerReport: Equatable {
     /// Whether it is a node of a Galera cluster.
     var isClusterNode: Bool { values["wsrep_on"]?.uppercased() == "ON" }
 
+    var isReadOnly: Bool { isOn("read_only") || isOn("innodb_read_only") }
+
     /// Without an answer MariaDB's own default.
     var packetLimit: Int { values["max_allowed_packet"].flatMap { Int($0) } ?? 16 << 20 }
 
     /// Why it cannot be used now; nil when it can.
     var refusal: DatabaseError? {
         guard isMariaDB else { return DatabaseError(.refuse, "the server is no MariaDB") }
-        if isOn("read_only") || isOn("innodb_read_only") {
+        if isReadOnly {
             return DatabaseError(.unavailable, "the server is read-only")
         }
         guard isClusterNode else { return nil }

@@ -13,8 +13,10 @@ final class SoleUseSite: Sendable {
     init(_ database: any Database) { self.database = database }
 
     /// Runs a closure with an empty database.
-    static func with(_ body: (SoleUseSite) async throws -> Void) async throws {
-        try await SQLiteFixture().with { (database: any Database) async throws -> Void in
+    static func with(
+        _ fixture: any DatabaseFixture = SQLiteFixture(), _ body: (SoleUseSite) async throws -> Void
+    ) async throws {
+        try await fixture.with { (database: any Database) async throws -> Void in
             _ = try await Migrator([], logger: Logger(label: "test")).migrate(database)
             try await body(SoleUseSite(database))
         }

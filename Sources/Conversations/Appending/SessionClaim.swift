@@ -16,24 +16,23 @@ struct SessionClaim {
     /// As they are taken to be.
     let sessions: [SessionKey: Session]
 
-    /// - Parameters:
-    ///   - turns: None of them may be stored already.
-    ///   - premises: Whether a turn's session, as it is taken to be, is what its exchange took it to be.
+    /// - Parameter turns: None of them may be stored already.
     /// - Returns: Nil where the database has to be asked.
-    init?(_ turns: [TurnDraft], _ dialect: Dialect, from memory: Memory, premises: (TurnDraft, Session) -> Bool) {
+    init?(_ turns: [TurnDraft], _ dialect: Dialect, from memory: Memory) {
         // SQLite is in the process, and asking it is cheap; nor does it count what a bulk statement changes.
         guard dialect == .mariadb else { return nil }
         var sessions = [SessionKey: Session](minimumCapacity: turns.count)
         for turn in turns {
             guard sessions[turn.key] == nil, turn.supersedes == Supersession(), let session = memory(turn.key),
-                session.nextSeq == turn.baseSeq, session.attempt(repeatedBy: turn) == nil, premises(turn, session)
+                session.nextSeq == turn.baseSeq, session.attempt(repeatedBy: turn) == nil
             else { return nil }
             sessions[turn.key] = session
         }
         self.sessions = sessions
     }
 
-    /// Changes the rows to what they are to be.
+    /// Changes the rows to what they are to be. One that stays as it is, as nothing of its turn is stored, counts as none that
+    /// was changed: that a premise does not hold is for the database to say.
     func write(_ changed: [SessionKey: Session]) -> BulkWrite {
         let rows = BulkRows(width: ConversationSQL.claimSessions.width, capacity: sessions.count * 320)
         for key in sessions.keys.sorted() {

@@ -87,9 +87,7 @@ struct TurnBatch {
     }
 
     private mutating func takeSessions(of turns: [TurnDraft], from memory: SessionClaim.Memory) {
-        claim = SessionClaim(turns, connection.dialect, from: memory) { turn, session in
-            turn.premise.map { isAsAssumed($0, turn.key, session.version) } ?? true
-        }
+        claim = SessionClaim(turns, connection.dialect, from: memory)
         sessions = claim?.sessions ?? [:]
         locked = sessions
     }

@@ -169,22 +169,62 @@ extension MemoryConformance {
         throw ConformanceFailure(description: "\(subject): \(outcome)")
     }
 
+    /// The process that remembers is another one, which claims the database again once others have left.
+    private static func whileAlone(_ processes: Processes) -> Processes {
+        let store = ConversationStore(
+            database: processes.database, durability: nil, cacheLimit: 1 << 20,
+            soleUse: SoleUse(.whileAlone, processes.database) { processes.clock.nanoseconds })
+        return Processes(store: store, database: processes.database, clock: processes.clock, other: processes.other)
+    }
+
+    /// However often they come, and whatever memory has from before.
     @Sendable static func changedByThoseWhoLeft(_ processes: Processes) async throws {
-        let (store, other) = (processes.store, processes.other)
-        let made = try await store.create(SessionDraft(owner: owner, externalID: "left"))
-        try await processes.other.append(ConversationSamples.turn(made, ["question", "answer"]))
+        let other = processes.other
+        let made = try await other.store.create(SessionDraft(owner: owner, externalID: "left"))
+        for processes in [processes, whileAlone(processes)] {
+            let store = processes.store
+            for round in 0..<(store.soleUse.wish == .always ? 1 : 2) {
+                try await other.append(ConversationSamples.turn(try await other.current(made), ["question", "answer"]))
+                try await beAlone(processes)
+                let found = try await visit(store, "left")
+                let stored = try await other.store.session(SessionReference("left"), of: owner)
+                try expectEqual(found, stored, "what is seen in round \(round)")
+                try expectStored(try await store.append(turn(store, "left")), "of a turn in round \(round)")
+                let arriving = SoleUse(.never, processes.database) { processes.clock.nanoseconds }
+                try expectEqual(try await arriving.look(), .wasNamed, "what the process that comes finds")
+                try expectEqual(try await store.soleUse.look(), .ended, "what the one that stays finds")
+                processes.clock.advance(3_600)
+            }
+        }
+    }
+
+    /// Memory may have the session by then as the other process has left it: MariaDB's rows are claimed, and not changed.
+    @Sendable static func failedPremise(_ processes: Processes) async throws {
+        let watched = WatchedDatabase(processes.database)
+        let store = ConversationStore(
+            database: watched, durability: nil, cacheLimit: 1 << 20,
+            soleUse: SoleUse(.always, processes.database) { processes.clock.nanoseconds })
+        let processes = Processes(
+            store: store, database: processes.database, clock: processes.clock, other: processes.other)
+        let made = try await store.create(SessionDraft(owner: owner, externalID: "premise"))
         try await beAlone(processes)
-        let found = try await visit(store, "left")
-        try expectEqual(found, try await other.store.session(SessionReference("left"), of: owner), "what is seen")
-        try expectStored(try await store.append(turn(store, "left")), "of a turn")
+        _ = try await visit(store, "premise")
+        let turn = try turn(store, "premise")
+        let changed = try await processes.other.store.update(made.key) { $0.maxHistory = 3 }
+        // By then nothing is believed unasked.
+        processes.clock.advance(2)
+        try expectEqual(try await visit(store, "premise"), changed, "what memory has")
+        let before = watched.transactions
+        try expectEqual(try await store.append(turn), .changedByOthers, "a turn on what was before")
+        let attempts = watched.dialect == .mariadb ? 2 : 1
+        try expectEqual(watched.transactions - before, attempts, "the first attempt goes by memory")
+        try expectEqual(try await processes.other.current(made), changed, "the session")
     }
 
     @Sendable static func othersChanges(_ processes: Processes) async throws {
         let (other, name) = (processes.other.store, "others")
         let made = try await other.create(SessionDraft(owner: owner, externalID: name))
-        let store = ConversationStore(
-            database: processes.database, durability: nil, cacheLimit: 1 << 20,
-            soleUse: SoleUse(.whileAlone, processes.database) { processes.clock.nanoseconds })
+        let store = whileAlone(processes).store
         let changes: [@Sendable () async throws -> Void] = [
             { try await processes.other.append(ConversationSamples.turn(made, ["question", "answer"])) },
             { _ = try await other.update(made.key) { $0.maxHistory = 3 } },

@@ -18,6 +18,7 @@ enum MemoryConformance {
             Promise("what another process changed is seen as soon as it has come", anotherComes),
             Promise("what others changed before they left is seen by the one who stays", changedByThoseWhoLeft),
             Promise("no turn is built on what another process had changed, whoever believed what", othersChanges),
+            Promise("nor on what memory has of that by now", failedPremise),
         ].flatMap { promise in
             [
                 ConformanceCase(promise.text) { try await with($0, isDurable: false, promise.check) },

@@ -59,8 +59,7 @@ import Testing
     @Test func aBatchWithTwoTurnsOfOneSessionAsks() throws {
         let (one, other) = (session, Session.sample())
         func claim(_ turns: [TurnDraft]) -> SessionClaim? {
-            SessionClaim(
-                turns, .mariadb, from: { key in [one, other].first { $0.key == key } }, premises: { _, _ in true })
+            SessionClaim(turns, .mariadb) { key in [one, other].first { $0.key == key } }
         }
         #expect(claim([try turn(behind: one), try turn(behind: other)])?.sessions.count == 2)
         #expect(claim([try turn(behind: one), try turn(behind: one)]) == nil)

@@ -158,6 +158,22 @@ import TurnpikeTesting
         }
     }
 
+    /// Whether its name has come into the row or not.
+    @Test(arguments: [true, false]) func aClaimThatIsGivenUpWhileItIsWrittenStaysSo(isWritten: Bool) async throws {
+        try await SoleUseSite.with { (site: SoleUseSite) async throws in
+            let given = Mutex<SoleUse?>(nil)
+            let slow = SlowDatabase(site.database) {
+                given.withLock { $0 }?.giveUp()
+                if !isWritten { throw DatabaseError(.unavailable, "an injected fault") }
+            }
+            let process = site.process(.always, on: slow)
+            given.withLock { $0 = process }
+            _ = try? await process.look()
+            #expect(process.isEnded)
+            given.withLock { $0 = nil }
+        }
+    }
+
     @Test func nothingIsBelievedWhileACommitMayStillHappen() async throws {
         try await SoleUseSite.with { (site: SoleUseSite) async throws in
             let process = site.process(.always)
@@ -178,9 +194,9 @@ import TurnpikeTesting
 /// A database that takes its time for what is written.
 private final class SlowDatabase: Database {
     private let base: any Database
-    private let wait: @Sendable () -> Void
+    private let wait: @Sendable () throws -> Void
 
-    init(_ base: any Database, _ wait: @escaping @Sendable () -> Void) { (self.base, self.wait) = (base, wait) }
+    init(_ base: any Database, _ wait: @escaping @Sendable () throws -> Void) { (self.base, self.wait) = (base, wait) }
 
     var dialect: Dialect { base.dialect }
     var threads: DatabaseThreads { base.threads }
@@ -188,7 +204,7 @@ private final class SlowDatabase: Database {
     func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value { try base.blockingRead(body) }
 
     func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
-        wait()
+        try wait()
         return try base.blockingWrite(body)
     }
 

@@ -1,6 +1,7 @@
 import Persistence
 import Synchronization
 import Testing
+import TurnpikeTesting
 
 @testable import Conversations
 
@@ -60,6 +61,26 @@ import Testing
         #expect(due(2_100, at: 5_520) == 5_500, "no more than once")
         #expect(due(5_400, at: 5_520) == 5_400)
         #expect(due(6_000, at: 9_000) == 9_500)
+    }
+
+    /// The thread hangs in what it does for the first one, as all of a process does that is stopped.
+    @Test func whereTheThreadItselfWasStoppedWhatIsDueIsToldAMomentLater() async throws {
+        let deadlines = Deadlines(.milliseconds(10))
+        let (gate, last) = (Gate(), Arrival())
+        deadlines.add { gate.pass() }
+        await gate.entered()
+        let told = Atomic<UInt64>(0)
+        deadlines.add {
+            told.store(monotonicNanoseconds(), ordering: .relaxed)
+            last.announce()
+        }
+        // Longer than the machine's ordinary work.
+        try await Task.sleep(for: .milliseconds(600))
+        let resumed = monotonicNanoseconds()
+        gate.open()
+        await last.wait()
+        #expect(told.load(ordering: .relaxed) - resumed >= 500_000_000)
+        await deadlines.close()
     }
 
     @Test func oneThatComesBehindCancelledOnesIsTold() async {

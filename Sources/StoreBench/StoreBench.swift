@@ -15,21 +15,22 @@ struct StoreBench: AsyncParsableCommand {
 
     @Option(help: "sqlite:PATH or mariadb://USER@HOST/NAME.") var database: String
     @Option(help: "Turns that wait at once.") var clients = 64
-    @Option(help: "Sessions, chosen at random.") var sessions = 500
+    @Option(help: "Sessions. Each client has its share of them, and chooses one at random.") var sessions = 500
     @Option(help: "Seconds that are measured, behind one that is not.") var seconds = 5.0
     @Option(help: "Most turns in one transaction.") var batch = 256
+    @Option(help: "Bytes of sessions in memory; 0: the database is asked for the session of every turn.")
+    var memory = 1 << 30
     @Option(help: "Stores, each with connections of its own: two per store write turns to MariaDB.") var stores = 1
 
     func run() async throws {
         let databases = try (0..<stores).map { _ in try open() }
-        let stores = databases.map { ConversationStore(database: $0, limits: limits) }
+        let stores = databases.map {
+            ConversationStore(database: $0, durability: nil, cacheLimit: memory, limits: limits)
+        }
         try await Migrator(ConversationStore.migrations, logger: Self.logger).migrate(databases[0])
-        let keys = try await Self.makeSessions(sessions, in: stores[0])
-        _ = try await Load(stores: stores, keys: keys, clients: clients).run(for: .seconds(1))
-        let clock = ContinuousClock()
-        let start = clock.now
-        let latencies = try await Load(stores: stores, keys: keys, clients: clients).run(for: .seconds(seconds))
-        report(latencies.sorted(), took: clock.now - start)
+        let load = Load(stores: stores, clients: clients, sessions: sessions)
+        let (latencies, took) = try await load.run(warmup: .seconds(1), for: .seconds(seconds))
+        report(latencies.sorted(), took: took)
         for database in databases { await database.close() }
     }
 
@@ -59,12 +60,4 @@ struct StoreBench: AsyncParsableCommand {
     }
 
     private static let logger = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
-
-    private static func makeSessions(_ count: Int, in store: ConversationStore) async throws -> [SessionKey] {
-        try await withThrowingTaskGroup(of: SessionKey.self) { group in
-            let owner = UniqueID.generate()
-            for _ in 0..<count { group.addTask { try await store.create(SessionDraft(owner: owner)).key } }
-            return try await group.reduce(into: []) { $0.append($1) }
-        }
-    }
 }

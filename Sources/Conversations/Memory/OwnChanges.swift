@@ -3,7 +3,8 @@ import Persistence
 /// What this process has changed of sessions lately, and is changing: so that a reading which began before a change is not
 /// kept, and that changes of others are known from its own. Times are of the cache's clock.
 struct OwnChanges {
-    /// How many sessions are remembered at least, the latest that changed: many more than exchanges are under way at once.
+    /// How many sessions are remembered at least, the latest that changed: more than change while one exchange is under way,
+    /// unless that is a long one beside many others. Then its premise is taken to hold.
     private static let remembered = 8_192
 
     private var newer: [SessionKey: SessionChanges] = [:]

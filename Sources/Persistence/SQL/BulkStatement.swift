@@ -22,8 +22,9 @@ public struct BulkStatement: Sendable {
     ///
     /// - Parameters:
     ///   - text: Nothing in it may come from outside of the program. It contains no `?` except as a place.
-    ///   - effect: `one` for an `UPDATE` that finds and changes a row with all values that it is ever run for: many rows
-    ///     are then sent to MariaDB in one piece.
+    ///   - effect: `one` for an `UPDATE` that finds and changes a row with all values that it is run for, or else is to fail:
+    ///     one on a condition that may not hold is such a write too. Many rows are then sent to MariaDB in one piece, and
+    ///     where too few were changed the transaction is done again. SQLite does not count them.
     public init(_ text: String, effect: Effect = .any) {
         precondition(text.hasPrefix("INSERT ") || text.hasPrefix("UPDATE "), "it is known what is done with its rows")
         self.text = text

@@ -8,6 +8,7 @@ final class WatchedDatabase: Database {
         var mostRows = 0
         var transactions = 0
         var queries = 0
+        var interrupted = 0
         var isOutOfOrder = false
     }
 
@@ -23,6 +24,8 @@ final class WatchedDatabase: Database {
     var transactions: Int { seen.withLock { $0.transactions } }
     /// How many queries they made.
     var queries: Int { seen.withLock { $0.queries } }
+    /// How many transactions that made none were hit by a `KILL QUERY`.
+    var interrupted: Int { seen.withLock { $0.interrupted } }
     /// Whether one of them wrote to a session behind the sums of its user, which come last.
     var isOutOfOrder: Bool { seen.withLock { $0.isOutOfOrder } }
 
@@ -31,8 +34,9 @@ final class WatchedDatabase: Database {
     func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
         try base.blockingWrite { connection in
             let watched = WatchedConnection(connection)
-            defer { seen.withLock { $0.note(watched) } }
-            return try body(watched)
+            let result = Result { try body(watched) }
+            seen.withLock { $0.note(watched, (result.failure as? DatabaseError)?.code) }
+            return try result.get()
         }
     }
 
@@ -40,11 +44,25 @@ final class WatchedDatabase: Database {
 }
 
 extension WatchedDatabase.Seen {
-    fileprivate mutating func note(_ connection: WatchedConnection) {
+    /// MariaDB's `ER_QUERY_INTERRUPTED`.
+    private static let interruption = 1_317
+
+    /// - Parameter failure: the server's number for what the transaction ended with.
+    fileprivate mutating func note(_ connection: WatchedConnection, _ failure: Int?) {
         mostRows = max(mostRows, connection.rows)
         transactions += 1
         queries += connection.queries
+        if connection.queries == 0, failure == Self.interruption { interrupted += 1 }
         isOutOfOrder = isOutOfOrder || connection.isOutOfOrder
+    }
+}
+
+extension Result {
+    fileprivate var failure: Failure? {
+        switch self {
+        case .success: nil
+        case .failure(let error): error
+        }
     }
 }
 

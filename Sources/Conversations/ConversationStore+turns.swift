@@ -73,7 +73,7 @@ extension ConversationStore {
 
     /// Writes through the lane. A commit that does not answer in time goes on, and may still happen.
     func commit(_ turn: TurnDraft) async throws -> AppendOutcome {
-        if !soleUse.isAttentive { try await soleUse.attend() }
+        try await attend()
         let answer = FirstAnswer<AppendOutcome>()
         let lane = try enqueue(turn, answer)
         let deadline = addDeadline(answer)

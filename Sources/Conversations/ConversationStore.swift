@@ -141,7 +141,7 @@ public final class ConversationStore: Sendable {
     /// The same for a caller who has just looked for it and did not find it.
     package func createOrFind(_ draft: SessionDraft) async throws -> FoundSession {
         try draft.validate()
-        try await soleUse.attend()
+        try await attend()
         let (answer, start) = (FirstAnswer<SessionCreation.Outcome>(), cache.time)
         let deadline = try enqueue(draft, answer)
         await answer.arrival.wait()

@@ -100,7 +100,7 @@ struct TurnReplay: Sendable {
             // Not even its own turn is newer than what it knows: it is appended, and supersedes nothing.
             if hasDiverged { draft.knownTurn = .after(turn.id) }
             CrashPoint.beforeReplay.pass()
-            try await store.soleUse.attend()
+            try await store.attend()
             let outcome = try await commit(draft)
             CrashPoint.afterReplay.pass()
             note(outcome, of: draft)

@@ -5,6 +5,16 @@ extension ConversationStore {
     /// How many bytes give a write another deadline: what is imported takes its time, and nothing is wrong then.
     private static let bytesPerDeadline = 4 << 20
 
+    /// To be called before sessions are changed: ``SoleUse/attend()``. While the database says nothing there is nothing to
+    /// wait for.
+    func attend() async throws {
+        if soleUse.isAttentive { return }
+        if let durability, !durability.writes.isAnswering {
+            throw DatabaseError(.unavailable, "the database took nothing a moment ago")
+        }
+        try await soleUse.attend()
+    }
+
     /// Writes in one transaction on a database thread, and waits no longer than the deadline if there is one.
     ///
     /// While the database does not answer, most callers are refused at once.
@@ -21,7 +31,7 @@ extension ConversationStore {
         if let durability, !durability.writes.mayTry() {
             throw DatabaseError(.unavailable, "the database took nothing a moment ago")
         }
-        try await soleUse.attend()
+        try await attend()
         let answer = FirstAnswer<Value>()
         try beginWrite(answer, scope, bytes, body)
         await answer.arrival.wait()
@@ -32,7 +42,7 @@ extension ConversationStore {
     func writePatiently<Value: Sendable>(
         changing scope: WrittenScope, _ body: @escaping @Sendable (any Connection) throws -> Value
     ) async throws -> Value {
-        try await soleUse.attend()
+        try await attend()
         let write = cache.begin(scope)
         do {
             let value = try await database.write(.patiently, noting(scope, ofWrite: write, body))

@@ -117,6 +117,24 @@ import TurnpikeTesting
         }
     }
 
+    /// The clock stands still: what waited would do so for ever.
+    @Test(.timeLimit(.minutes(1))) func inAnOutageNothingWaits() async throws {
+        let durability = try Durability(
+            SpoolSettings(directory: "/spool"), on: SimulatedDisk(), logger: SpoolFixture.logger)
+        try await SQLiteFixture().with { database in
+            _ = try await Migrator(ConversationStore.migrations, logger: SpoolFixture.logger).migrate(database)
+            let process = SoleUseSite(database).process(.never)
+            let store = ConversationStore(database: database, durability: durability, cacheLimit: 0, soleUse: process)
+            let session = try await store.create(SessionDraft(owner: .generate()))
+            process.keep()
+            durability.writes.noteSilence()
+            await #expect(throws: DatabaseError.self) { try await store.attend() }
+            #expect(try await store.append(SpoolFixture.turn("1", after: session)) == .spooled)
+            await #expect(throws: DatabaseError.self) { try await store.create(SessionDraft(owner: .generate())) }
+        }
+        await durability.close()
+    }
+
     @Test func changesWaitForALook() async throws {
         try await SQLiteFixture().with { database in
             _ = try await Migrator(ConversationStore.migrations, logger: SpoolFixture.logger).migrate(database)

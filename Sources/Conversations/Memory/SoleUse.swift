@@ -92,7 +92,7 @@ package final class SoleUse: Sendable {
     }
 
     /// How long a look is believed: who comes has waited for it when the last belief ends.
-    package static let patience = Duration.milliseconds(1_500)
+    static let patience = Duration.milliseconds(1_500)
     private static let patienceNanoseconds: UInt64 = 1_500_000_000
     /// How long behind the beginning of a look this process may change sessions, so that one look may fail or be late.
     private static let attention: UInt64 = 2_500_000_000

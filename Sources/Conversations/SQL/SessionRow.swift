@@ -26,8 +26,6 @@ enum SessionRow {
     static let counts: ClosedRange<Int64> = 0...1 << 53
     /// Tokens of one message: no text has more of them than bytes, and no column takes more bytes. Those of a history add up.
     static let tokens: ClosedRange<Int64> = 0...1 << 32
-    /// What counts of many sessions add up to in a row; a user has few of these.
-    static let sums: ClosedRange<Int64> = -(1 << 53)...1 << 53
     private static let times = 1...Int64(SessionSettings.maximumTTL)
 
     /// A session as far as appending needs it: the other fields are empty, and it must not leave the batch.

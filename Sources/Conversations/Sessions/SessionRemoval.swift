@@ -227,11 +227,17 @@ extension SessionRemoval {
             names = FormerNames(
                 externalID: try row.optional(2), agentID: try row.value(3), conversation: try row.optional(4))
             channel = try row.optional(5)
-            stored = try row.value(6, as: Int64.self) - 1
-            counters.messages = try row.value(7)
-            counters.turns = try row.value(8)
-            counters.promptTokens = try row.value(9)
-            counters.completionTokens = try row.value(10)
+            stored = max(1, try Self.count(row, 6)) - 1
+            counters.messages = try Self.count(row, 7)
+            counters.turns = try Self.count(row, 8)
+            counters.promptTokens = try Self.count(row, 9)
+            counters.completionTokens = try Self.count(row, 10)
+        }
+
+        /// What nobody could have counted is cut: a session that cannot be read can be removed all the same, and what that
+        /// leaves in its user's sums is set right by counting anew.
+        private static func count(_ row: borrowing Row, _ column: Int) throws -> Int64 {
+            min(max(0, try row.value(column)), SessionRow.counts.upperBound)
         }
 
         /// Counts the session among the active ones, or no longer.

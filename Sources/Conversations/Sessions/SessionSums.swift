@@ -66,7 +66,9 @@ struct SessionSums: Sendable, Equatable {
     }
 
     private init(_ row: borrowing Row) throws {
-        for (column, sum) in Self.all.enumerated() { self[keyPath: sum] = try row.integer(column, in: SessionRow.sums) }
+        for (column, sum) in Self.all.enumerated() {
+            self[keyPath: sum] = try row.integer(column, in: Row.exactIntegers)
+        }
     }
 }
 
@@ -112,7 +114,7 @@ extension SessionSums {
         let query: SQL = """
             SELECT stored FROM session_sums WHERE user_id = \(owner) ORDER BY shard \(raw: connection.dialect.forUpdate)
             """
-        return try connection.rows(query) { try $0.integer(0, in: SessionRow.sums) }.reduce(0, +)
+        return try connection.rows(query) { try $0.integer(0, in: Row.exactIntegers) }.reduce(0, +)
     }
 
     private struct Place: Hashable, Comparable {

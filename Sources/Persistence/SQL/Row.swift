@@ -42,6 +42,9 @@ public struct Row: ~Copyable {
         return source.integer(column)
     }
 
+    /// What JSON carries exactly (RFC 7493): a range for ``integer(_:in:)`` of sums.
+    public static let exactIntegers: ClosedRange<Int64> = -(1 << 53)...1 << 53
+
     /// An integer column that nothing makes as large as its type allows. A row that was written by hand may: then this is an
     /// error, so that nobody's sum overflows.
     public func integer(_ column: Int, in range: ClosedRange<Int64>) throws -> Int64 {

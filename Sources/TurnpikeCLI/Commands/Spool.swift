@@ -105,9 +105,10 @@ enum SpoolCommand {
 
     static func drain(_ store: ConversationStore, _ logger: Logger) async throws -> Int {
         do {
-            // A process that relies on being alone on the database is told first.
-            if try await store.soleUse.look() == .wasNamed { try await Task.sleep(for: SoleUse.patience) }
-            // And whoever would come to rely on it meanwhile, until this returns.
+            // Nothing is stored beside a process that relies on being alone on the database, nor beside one that comes to.
+            store.soleUse.keep()
+            _ = try await store.soleUse.look()
+            try await store.soleUse.attend()
             async let _: Void = lookEachSecond(store.soleUse)
             let count = try await store.drainSpool(logger: logger)
             await store.soleUse.release()

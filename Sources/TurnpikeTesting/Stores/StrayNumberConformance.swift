@@ -50,6 +50,10 @@ enum StrayNumberConformance {
                 try await isRefused
                 try expectEqual(
                     try await samples.current(other).nextSeq, neighbour.nextSeq + 2, "another session, \(what)")
+                // The version is counted on by the database, and MariaDB refuses to where there is no next one.
+                if column == "version", number == .max { continue }
+                try expectEqual(try await samples.store.delete(made.key), .deleted, "deleting it, \(what)")
+                try expectEqual(try await samples.store.purge(made.key), .deleted, "removing it, \(what)")
             }
         }
     }

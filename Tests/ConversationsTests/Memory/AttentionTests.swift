@@ -1,4 +1,5 @@
 import Persistence
+import Synchronization
 import Testing
 import TurnpikeTesting
 
@@ -138,14 +139,19 @@ import TurnpikeTesting
     @Test func changesWaitForALook() async throws {
         try await SQLiteFixture().with { database in
             _ = try await Migrator(ConversationStore.migrations, logger: SpoolFixture.logger).migrate(database)
-            let process = SoleUse(.never, database)
+            // It stands still, so that nobody gives up, and knows how often somebody who waits has looked at it.
+            let glances = Atomic(0)
+            let process = SoleUse(.never, database) {
+                glances.add(1, ordering: .relaxed)
+                return 1_000_000_000_000
+            }
             let store = ConversationStore(database: database, durability: nil, cacheLimit: 0, soleUse: process)
             let session = try await store.create(SessionDraft(owner: .generate()))
             process.keep()
             async let made = store.create(SessionDraft(owner: session.key.owner))
             async let stored = store.append(SpoolFixture.turn("1", after: session))
             async let changed = store.update(session.key) { $0.maxHistory = 3 }
-            try await Task.sleep(for: .milliseconds(100))
+            while glances.load(ordering: .relaxed) < 40 { await Task.yield() }
             #expect(try await store.read { try $0.sessions(of: session.key.owner, limit: 9).total } == 1)
             #expect(try await store.read { try $0.session(session.key) }?.version == session.version)
             _ = try await process.look()

@@ -54,6 +54,6 @@ struct ActivityStatistics: Sendable, Equatable {
 }
 
 extension Row {
-    /// A sum that JSON carries exactly (RFC 7493). A row that was written by hand may make it larger, which is an error.
-    fileprivate func sum(_ column: Int) throws -> Int { Int(try integer(column, in: -(1 << 53)...1 << 53)) }
+    /// A row that was written by hand may make it larger, which is an error.
+    fileprivate func sum(_ column: Int) throws -> Int { Int(try integer(column, in: Row.exactIntegers)) }
 }

@@ -44,8 +44,10 @@ struct Composition {
         budget = BufferBudget(limit: configuration.server.maxBuffered)
         upstream = try SelectingUpstreamClient(eventLoops: group.makeIterator(), logger: logger)
         store = try Self.store(database, configuration, remedy: remedy, logger: logger)
+        // Where operators have a listener of their own, they read there why something is missing.
+        let ownRoutes = HealthRoutes.all(readiness, givesReasons: configuration.server.admin == nil)
         builder = Self.builder(
-            database, store, upstream: upstream, readiness: readiness, metrics: metrics, logger: logger)
+            database, store, upstream: upstream, ownRoutes: ownRoutes, metrics: metrics, logger: logger)
         requests.register(in: metrics)
         ProcessMetrics.register(in: metrics)
         Self.register(readiness, in: metrics)
@@ -64,7 +66,8 @@ struct Composition {
         let logger = Logger(label: "turnpike") { _ in SwiftLogNoOpLogHandler() }
         return try builder(
             UnopenedDatabase(), ConversationStore(database: UnopenedDatabase()), upstream: UnconnectedUpstream(),
-            readiness: Readiness(waitingFor: []), metrics: MetricRegistry(), logger: logger
+            ownRoutes: HealthRoutes.all(Readiness(waitingFor: []), givesReasons: true), metrics: MetricRegistry(),
+            logger: logger
         ).build(configuration)
     }
 
@@ -156,10 +159,10 @@ struct Composition {
             var configuration = ServerConfiguration(settings)
             configuration.address = .host(admin.host, port: admin.port)
             configuration.tls = nil
+            let routes = HealthRoutes.all(readiness, givesReasons: true) + [MetricsRoute.make(metrics)]
             servers.append(
                 HTTPServer(
-                    configuration: configuration,
-                    handler: AdministrationHandler(gateway, routes: [MetricsRoute.make(metrics)]), group: group,
+                    configuration: configuration, handler: AdministrationHandler(gateway, routes: routes), group: group,
                     budget: budget, logger: logger))
         }
         Self.register(servers, budget, in: metrics)
@@ -167,7 +170,7 @@ struct Composition {
     }
 
     private static func builder(
-        _ database: any Database, _ store: ConversationStore, upstream: any UpstreamClient, readiness: Readiness,
+        _ database: any Database, _ store: ConversationStore, upstream: any UpstreamClient, ownRoutes: [Route],
         metrics: MetricRegistry, logger: Logger
     ) -> WorldBuilder {
         var resources = Resources()
@@ -182,7 +185,7 @@ struct Composition {
         register(store, in: metrics)
         registerSpool(of: store, in: metrics)
         return WorldBuilder(
-            factories: BuiltInPlugins.factories, resources: resources, ownRoutes: HealthRoutes.all(readiness))
+            factories: BuiltInPlugins.factories, resources: resources, ownRoutes: ownRoutes)
     }
 
     private static func text(_ address: SocketAddress, isSecure: Bool) -> String {

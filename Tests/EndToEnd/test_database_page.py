@@ -51,7 +51,7 @@ def test_turns_that_wait_for_a_right_are_a_problem_until_it_is_given(open_site, 
         CREATE DATABASE lacking CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
         CREATE USER lacking@localhost IDENTIFIED BY 'p'; GRANT ALL ON lacking.* TO lacking@localhost""")
     site = open_site(database=f"mariadb://lacking:p@/lacking?socket={server.socket}")
-    told = lambda: site.call("GET", "/readyz", user=None).json()
+    told = lambda: site.readiness().json()
     counted = lambda: re.findall(r'^turnpike_problems\{part="spool"\} (\d)', exchange(site.gateway.admin_port, "GET", "/metrics").body.decode(), re.M)
     talk = site.conversation()
     talk.say("one")
@@ -91,12 +91,11 @@ def test_a_backup_that_is_restored_goes_on_with_the_conversations(site, server, 
 
 
 def test_a_setting_that_breaks_the_promise_is_told(open_site, server):
-    ready = lambda site: site.call("GET", "/readyz", user=None)
     address = server.create_database()
     server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
     site = open_site(database=address)
-    assert ready(site).status == 200
-    assert "innodb_flush_log_at_trx_commit is 2" in ready(site).json()["problems"]["database"][0]
+    assert site.readiness().status == 200
+    assert "innodb_flush_log_at_trx_commit is 2" in site.readiness().json()["problems"]["database"][0]
     assert "innodb_flush_log_at_trx_commit is 2" in site.gateway.log
     server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
-    assert "problems" not in ready(open_site(database=server.create_database())).json()
+    assert "problems" not in open_site(database=server.create_database()).readiness().json()

@@ -17,11 +17,6 @@ from harness.site import Site, error_of
 from harness.waiting import eventually
 
 
-def ready(port):
-    """The answer of /readyz."""
-    return exchange(port, "GET", "/readyz")
-
-
 def execute(site, *statements):
     """Changes the database behind the gateway's back."""
     connection = sqlite3.connect(site.directory / "turnpike.db", isolation_level=None)
@@ -52,10 +47,12 @@ def test_it_starts_without_its_database_and_recovers_when_it_can_be_opened(tmp_p
     blocked.write_text("a file stands where the directory of the database belongs")
     spool = {"directory": str(tmp_path / "spool")}
     with Site(tmp_path, database=f"sqlite:{blocked}/turnpike.db", spool=spool, until="/healthz") as site:
-        waiting = eventually(lambda: ready(site.port), lambda answer: b"cannot be opened" in answer.body)
+        waiting = eventually(lambda: site.readiness(), lambda answer: b"cannot be opened" in answer.body)
         assert waiting.status == 503 and waiting.json()["status"] == "not ready"
         assert waiting.json()["waiting_for"] == ["database"] and waiting.json()["reasons"]["database"]
-        assert ready(site.gateway.admin_port).status == 503
+        told_to_clients = exchange(site.port, "GET", "/readyz")
+        assert told_to_clients.status == 503 and b"cannot be opened" not in told_to_clients.body
+        assert set(told_to_clients.json()) == {"status", "waiting_for", "spool"}
         assert exchange(site.port, "GET", "/healthz").status == 200
         assert site.call("GET", "/v1/models", user=None).status == 401
         anybody = ("Authorization", "Bearer tp-" + "a" * 51)
@@ -64,7 +61,7 @@ def test_it_starts_without_its_database_and_recovers_when_it_can_be_opened(tmp_p
         assert refused.header("Retry-After")
 
         blocked.unlink()
-        assert eventually(lambda: ready(site.port), lambda answer: answer.status == 200).json()["status"] == "ready"
+        assert eventually(lambda: site.readiness(), lambda answer: answer.status == 200).json()["status"] == "ready"
         site.conversation().say("one")
         assert site.chat("x").status == 200
         assert site.gateway.log.count("The database cannot be used") <= 2, "an outage must not flood the log"
@@ -134,15 +131,15 @@ def test_it_starts_before_its_server_does_and_recovers_when_that_is_killed_and_c
     server.kill()
     with Site(tmp_path, database=address, until="/healthz") as site:
         reason = lambda answer: answer.json().get("reasons", {}).get("database", "not tried yet")
-        assert eventually(lambda: ready(site.port), lambda answer: reason(answer) != "not tried yet").status == 503
+        assert eventually(lambda: site.readiness(), lambda answer: reason(answer) != "not tried yet").status == 503
         server.start()
-        eventually(lambda: ready(site.port).status == 200, timeout=15)
+        eventually(lambda: site.readiness().status == 200, timeout=15)
         conversation = site.conversation()
         conversation.say("one")
         settle(site)
 
         server.kill()
-        eventually(lambda: ready(site.port).status == 503)
+        eventually(lambda: site.readiness().status == 503)
         assert site.chat("x").status == 200, "a key that is known needs no database"
         refused = site.call("GET", "/v1/models", user="stranger")
         error_of(refused, 503, "authentication_unavailable")
@@ -150,7 +147,7 @@ def test_it_starts_before_its_server_does_and_recovers_when_that_is_killed_and_c
         assert site.call("GET", "/v1/models", user=None).status == 401
 
         server.start()
-        eventually(lambda: ready(site.port).status == 200, timeout=15)
+        eventually(lambda: site.readiness().status == 200, timeout=15)
         eventually(lambda: site.call("GET", "/v1/activity", user="stranger").status == 200)
         conversation.say("two")
         assert conversation.texts == ["one", "re: one", "two"]
@@ -162,14 +159,14 @@ def test_a_server_that_hangs_holds_nobody_up_who_needs_it_not(tmp_path, server):
         settle(site)
         server.pause()
         try:
-            waiting = eventually(lambda: ready(site.port), lambda answer: answer.status == 503, timeout=15)
+            waiting = eventually(lambda: site.readiness(), lambda answer: answer.status == 503, timeout=15)
             assert "does not answer in time" in waiting.json()["reasons"]["database"]
             for _ in range(5):
                 assert site.chat("x", timeout=5).status == 200
                 assert exchange(site.port, "GET", "/healthz", timeout=2).status == 200
         finally:
             server.resume()
-        eventually(lambda: ready(site.port).status == 200, timeout=30)
+        eventually(lambda: site.readiness().status == 200, timeout=30)
 
 
 @pytest.mark.timeout(120)
@@ -178,7 +175,7 @@ def test_the_activity_of_an_outage_is_stored_once_when_it_ends_even_by_the_next_
     with Site(tmp_path, database=address, activity={"spool": str(tmp_path / "rows")}) as site:
         settle(site)
         server.kill()
-        eventually(lambda: ready(site.port).status == 503)
+        eventually(lambda: site.readiness().status == 503)
         missed = [site.chat("x") for _ in range(3)]
         assert [response.status for response in missed] == [200] * 3
         eventually(lambda: (tmp_path / "rows").exists())
@@ -219,12 +216,12 @@ def test_the_turns_of_an_outage_of_a_server_are_answered_and_stored_once_in_orde
                 conversation.say(text, stream=stream, timeout=20)
         assert all(conversation.texts == ["one", "re: one", "two", "re: two", "three", "re: three", "four"]
                    for conversation in conversations)
-        assert ready(site.port).json()["spool"]["turns"] == 9
+        assert site.readiness().json()["spool"]["turns"] == 9
         end(server)
         # Turns that come while the others are stored stay behind them.
         for conversation in conversations:
             conversation.say("five", timeout=20)
-        eventually(lambda: ready(site.port).json()["spool"]["turns"] == 0, timeout=30)
+        eventually(lambda: site.readiness().json()["spool"]["turns"] == 0, timeout=30)
         expected = [word for text in ["one", "two", "three", "four", "five"] for word in (text, f"re: {text}")]
         eventually(lambda: all(conversation.stored_texts == expected for conversation in conversations), timeout=30)
         assert server.execute("SELECT COUNT(*), COUNT(DISTINCT turn_id) FROM turns", database) == [["15", "15"]]
@@ -245,10 +242,10 @@ def test_a_turn_waits_for_a_table_that_others_do_not_need(tmp_path, server):
         while time.monotonic() < end:
             plain.say("more")
             time.sleep(0.2)
-        waiting = ready(site.port).json()["spool"]
+        waiting = site.readiness().json()["spool"]
         assert (waiting["turns"], waiting["dead_letters"]) == (1, 0)
         server.execute(f"RENAME TABLE {database}.away TO {database}.blobs")
-        eventually(lambda: ready(site.port).json()["spool"]["turns"] == 0, timeout=15)
+        eventually(lambda: site.readiness().json()["spool"]["turns"] == 0, timeout=15)
         assert len(conversation.stored) == 4
 
 
@@ -257,7 +254,7 @@ def test_why_the_database_cannot_be_used_is_said_without_our_own_words_and_with_
     server.execute("ALTER USER root@localhost IDENTIFIED BY ''")
     reason = f"{server.socket}: the server refuses the user or the password, or it wants TLS (tls=verify) (1045)"
     with Site(tmp_path, database=address, until="/healthz") as site:
-        told = eventually(lambda: ready(site.port).json()["reasons"]["database"], lambda told: told != "not tried yet")
+        told = eventually(lambda: site.readiness().json()["reasons"]["database"], lambda told: told != "not tried yet")
         assert told == reason
         with pytest.raises(AssertionError) as refused:
             run("migrate", "--config", site.gateway.config_path)
@@ -274,16 +271,16 @@ def test_which_server_of_a_list_is_used_is_logged_when_that_changes(tmp_path, se
     with Site(tmp_path, database=f"mariadb://someone:p@127.0.0.1:{first.port},127.0.0.1:{second.port}/{name}", until="/healthz") as site:
         with second:
             with first:
-                eventually(lambda: ready(site.port).status == 200)
+                eventually(lambda: site.readiness().status == 200)
                 site.conversation().say("one")
                 assert "another host" not in site.gateway.log, "the first one is what everybody expects"
             server.execute("KILL CONNECTION USER someone")
             eventually(lambda: moved(second) in site.gateway.log, timeout=15)
-            eventually(lambda: ready(site.port).status == 200)
+            eventually(lambda: site.readiness().status == 200)
         with first:
             server.execute("KILL CONNECTION USER someone")
             eventually(lambda: moved(first) in site.gateway.log, timeout=15)
-            eventually(lambda: ready(site.port).status == 200)
+            eventually(lambda: site.readiness().status == 200)
             site.conversation().say("two")
         assert site.gateway.log.count("another host") == 2, "once per change"
         site.gateway.stop()

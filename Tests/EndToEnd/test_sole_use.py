@@ -47,7 +47,7 @@ def test_what_the_process_changes_itself_is_seen_at_once(site):
     assert site.call("DELETE", path).status in (200, 204)
     talk.say("begins anew")
     assert talk.texts == ["begins anew"]
-    assert exchange(site.port, "GET", "/readyz").json().get("problems", {}).get("session_cache") is None
+    assert site.readiness().json().get("problems", {}).get("session_cache") is None
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -96,9 +96,7 @@ def test_another_process_ends_it(site, tmp_path):
             site.gateway = first
     ended = "but one does" if site.is_told else "versions of sessions are read again"
     eventually(lambda: ended in first.log)
-    ready = exchange(site.port, "GET", "/readyz")
-    site.contract.check("GET", "/readyz", ready)
-    problems = ready.json().get("problems", {}).get("session_cache", [])
+    problems = site.readiness().json().get("problems", {}).get("session_cache", [])
     assert ["another process uses the database" in problem for problem in problems] == [True] * site.is_told
 
 

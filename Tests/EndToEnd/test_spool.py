@@ -91,7 +91,7 @@ def test_a_turn_that_the_database_refuses_is_set_aside_and_blocks_nothing(site):
     drained(site)
     assert conversation.stored_texts == ["one", "re: one", "two", "re: two"]
     assert other.stored_texts == ["one", "re: one", "two", "re: two"]
-    ready = exchange(site.port, "GET", "/readyz").json()
+    ready = site.readiness().json()
     assert ready["spool"]["dead_letters"] == 1 and ready["problems"]["spool"]
     listing = json.loads(run("spool", "list", "--config", site.gateway.config_path, "--json"))
     assert [letter["reason"].startswith("data") for letter in listing["dead_letters"]] == [True]

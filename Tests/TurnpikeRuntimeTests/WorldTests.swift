@@ -84,7 +84,7 @@ private struct Failing: Plugin, Middleware {
     private func world(_ text: String = "", adding more: [PluginFactory] = []) throws -> World {
         try WorldBuilder(
             factories: Self.factories + more, resources: Resources(),
-            ownRoutes: HealthRoutes.all(Readiness(waitingFor: ["database"]))
+            ownRoutes: HealthRoutes.all(Readiness(waitingFor: ["database"]), givesReasons: true)
         )
         .build(configuration(text))
     }

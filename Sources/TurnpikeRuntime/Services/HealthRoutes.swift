@@ -6,7 +6,10 @@ package import TurnpikeKit
 /// `/healthz` and `/readyz`, for those who run Turnpike: no key, no activity row.
 package enum HealthRoutes {
     /// `healthz` says that the process answers, `readyz` that it can do its work, and if not, why.
-    package static func all(_ readiness: Readiness) -> [Route] {
+    ///
+    /// - Parameter givesReasons: Whether `readyz` also says why something is missing and what is to be mended. That names
+    ///   servers and directories: where operators have a listener of their own, the clients' does without.
+    package static func all(_ readiness: Readiness, givesReasons: Bool) -> [Route] {
         [
             Route(.GET, "/healthz", access: .anyone) { _, _, _ in
                 .json(JSONWriter.object { $0.member("status", "ok") })
@@ -16,7 +19,8 @@ package enum HealthRoutes {
             Route(.GET, "/readyz", access: .anyone) { _, _, _ in
                 let missing = readiness.missing
                 return .json(
-                    status(missing, readiness.reports), status: missing.isEmpty ? .ok : .serviceUnavailable)
+                    status(missing, readiness.reports, givesReasons),
+                    status: missing.isEmpty ? .ok : .serviceUnavailable)
             }.described(
                 RouteDescription(
                     "readyz", "Whether the process can do its work.",
@@ -27,17 +31,21 @@ package enum HealthRoutes {
         ]
     }
 
-    private static func status(_ missing: [Readiness.Missing], _ reports: [Readiness.Report]) -> ByteBuffer {
+    private static func status(
+        _ missing: [Readiness.Missing], _ reports: [Readiness.Report], _ givesReasons: Bool
+    ) -> ByteBuffer {
         JSONWriter.object { json in
             json.member("status", missing.isEmpty ? "ready" : "not ready")
             if !missing.isEmpty {
                 json.array("waiting_for") { parts in for missing in missing { parts.element(missing.part) } }
-                json.object("reasons") { reasons in
-                    for missing in missing { reasons.member(missing.part, missing.reason) }
+                if givesReasons {
+                    json.object("reasons") { reasons in
+                        for missing in missing { reasons.member(missing.part, missing.reason) }
+                    }
                 }
             }
             let problems = reports.filter { !$0.problems.isEmpty }
-            if !problems.isEmpty {
+            if givesReasons, !problems.isEmpty {
                 json.object("problems") { parts in
                     for report in problems {
                         parts.array(report.part) { list in for problem in report.problems { list.element(problem) } }

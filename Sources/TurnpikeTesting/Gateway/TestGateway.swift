@@ -62,7 +62,7 @@ public final class TestGateway: Sendable {
         let standIns = [outcomes.factory, TestAuthentication.factory, TestModels.factory, upstream.factory]
         world = try WorldBuilder(
             factories: standIns + plugins, resources: resources,
-            ownRoutes: HealthRoutes.all(Readiness(waitingFor: []))
+            ownRoutes: HealthRoutes.all(Readiness(waitingFor: []), givesReasons: true)
         ).build(
             GatewayConfiguration(
                 text: "database: \"sqlite:unused\"\nproviders: { test: { base_url: \"http://test/v1\" } }\n"

@@ -119,6 +119,12 @@ class Site:
         self.contract.check(method, target, response)
         return response
 
+    def readiness(self):
+        """What /readyz tells those who run the gateway."""
+        response = exchange(self.gateway.admin_port, "GET", "/readyz")
+        self.contract.check("GET", "/readyz", response)
+        return response
+
     @property
     def contract(self):
         """What the gateway's API document promises."""

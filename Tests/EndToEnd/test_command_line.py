@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -391,6 +392,21 @@ def test_migrate_lists_and_applies_what_is_pending_and_then_nothing(config):
     assert status == 0 and json.loads(out)["applied"] == pending
     assert turnpike("migrate", "--config", config, "--json")[:2] == (0, '{"applied":[]}\n')
     assert turnpike("migrate", "--config", config)[:2] == (0, "The tables are up to date.\n")
+
+
+def test_migrate_says_that_it_waits_for_another_process(config):
+    run("migrate", "--config", config)
+    with contextlib.closing(sqlite3.connect(config.parent / "turnpike.db", isolation_level=None)) as database:
+        # As one leaves it that was killed in its first migration, 58 seconds later.
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'schema_%'").fetchall():
+            database.execute(f"DROP TABLE IF EXISTS {table}")
+        database.execute("DELETE FROM schema_versions")
+        until = int((time.time() + 2) * 1_000_000)
+        database.execute("UPDATE schema_lease SET holder = zeroblob(16), expires_us = ? WHERE lease_id = 1", [until])
+    began = time.monotonic()
+    status, out, err = turnpike("migrate", "--config", config)
+    assert status == 0 and "applied auth 1" in out and time.monotonic() > began + 1, (out, err)
+    assert err.count("Another process migrates; this one waits for it.") == 1 and "at_most_if_it_has_died=60 s" in err.replace('"', "")
 
 
 def test_migrate_counts_anew_what_users_have(config):

@@ -50,11 +50,16 @@ package struct MigrationLease: Sendable {
     }
 
     /// Waits for the lease, runs `body`, and gives it back.
+    ///
+    /// - Parameter noteWait: Told once, where another process has it.
     package func hold<Value: Sendable>(
-        on database: any Database, _ body: (Token) async throws -> Value
+        on database: any Database, noteWait: () -> Void = {}, _ body: (Token) async throws -> Value
     ) async throws -> Value {
         let lease = DatabaseLease(1, on: database, clock: clock)
-        while try await lease.hold(for: duration) == nil { try await wait(poll) }
+        if try await lease.hold(for: duration) == nil {
+            noteWait()
+            repeat { try await wait(poll) } while try await lease.hold(for: duration) == nil
+        }
         do {
             let value = try await body(Token(lease, duration))
             try await lease.release()

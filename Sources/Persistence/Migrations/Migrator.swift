@@ -56,7 +56,7 @@ public struct Migrator: Sendable {
         if let versions = try await versions(on: database), try missing(in: versions).isEmpty { return [] }
         // A process that was killed may have made one of the two.
         try await SchemaTables.create(on: database)
-        return try await lease.hold(on: database) { token in
+        return try await lease.hold(on: database, noteWait: noteWait) { token in
             let open = try await pending(on: database)
             for migration in open {
                 logger.info(
@@ -66,6 +66,12 @@ public struct Migrator: Sendable {
             }
             return open
         }
+    }
+
+    private func noteWait() {
+        logger.notice(
+            "Another process migrates; this one waits for it.",
+            metadata: ["at_most_if_it_has_died": "\(lease.duration.components.seconds) s"])
     }
 
     /// A migration may take longer than a lease lasts: while it runs, the lease is renewed. Where that fails the migration

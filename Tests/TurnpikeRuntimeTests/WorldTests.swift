@@ -67,6 +67,12 @@ private struct Failing: Plugin, Middleware {
         #expect(error.headers.first(name: "Retry-After") == "1")
     }
 
+    @Test func whatTheDatabaseHoldsAndNobodyCanReadIsNotToBeTriedAgain() {
+        let error = GatewayError(wrapping: DatabaseError(.data, "column 3 is not an integer"))
+        #expect(error.code == "internal_error" && error.headers.first(name: "Retry-After") == nil)
+        #expect(!error.message.contains("column") && error.debugDescription.contains("column 3"))
+    }
+
     @Test func whatNobodyKnowsIsAnInternalError() {
         struct Unknown: Error {}
         #expect(GatewayError(wrapping: Unknown()).code == "internal_error")

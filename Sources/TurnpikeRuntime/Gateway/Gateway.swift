@@ -117,6 +117,8 @@ extension GatewayError {
                 "storage_unconfirmed",
                 "The storage did not confirm the change in time: it may or may not have happened. \(advice)",
                 detail: String(reflecting: error))
+        // Not to be tried again: a row holds what cannot be read, or does not take what is to be stored.
+        case let error as DatabaseError where error.failure == .data: self = .internalError(String(reflecting: error))
         case let error as DatabaseError:
             self = .unavailable(
                 "storage_unavailable", "The storage cannot be reached right now. Try again.",

@@ -120,7 +120,9 @@ struct Connector: Sendable {
         let report = try report(connection)
         if let refusal = report.refusal { throw refusal }
         connection.packetLimit = report.packetLimit
-        connection.sendsRowsTogether = sendsRowsTogether
+        // A node of a cluster may answer a command of many rows with success although a transaction of another node has
+        // rolled the transaction back meanwhile (seen with 10.11): what comes behind it is then committed alone.
+        connection.sendsRowsTogether = sendsRowsTogether && !report.isClusterNode
         try connection.executeText("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         try connection.executeText("SET SESSION " + settings(role).joined(separator: ", "))
         // What was committed on another node is seen by every statement from then on.

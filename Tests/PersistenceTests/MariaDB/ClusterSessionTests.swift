@@ -28,4 +28,20 @@ import TurnpikeTesting
         #expect(try await waitsForOthers(role, said: Self.node) == 1)
         #expect(try await waitsForOthers(role, said: [:]) == 0)
     }
+
+    /// Many rows in one command are answered with success there although a conflict has rolled the transaction back.
+    @Test func everyRowOnANodeIsACommandOfItsOwn() async throws {
+        #expect(try await sendsRowsTogether(said: Self.node) == false)
+        #expect(try await sendsRowsTogether(said: [:]) == Statement.takesRows)
+    }
+
+    private func sendsRowsTogether(said: [String: String]) async throws -> Bool {
+        let fixture = MariaDBFixture()
+        let address = try await fixture.address()
+        // The database is there as long as the fixture is.
+        defer { withExtendedLifetime(fixture) {} }
+        return try await MariaDBServer.blocking {
+            try Connector(address: address, said: said) { _ in }.connect(to: 0, for: .writing).sendsRowsTogether
+        }
+    }
 }

@@ -30,13 +30,18 @@ public final class MariaDBDatabase: Database {
         let diagnosis = ServerDiagnosis(address, logger: logger)
         self.diagnosis = diagnosis
         pool = ConnectionPool(
-            Connector(address: address, sendsRowsTogether: sendsRowsTogether) { diagnosis.note($0) },
+            Connector(
+                address: address, sendsRowsTogether: sendsRowsTogether, onPacketLimit: { diagnosis.note(packet: $0) },
+                onReport: { diagnosis.note($0) }),
             onMove: { logger.notice("The database is another host now.", metadata: ["host": "\($0)"]) })
         threads = DatabaseThreads("mariadb", readers: address.readers, writers: 2, shards: 2, patience: patience)
     }
 
     /// Settings of the server that break the promise, or soon will; empty before the first connection.
     public var problems: [String] { diagnosis.problems }
+
+    /// What the server takes in one packet, in which a row has to fit.
+    public var rowLimit: Int? { diagnosis.packetLimit.map { $0 - ValueBinds.overhead } }
 
     /// Runs `body` on a connection of the readers, each statement in a transaction of its own.
     public func blockingRead<Value>(_ body: (any Connection) throws -> Value) throws -> Value {
@@ -75,6 +80,8 @@ public final class MariaDBDatabase: Database {
 /// What the servers' settings were found to be; a change is logged once.
 private final class ServerDiagnosis: Sendable {
     private let found = Mutex<[String]>([])
+    /// 0: not known yet.
+    private let packet = Atomic(0)
     private let logger: Logger
 
     init(_ address: ServerAddress, logger: Logger) {
@@ -86,7 +93,15 @@ private final class ServerDiagnosis: Sendable {
 
     var problems: [String] { found.withLock { $0 } }
 
+    var packetLimit: Int? {
+        let limit = packet.load(ordering: .relaxed)
+        return limit == 0 ? nil : limit
+    }
+
+    func note(packet limit: Int) { packet.store(limit, ordering: .relaxed) }
+
     func note(_ report: ServerReport) {
+        note(packet: report.packetLimit)
         let problems = report.problems
         let isNew = found.withLock { found in
             defer { found = problems }

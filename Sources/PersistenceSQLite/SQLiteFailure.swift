@@ -13,7 +13,8 @@ enum SQLiteFailure {
             case SQLITE_FULL, SQLITE_IOERR, SQLITE_NOMEM, SQLITE_NOLFS: .unavailable
             default: .refuse
             }
-        return Persistence.DatabaseError(failure, String(cString: sqlite3_errstr(code)), code: Int(code))
+        return Persistence.DatabaseError(
+            failure, String(cString: sqlite3_errstr(code)), code: Int(code), cause: code == SQLITE_TOOBIG ? .size : nil)
     }
 
     /// The error of a COMMIT: after a failed write or fsync nobody knows whether the transaction will be there.
@@ -28,6 +29,15 @@ enum SQLiteFailure {
         if error.resultCode == .SQLITE_MISUSE {
             return Persistence.DatabaseError(.unavailable, "the database is closed")
         }
+        // There is one code for all that can be wrong with a statement.
+        if error.resultCode == .SQLITE_ERROR, let message = error.message, isOfSchema(message) {
+            return Persistence.DatabaseError(
+                .refuse, "a table or a column is missing: turnpike migrate", code: Int(SQLITE_ERROR), cause: .setup)
+        }
         return Self.error(code: error.extendedResultCode.rawValue)
+    }
+
+    private static func isOfSchema(_ message: String) -> Bool {
+        ["no such table", "no such column", "has no column"].contains { message.contains($0) }
     }
 }

@@ -59,6 +59,7 @@ extension Composition {
         register("dead_letters", .gauge, "Turns and pieces that were set aside: alarm above 0.") { $0.deadLetters }
         register("spooled_total", .counter, "Turns that were spooled.") { $0.spooledTotal }
         register("replayed_total", .counter, "Spooled turns that were stored.") { $0.replayedTotal }
+        register("discarded_total", .counter, "Spooled turns whose session was gone.") { $0.discardedTotal }
         register("refused_total", .counter, "Spooled turns that the database refused.") { $0.refusedTotal }
     }
 

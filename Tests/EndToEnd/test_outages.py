@@ -5,15 +5,18 @@ import os
 import signal
 import sqlite3
 import time
+from urllib.parse import quote
 
 import pytest
 
+from harness import chat
+from harness.answers import json_answer
 from harness.balancer import Balancer
 from harness.client import exchange
 from harness.database import MariaDB
 from harness.gateway import run
 from harness.ports import free_port
-from harness.site import Site, error_of
+from harness.site import SESSIONS, Site, error_of
 from harness.waiting import eventually
 
 
@@ -228,23 +231,27 @@ def test_the_turns_of_an_outage_of_a_server_are_answered_and_stored_once_in_orde
 
 
 @pytest.mark.timeout(90)
-def test_a_turn_waits_for_a_table_that_others_do_not_need(tmp_path, server):
-    address = server.create_database()
-    database = address.split("@/")[1].split("?")[0]
+@pytest.mark.parametrize("is_mariadb", [False, True])
+def test_a_turn_waits_for_a_table_that_others_do_not_need(tmp_path, request, is_mariadb):
+    server = request.getfixturevalue("server") if is_mariadb else None
+    address = server.create_database() if server else None
+    database = address.split("@/")[1].split("?")[0] if server else ""
     image = "data:image/png;base64," + "iVBORw0KGgo" * 20_000
-    with Site(tmp_path, database=address) as site:
+    with Site(tmp_path, **({"database": address} if server else {})) as site:
+        change = (lambda sql: server.execute(sql, database)) if server else (lambda sql: execute(site, sql))
         conversation, plain = site.conversation(), site.conversation()
         conversation.say("one")
-        server.execute(f"RENAME TABLE {database}.blobs TO {database}.away")
+        change("ALTER TABLE blobs RENAME TO away")
         parts = [{"type": "text", "text": "two"}, {"type": "image_url", "image_url": {"url": image}}]
         conversation.say([{"role": "user", "content": parts}])
         end = time.monotonic() + 24
         while time.monotonic() < end:
             plain.say("more")
             time.sleep(0.2)
-        waiting = site.readiness().json()["spool"]
-        assert (waiting["turns"], waiting["dead_letters"]) == (1, 0)
-        server.execute(f"RENAME TABLE {database}.away TO {database}.blobs")
+        waiting = site.readiness().json()
+        assert (waiting["spool"]["turns"], waiting["spool"]["dead_letters"]) == (1, 0)
+        assert "missing: turnpike migrate" in waiting["problems"]["spool"][0]
+        change("ALTER TABLE away RENAME TO blobs")
         eventually(lambda: site.readiness().json()["spool"]["turns"] == 0, timeout=15)
         assert len(conversation.stored) == 4
 
@@ -288,3 +295,47 @@ def test_which_server_of_a_list_is_used_is_logged_when_that_changes(tmp_path, se
             site.start()
             # The first one is passed over.
             eventually(lambda: site.gateway.log.count(moved(second)) == 2)
+
+
+@pytest.mark.timeout(90)
+def test_a_message_that_is_larger_than_the_server_takes_costs_no_answer(tmp_path, server):
+    server.execute("SET GLOBAL max_allowed_packet = 1048576")
+    with Site(tmp_path, database=server.create_database()) as site:
+        talk = site.conversation()
+        talk.say("one")
+        for stream in (False, True):
+            refused = error_of(talk.try_to_say("x" * 1_100_000, stream=stream), 413, "turn_too_large")
+            assert refused["param"] == "messages"
+        image = lambda length: {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * length}}
+        error_of(talk.try_to_say([{"role": "user", "content": [image(1_200_000)]}]), 413, "turn_too_large")
+        assert len(site.sent(talk.model)) == 1, "nobody paid for them"
+        too_long = {"role": "user", "content": "x" * 1_100_000}
+        refused = site.send("POST", f"{SESSIONS}/{talk.session}/messages", too_long)
+        error_of(refused, 413, "turn_too_large")
+        assert refused.header("Retry-After") is None
+        talk.answer(json_answer(chat.completion("seen")))
+        talk.say([{"role": "user", "content": [image(700_000), image(700_001)]}])
+        talk.answer(json_answer(chat.completion("y" * 1_200_000)))
+        error_of(talk.try_to_say("a long answer"), 413, "turn_too_large")
+        talk.answer(json_answer(chat.completion("short")))
+        assert len(talk.stored) == 4
+        server.execute("SET GLOBAL max_allowed_packet = 67108864")
+        eventually(lambda: talk.try_to_say("x" * 1_100_000).status == 200, timeout=10)
+        assert len(talk.stored) == 6
+
+
+def test_what_a_server_has_for_all_sessions_does_not_reach_ours(tmp_path, server):
+    server.execute("""
+        SET GLOBAL init_connect = 'SET NAMES latin1'; SET GLOBAL sql_select_limit = 1; SET GLOBAL sql_safe_updates = 1;
+        SET GLOBAL completion_type = 'RELEASE'; SET GLOBAL max_join_size = 1; SET GLOBAL sql_mode = 'ANSI,NO_BACKSLASH_ESCAPES'""")
+    address = server.create_database()
+    database = address.split("@/")[1].split("?")[0]
+    server.execute(f"CREATE USER common@localhost IDENTIFIED BY 'p'; GRANT ALL ON {database}.* TO common@localhost")
+    with Site(tmp_path, database=address.replace("root@", "common:p@")) as site:
+        talk = site.conversation()
+        for text in ("\u00e9" * 150, "two", "three"):
+            talk.say(text)
+        assert talk.stored_texts == ["\u00e9" * 150, "re: " + "\u00e9" * 150, "two", "re: two", "three", "re: three"]
+        assert site.send("PATCH", f"{SESSIONS}/{talk.session}", {"title": "\u00e9" * 150}).status == 200
+        assert server.execute("SET sql_big_selects = 1; SELECT HEX(title) FROM sessions", database) == [["C3A9" * 150]]
+        assert site.call("DELETE", f"{SESSIONS}/{quote(talk.session)}?purge=true").status in (200, 204)

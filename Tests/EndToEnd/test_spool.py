@@ -1,6 +1,7 @@
 """While the database takes no turns, they are kept in the spool, seen by the next request, and stored later, once."""
 import contextlib
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -211,3 +212,24 @@ def second(site):
     path = site.directory / "second.yaml"
     path.write_text(json.dumps(configuration))
     return path
+
+
+def test_a_spooled_turn_whose_session_a_restored_backup_does_not_have_is_named(site):
+    site.key()
+    site.gateway.stop()
+    path, backup = site.directory / "turnpike.db", site.directory / "backup.db"
+    shutil.copy(path, backup)
+    site.start()
+    talk = site.conversation()
+    talk.say("one")
+    execute(site, "ALTER TABLE messages RENAME TO messages_gone")
+    talk.say("two", timeout=40)
+    site.gateway.stop()
+    for name in ("turnpike.db-wal", "turnpike.db-shm"):
+        (site.directory / name).unlink(missing_ok=True)
+    backup.replace(path)
+    site.start()
+    drained(site)
+    eventually(lambda: site.gateway.log.count("The session of a spooled turn is gone; the turn was discarded.") == 1)
+    metrics = exchange(site.gateway.admin_port, "GET", "/metrics").body.decode()
+    assert "\nturnpike_spool_discarded_total 1\n" in metrics and "\nturnpike_spool_replayed_total 0\n" in metrics

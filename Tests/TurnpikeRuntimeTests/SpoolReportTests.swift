@@ -38,6 +38,6 @@ import Testing
             problems { status in
                 status.replayFailure = error
                 status.isBypassingDatabase = true
-            } == ["the database does not take turns; they are spooled"])
+            } == ["the database does not take turns; they are spooled: nobody is there"])
     }
 }

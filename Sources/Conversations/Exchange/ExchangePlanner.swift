@@ -65,6 +65,7 @@ package struct ExchangePlanner: Sendable {
         _ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, rules: HistoryRules?
     ) throws -> (SessionHistory, AttemptLog.Key) {
         let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
+        try checkRows(of: turn, in: exchange)
         let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
         let own = rules?.adapted(to: context.session.settings)
         let targets = exchange[RoutePlanKey.self]?.targets ?? []
@@ -102,7 +103,9 @@ package struct ExchangePlanner: Sendable {
         -> PlannedHistory
     {
         let turn = try await BodyWork.run(on: request.bytes.readableBytes) {
-            try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
+            let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
+            try checkRows(of: turn, in: exchange)
+            return turn
         }
         let answer = context.mode == .append ? nil : turn.messages.lastIndex { $0.role == .assistant }
         let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
@@ -119,6 +122,17 @@ package struct ExchangePlanner: Sendable {
         try Self.check(plan, limit: exchange[TurnLimitKey.self])
         return PlannedHistory(
             request, turn, HistorySnapshot(plan: plan), in: context.session.key, rules: HistoryRules(), models: models)
+    }
+
+    /// Before the answer is paid for: that no message is more than the database takes. Its media lie in rows of their own.
+    private func checkRows(of turn: IncomingTurn, in exchange: Exchange) throws(GatewayError) {
+        guard exchange.has(TurnLimitKey.self), let limit = store.messageLimit else { return }
+        for message in turn.messages where message.body.readableBytes > limit {
+            let media = InlineMedia.spans(in: message.body).map(\.count)
+            let text = message.body.readableBytes - media.reduce(0, +)
+            guard max(text, media.max() ?? 0) > limit else { continue }
+            throw .tooLargeToStore("a message of the request: \(limit) bytes fit (max_allowed_packet)")
+        }
     }
 
     private static func check(_ plan: HistoryPlan, limit: Int?) throws(GatewayError) {

@@ -106,7 +106,7 @@ struct TurnReplay: Sendable {
             note(outcome, of: draft)
             durability.noteStored(outcome)
             durability.reads.noteAnswer()
-            durability.spool.finish(turn)
+            if outcome == .sessionDeleted { durability.spool.discard(turn) } else { durability.spool.finish(turn) }
             return .done(turn)
         } catch {
             return await fail(turn, error)
@@ -154,20 +154,8 @@ struct TurnReplay: Sendable {
 
     /// Whether the database refuses the turn, and not turns.
     private func isOfTheTurn(_ turn: SpoolIndex.Turn, _ error: any Error) -> Bool {
-        guard let error = error as? DatabaseError, error.failure == .refuse, !Self.isOfTheDatabase(error.code) else {
-            return false
-        }
+        guard let error = error as? DatabaseError, error.failure == .refuse, error.cause != .setup else { return false }
         return durability.spool.refuse(turn, whenStored: durability.storedTurns)
-    }
-
-    /// Whether an error says of itself that rights, tables or columns are missing, or that the server has run out of
-    /// something: then others may be taken that need less, and the turn waits all the same. The numbers are MariaDB's; SQLite
-    /// has none of its own for these.
-    private static func isOfTheDatabase(_ code: Int) -> Bool {
-        switch code {
-        case 1044, 1045, 1054, 1142, 1143, 1146, 1206, 1227, 1364, 1370, 1712, 1812, 1877: true
-        default: false
-        }
     }
 
     /// Forgets what was counted on in memory where the turn came out otherwise.

@@ -9,6 +9,7 @@ final class TurnSpool: Sendable {
     private struct Totals {
         var spooled = 0
         var replayed = 0
+        var discarded = 0
         var refused = 0
     }
 
@@ -124,10 +125,19 @@ final class TurnSpool: Sendable {
         index.withLock { $0.refuse(turn, whenStored: count) }
     }
 
-    /// The turn is stored, or its session is gone. Its record is acknowledged together with others.
+    /// The turn is stored. Its record is acknowledged together with others.
     func finish(_ turn: SpoolIndex.Turn) {
         index.withLock { _ = $0.finish(turn, isDone: true) }
         totals.withLock { $0.replayed += 1 }
+    }
+
+    /// The database has no such session, or has it as deleted. Who restores an older backup is told what that has cost.
+    func discard(_ turn: SpoolIndex.Turn) {
+        logger.warning(
+            "The session of a spooled turn is gone; the turn was discarded.",
+            metadata: ["session": "\(turn.key.session)", "turn": "\(turn.id)"])
+        index.withLock { _ = $0.finish(turn, isDone: true) }
+        totals.withLock { $0.discarded += 1 }
     }
 
     func diverge(_ key: SessionKey) { index.withLock { $0.diverge(key) } }
@@ -177,6 +187,7 @@ final class TurnSpool: Sendable {
         status.deadLetters = journal.deadLetters
         status.spooledTotal = totals.spooled
         status.replayedTotal = totals.replayed
+        status.discardedTotal = totals.discarded
         status.refusedTotal = totals.refused
         status.failure = journal.failure
         return status

@@ -22,6 +22,10 @@ public protocol Database: AnyObject, Sendable {
     /// transaction is rolled back and the error passed on.
     func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value
 
+    /// How many bytes the values of one row may have together; nil where that is not known yet, or no limit that anything
+    /// comes near to. A server's operator may change it.
+    var rowLimit: Int? { get }
+
     /// What is wrong with the database although it answers: settings that break the promise that what is committed
     /// stays. A sentence each, for the operator.
     var problems: [String] { get }
@@ -33,6 +37,9 @@ public protocol Database: AnyObject, Sendable {
 extension Database {
     /// None.
     public var problems: [String] { [] }
+
+    /// None.
+    public var rowLimit: Int? { nil }
 
     /// Reads: runs `body` on a reader thread, and waits for it ``Waiting/promptly``.
     ///

@@ -23,17 +23,29 @@ public struct DatabaseError: Error, Sendable, Hashable {
         case overloaded
     }
 
+    /// What is the matter, where callers tell it apart from all else in its class.
+    public enum Cause: Sendable, Hashable {
+        /// The values of a row are larger than the database takes.
+        case size
+        /// Rights, tables or columns are missing, or the server has run out of something: no value is at fault, and what
+        /// needs less may be taken meanwhile.
+        case setup
+    }
+
     /// What follows from it.
     public let failure: Failure
     /// The number that the engine gave, or 0.
     public let code: Int
     /// What happened, in words that contain no values.
     public let reason: String
+    /// Nil: nothing that anybody tells apart.
+    public let cause: Cause?
 
-    package init(_ failure: Failure, _ reason: String, code: Int = 0) {
+    package init(_ failure: Failure, _ reason: String, code: Int = 0, cause: Cause? = nil) {
         self.failure = failure
         self.code = code
         self.reason = reason
+        self.cause = cause
     }
 
     /// Whether the same transaction may be tried again if it can recognise itself after an unknown commit.

@@ -18,6 +18,8 @@ struct Connector: Sendable {
     var sendsRowsTogether = Statement.takesRows
     /// What a test says of the server, instead of what the server says itself.
     var said: [String: String] = [:]
+    /// Told `max_allowed_packet` where somebody has asked for it again.
+    var onPacketLimit: @Sendable (Int) -> Void = { _ in }
     /// Told what each new connection finds.
     let onReport: @Sendable (ServerReport) -> Void
 
@@ -117,9 +119,13 @@ struct Connector: Sendable {
         guard address.tls == .off || connection.isEncrypted else {
             throw DatabaseError(.refuse, "the connection is not encrypted")
         }
+        // What a server has for all sessions may leave out or refuse rows, even of what it says about itself.
+        let all = UInt64.max
+        try connection.executeText("SET SESSION sql_select_limit = \(all), max_join_size = \(all)")
         let report = try report(connection)
         if let refusal = report.refusal { throw refusal }
         connection.packetLimit = report.packetLimit
+        connection.onPacketLimit = onPacketLimit
         // A node of a cluster may answer a command of many rows with success although a transaction of another node has
         // rolled the transaction back meanwhile (seen with 10.11): what comes behind it is then committed alone.
         connection.sendsRowsTogether = sendsRowsTogether && !report.isClusterNode
@@ -136,7 +142,8 @@ struct Connector: Sendable {
         let lock = max(1, min(5, limit / 2))
         return [
             "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
-            "time_zone = '+00:00'", "collation_connection = 'utf8mb4_nopad_bin'",
+            "time_zone = '+00:00'", "character_set_client = 'utf8mb4'", "character_set_results = 'utf8mb4'",
+            "collation_connection = 'utf8mb4_nopad_bin'", "sql_safe_updates = 0", "completion_type = 'NO_CHAIN'",
             "autocommit = \(role == .writing ? 0 : 1)", "innodb_lock_wait_timeout = \(lock)",
             "lock_wait_timeout = \(lock)", "max_statement_time = \(role == .schema ? 0 : limit)",
         ]

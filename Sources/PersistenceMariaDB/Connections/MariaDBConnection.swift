@@ -12,6 +12,8 @@ final class MariaDBConnection: ReplicatedConnection, @unchecked Sendable {
     let openedAt: UInt64
     /// What the server takes in one packet.
     var packetLimit = 16 << 20
+    /// Told what a new connection would have as `packetLimit`.
+    var onPacketLimit: (Int) -> Void = { _ in }
     /// Whether one command may carry many rows.
     var sendsRowsTogether = Statement.takesRows
     /// Rises when connections that were made before it must not be used again.
@@ -99,7 +101,8 @@ final class MariaDBConnection: ReplicatedConnection, @unchecked Sendable {
         try query("SELECT @@GLOBAL.max_allowed_packet") { limit = $0.first.flatMap { Int($0) } ?? limit }
         guard ValueBinds.fits(bytes, in: places, limit: limit) else {
             throw DatabaseError(
-                .data, "\(bytes) bytes of values are more than max_allowed_packet (\(packetLimit)) allows")
+                .data, "\(bytes) bytes of values are more than max_allowed_packet (\(packetLimit)) allows",
+                cause: .size)
         }
         let error = DatabaseError(.retryTransaction, "the server takes more than when the connection was made")
         (isLost, givenUp) = (true, error)
@@ -293,12 +296,17 @@ extension MariaDBConnection {
         return note(MariaDBFailure.ofStatement(failure.code, state: failure.state))
     }
 
-    /// A statement that writes fails with the same error.
+    /// A statement that writes fails with the same error. How much the server takes is asked with it, so that everybody
+    /// knows of a change within a second.
     func checkTakesWrites() throws {
         precondition(!isReading, "no other statement may run while the rows of a query are being read")
         var values: [String: String] = [:]
-        try query("SELECT @@GLOBAL.read_only") { values["read_only"] = $0.first }
-        guard ServerReport(values: values).isReadOnly else { return }
+        try query("SELECT @@GLOBAL.read_only, @@GLOBAL.max_allowed_packet") {
+            (values["read_only"], values["max_allowed_packet"]) = ($0.first, $0.last)
+        }
+        let report = ServerReport(values: values)
+        onPacketLimit(report.packetLimit)
+        guard report.isReadOnly else { return }
         throw note(MariaDBFailure.ofStatement(1_290, state: "HY000"))
     }
 

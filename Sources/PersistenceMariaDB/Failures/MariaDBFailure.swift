@@ -19,7 +19,16 @@ struct MariaDBFailure: Equatable {
         self.losesConnection = losesConnection
     }
 
-    var error: DatabaseError { DatabaseError(failure, reason, code: code) }
+    var error: DatabaseError { DatabaseError(failure, reason, code: code, cause: cause) }
+
+    private var cause: DatabaseError.Cause? {
+        switch code {
+        case 1_153, Int(CR_NET_PACKET_TOO_LARGE): .size
+        // No right, no table, no column, a column that is not ours; no memory for locks, no space for tables.
+        case 1_044, 1_045, 1_054, 1_142, 1_143, 1_146, 1_206, 1_227, 1_364, 1_370, 1_712, 1_812, 1_877: .setup
+        default: nil
+        }
+    }
 
     /// A failure of a statement.
     ///
@@ -105,6 +114,11 @@ struct MariaDBFailure: Equatable {
         switch code {
         case 1_044, 1_142, 1_143, 1_370: MariaDBFailure(.refuse, code, "a right is missing: GRANT in docs/database.md")
         case 1_146: MariaDBFailure(.refuse, code, "a table is missing: turnpike migrate")
+        case 1_665:
+            MariaDBFailure(.refuse, code, "binlog_format is STATEMENT: set it to ROW or MIXED")
+        case 1_709:
+            MariaDBFailure(.refuse, code, "innodb_default_row_format is not dynamic: set it so, and migrate again")
+        case 1_820, 1_862: MariaDBFailure(.refuse, code, "the user's password has expired")
         default: nil
         }
     }
@@ -142,6 +156,8 @@ extension MariaDBFailure {
                 "the server refuses the user or the password" + (tls == .off ? ", or it wants TLS (tls=verify)" : ""))
         case 1_049: MariaDBFailure(.refuse, code, "the server has no such database")
         case 1_130: MariaDBFailure(.refuse, code, "the server refuses connections from this host")
+        case 4_151: MariaDBFailure(.refuse, code, "the user's account is locked")
+        case 1_820, 1_862: MariaDBFailure(.refuse, code, "the user's password has expired")
         case 1_251, 1_524, Int(CR_AUTH_PLUGIN_CANNOT_LOAD), Int(CR_AUTH_PLUGIN_ERR):
             MariaDBFailure(.refuse, code, "the user's authentication plugin is not supported")
         // Too many connections, no memory.
@@ -152,7 +168,8 @@ extension MariaDBFailure {
     /// What OpenSSL calls a certificate whose authority it was not given.
     private static func authorityAdvice(_ detail: String) -> String {
         let isUnknown = ["self-signed", "self signed", "local issuer"].contains { detail.contains($0) }
-        return isUnknown ? ": name its authority with ca=FILE" : ""
+        if isUnknown { return ": name its authority with ca=FILE" }
+        return detail.contains("certificate failed") ? ": is it for the host's name, as the address has it?" : ""
     }
 
     private static func printable(_ text: String) -> String {

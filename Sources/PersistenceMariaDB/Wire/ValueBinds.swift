@@ -63,6 +63,9 @@ final class ValueBinds {
     /// Whether values could be sent, and be read again: a row is one packet.
     static func fits(_ bytes: Int, in places: Int, limit: Int) -> Bool { bytes + 16 * places + 1_024 <= limit }
 
+    /// What a row of sixty places needs beside its values.
+    static let overhead = 2_048
+
     private static func isLong(_ value: SQLValue) -> Bool {
         switch value {
         case .text, .blob: value.byteCount >= pieceSize

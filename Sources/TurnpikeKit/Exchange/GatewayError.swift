@@ -144,6 +144,14 @@ extension GatewayError {
             "The request body is larger than the \(limit) bytes that this server accepts.")
     }
 
+    /// A message is larger than the database takes: sending it again changes nothing.
+    public static func tooLargeToStore(_ detail: String) -> GatewayError {
+        GatewayError(
+            .client, .payloadTooLarge, code: "turn_too_large",
+            "A message is larger than this server can store in a session. Send less at once.", param: "messages",
+            detail: detail)
+    }
+
     /// The client closed the connection; nobody will read this.
     public static let clientLeft = GatewayError(
         .client, HTTPResponseStatus(statusCode: 499, reasonPhrase: "Client Closed Request"), code: "client_left",

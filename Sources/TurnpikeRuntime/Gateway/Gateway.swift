@@ -117,6 +117,7 @@ extension GatewayError {
                 "storage_unconfirmed",
                 "The storage did not confirm the change in time: it may or may not have happened. \(advice)",
                 detail: String(reflecting: error))
+        case let error as DatabaseError where error.cause == .size: self = .tooLargeToStore(String(reflecting: error))
         // Not to be tried again: a row holds what cannot be read, or does not take what is to be stored.
         case let error as DatabaseError where error.failure == .data: self = .internalError(String(reflecting: error))
         case let error as DatabaseError:

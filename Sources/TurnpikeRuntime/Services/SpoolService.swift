@@ -48,12 +48,12 @@ package struct SpoolService: Service {
         return report
     }
 
-    /// One that refuses has answered, so the database counts as there, and nothing else says why turns wait.
     private static func problem(ofDatabase status: SpoolStatus) -> String? {
-        if status.turns > 0, let failure = status.replayFailure, !failure.isSilence {
-            return "the database refuses turns, which wait: \(failure.diagnosis)"
-        }
-        return status.isBypassingDatabase ? "the database does not take turns; they are spooled" : nil
+        let failure = status.turns > 0 ? status.replayFailure : nil
+        // One that refuses has answered, so the database counts as there, and nothing else says why turns wait.
+        if let failure, !failure.isSilence { return "the database refuses turns, which wait: \(failure.diagnosis)" }
+        guard status.isBypassingDatabase else { return nil }
+        return "the database does not take turns; they are spooled" + (failure.map { ": \($0.diagnosis)" } ?? "")
     }
 
     private static func age(_ time: Timestamp) -> Int {

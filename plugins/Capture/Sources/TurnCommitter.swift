@@ -99,7 +99,8 @@ struct TurnCommitter: Sendable {
     @inline(never) private func noteFailure(_ error: any Error) -> GatewayError {
         exchange.note { $0.captureStatus = "not_stored" }
         exchange.logger.error("A turn could not be stored.", metadata: ["error": "\(String(reflecting: error))"])
-        return GatewayError.turnNotStored(String(reflecting: error))
+        let detail = String(reflecting: error)
+        return (error as? DatabaseError)?.cause == .size ? .tooLargeToStore(detail) : .turnNotStored(detail)
     }
 
     @inline(never) private func complete(_ draft: inout TurnDraft, _ answer: CapturedAnswer) {

@@ -53,7 +53,7 @@ extension ConversationStore {
     /// Whether the database has a session as memory has it; true while it does not answer. One that has too much to do is
     /// there: then the session is read.
     private func isCurrent(_ session: Session) async throws -> Bool {
-        if let durability, !durability.reads.mayTry() { return true }
+        if let durability, !mayRead(durability) { return true }
         let start = cache.time
         let (answer, mustBegin) = versions.ask(session.key)
         if mustBegin {
@@ -244,8 +244,16 @@ extension ConversationStore {
         return addReadDeadline(answer)
     }
 
+    /// What was given up may have been answered since: then others may have been answered too, and have changed what memory
+    /// knows.
+    private func mayRead(_ durability: Durability) -> Bool {
+        if durability.reads.mayTry() { return true }
+        durability.reads.noteAnswer(at: database.threads.answeredAt)
+        return durability.reads.isAnswering
+    }
+
     func refuseWhileSilent() throws(DatabaseError) {
-        guard let durability, !durability.reads.mayTry() else { return }
+        guard let durability, !mayRead(durability) else { return }
         throw DatabaseError(.unavailable, "the database did not answer a moment ago")
     }
 

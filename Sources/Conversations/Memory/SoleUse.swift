@@ -101,6 +101,8 @@ package final class SoleUse: Sendable {
     private static let standing: UInt64 = 5_000_000_000
     /// How long a change waits for the attention of its process: longer than `patience`.
     private static let longestWait: UInt64 = 2_000_000_000
+    /// By how much one that waits wakes too late when it was not the machine's ordinary work.
+    private static let lateness: UInt64 = 500_000_000
     /// How long a process that was not alone waits before it claims the database again: each time twice as long, as
     /// where there are several they are there to stay.
     private static let pauses: ClosedRange<UInt64> = 30_000_000_000...3_600_000_000_000
@@ -183,11 +185,16 @@ package final class SoleUse: Sendable {
         if isAttentive { return }
         // A task of its own: what waits here may be a turn, which is kept although its client has left.
         try await Task { [self] in
-            let limit = clock() + Self.longestWait
+            var last = clock()
+            var limit = last + Self.longestWait
             while !isAttentive {
-                guard clock() < limit else {
+                let now = clock()
+                // Stopped meanwhile, with the task that looks.
+                if now > last + Self.lateness { limit += now - last }
+                guard now < limit else {
                     throw DatabaseError(.unavailable, "whether others use the database could not be looked up")
                 }
+                last = now
                 try await Task.sleep(for: .milliseconds(20))
             }
         }.value
@@ -224,7 +231,7 @@ package final class SoleUse: Sendable {
             // The next look does it otherwise.
             return finding
         }
-        noteLook(at: start, mayBeBelieved: name != own && (name != nil || row?.wasTakenOut ?? false))
+        noteLook(at: start, mayBeBelieved: (name != nil && name != own) || row?.wasTakenOut ?? false)
         // Under the lock, so that nothing is believed that was given up meanwhile.
         state.withLock { state in
             // A claim counts from when it is there.
@@ -263,12 +270,13 @@ package final class SoleUse: Sendable {
     }
 
     /// - Parameter belief: How long whoever had that name there may believe it, for those who come meanwhile.
-    private func clear(_ name: UniqueID?, believedFor belief: Duration) async throws {
+    private func clear(_ name: UniqueID?, believedFor belief: Duration?) async throws {
         try await database.write(.patiently) { connection in
             let now = try DatabaseClock.now(connection)
+            let until: SQL = belief.map { "\(now.advanced(by: $0))" } ?? "expires_us"
             _ = try connection.execute(
                 """
-                UPDATE schema_lease SET holder = NULL, expires_us = \(now.advanced(by: belief)) \
+                UPDATE schema_lease SET holder = NULL, expires_us = \(sql: until) \
                 WHERE lease_id = \(Self.row) AND holder = \(name)
                 """)
         }
@@ -281,6 +289,7 @@ package final class SoleUse: Sendable {
             believedUntil.store(0, ordering: .releasing)
             return state.claim != .none
         }
-        if isClaimed { try? await clear(own, believedFor: .zero) }
+        // Whoever had a name there before may still believe it: until when is left as it is.
+        if isClaimed { try? await clear(own, believedFor: nil) }
     }
 }

@@ -8,6 +8,8 @@ final class DatabaseHealth: Sendable {
     private struct State {
         var silentUntil: ContinuousClock.Instant?
         var lastAnswer: ContinuousClock.Instant?
+        /// When it was last found silent, on the monotonic clock.
+        var silentSince: UInt64 = .max
     }
 
     private let state = Mutex(State())
@@ -32,6 +34,11 @@ final class DatabaseHealth: Sendable {
         }
     }
 
+    /// Somebody was answered at that time, who may have been given up by then: that ends a silence from before.
+    func noteAnswer(at time: UInt64) {
+        if state.withLock({ $0.silentUntil != nil && time > $0.silentSince }) { noteAnswer() }
+    }
+
     func noteAnswer() {
         state.withLock { $0 = State(lastAnswer: now()) }
     }
@@ -40,7 +47,9 @@ final class DatabaseHealth: Sendable {
     func noteSilence() {
         state.withLock { state in
             let now = now()
-            if !hasAnswered(state, by: now) { state.silentUntil = now + pause }
+            guard !hasAnswered(state, by: now) else { return }
+            state.silentUntil = now + pause
+            state.silentSince = monotonicNanoseconds()
         }
     }
 

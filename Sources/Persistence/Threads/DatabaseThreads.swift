@@ -19,6 +19,7 @@ public final class DatabaseThreads: Sendable {
     private let patience: Duration
     /// When it answered last: nanoseconds of the monotonic clock; 0: never.
     let lastAnswer = Atomic<UInt64>(0)
+    package var answeredAt: UInt64 { lastAnswer.load(ordering: .relaxed) }
 
     /// - Parameter patience: How long callers that wait ``Waiting/promptly`` do so while nobody is answered.
     package init(_ name: String, readers: Int, writers: Int, shards: Int, patience: Duration = .seconds(10)) {

@@ -145,6 +145,8 @@ struct Connector: Sendable {
             "time_zone = '+00:00'", "character_set_client = 'utf8mb4'", "character_set_results = 'utf8mb4'",
             "collation_connection = 'utf8mb4_nopad_bin'", "sql_safe_updates = 0", "completion_type = 'NO_CHAIN'",
             "autocommit = \(role == .writing ? 0 : 1)", "innodb_lock_wait_timeout = \(lock)",
+            // What a process that was stopped keeps locked is free again.
+            "idle_transaction_timeout = \(role == .schema ? 0 : limit)",
             "lock_wait_timeout = \(lock)", "max_statement_time = \(role == .schema ? 0 : limit)",
         ]
     }

@@ -34,12 +34,15 @@ package final class SoleUseService: Service {
     /// To be called once the tables are there, before this process is ready: whoever was alone until now knows of it when
     /// this returns. May be called again after it has thrown.
     package func arrive() async throws {
-        _ = try await soleUse.look()
+        if !hasArrived.load(ordering: .acquiring) {
+            _ = try await soleUse.look()
+            // From now on it is looked each second: also while this waits, which may last longer than a look is good for.
+            hasArrived.store(true, ordering: .releasing)
+        }
         if !soleUse.isAttentive {
             logger.notice("Another process may rely on being alone on the database; waiting until it does not.")
         }
         try await soleUse.attend()
-        hasArrived.store(true, ordering: .releasing)
         announce.finish()
     }
 

@@ -109,6 +109,56 @@ import TurnpikeTesting
         }
     }
 
+    /// Of a claim nobody knows whether it was written, and it was: by the next look it is one's own name that stands there.
+    @Test func whoseClaimGotNoAnswerWaitsAllTheSame() async throws {
+        try await Self.with { site, believing in
+            let other = site.process(.always)
+            try await Self.believe(other, site)
+            let faulty = FaultyDatabase(site.database)
+            let process = site.process(.always, on: faulty)
+            process.keep()
+            faulty.failNextCommit(.happened)
+            await #expect(throws: DatabaseError.self) { try await process.look() }
+            _ = try await process.look()
+            #expect(!process.isAttentive && other.isInForce)
+            site.wait(milliseconds: 1_500)
+            #expect(process.isAttentive && !other.isInForce)
+        }
+    }
+
+    @Test func whoLeavesAtOnceDoesNotTakeAwayThatAnotherOneIsBelieved() async throws {
+        try await Self.with { site, process in
+            let other = site.process(.always)
+            try await Self.believe(other, site)
+            let passing = site.process(.always)
+            #expect(try await passing.look() == .wasNamed)
+            await passing.release()
+            #expect(try await process.look() == .nothing)
+            #expect(!process.isAttentive && other.isInForce)
+        }
+    }
+
+    /// It wakes with the task that looks, and not behind it.
+    @Test(.timeLimit(.minutes(1))) func theTimeInWhichAProcessWasStoppedIsNoneOfItsWaiting() async throws {
+        try await SQLiteFixture().with { database in
+            _ = try await Migrator([], logger: SpoolFixture.logger).migrate(database)
+            let time = Atomic<UInt64>(1_000_000_000_000)
+            let glances = Atomic(0)
+            let process = SoleUse(.never, database) {
+                glances.add(1, ordering: .relaxed)
+                return time.load(ordering: .relaxed)
+            }
+            process.keep()
+            async let waiting: Void = process.attend()
+            while glances.load(ordering: .relaxed) < 10 { await Task.yield() }
+            time.add(60_000_000_000, ordering: .relaxed)
+            let before = glances.load(ordering: .relaxed)
+            while glances.load(ordering: .relaxed) < before + 10, !Task.isCancelled { await Task.yield() }
+            _ = try await process.look()
+            try await waiting
+        }
+    }
+
     @Test func whatWaitsIsRefusedWhereTheDatabaseIsNotReached() async throws {
         try await SQLiteFixture().with { database in
             let process = SoleUse(.never, database)

@@ -197,6 +197,28 @@ import TurnpikeTesting
         }
     }
 
+    /// A reading that nobody waits for any more is answered when the database hangs no longer, as others are.
+    @Test func anAnswerThatComesTooLateEndsTheSilence() async throws {
+        try await SpoolFixture.with { fixture in
+            let hours = Atomic(0)
+            let health = DatabaseHealth(pause: .seconds(3_600)) {
+                .now + .seconds(3_600) * hours.load(ordering: .relaxed)
+            }
+            let durability = try Durability(
+                SpoolSettings(directory: "/spool"), on: SimulatedDisk(), reads: health, logger: SpoolFixture.logger)
+            let store = ConversationStore(database: fixture.database, durability: durability, cacheLimit: 1 << 20)
+            let session = try await fixture.store.create(SessionDraft(owner: .generate(), externalID: "s"))
+            let visit = { try await store.sessionOfExchange(SessionReference("s"), of: session.key.owner)?.settings }
+            #expect(try await visit()?.maxHistory == nil)
+            hours.store(2, ordering: .relaxed)
+            health.noteSilence()
+            #expect(!health.isAnswering)
+            _ = try await fixture.store.update(session.key) { $0.maxHistory = 3 }
+            #expect(try await visit()?.maxHistory == 3, "the change was answered, so this can be")
+            await store.closeSpool()
+        }
+    }
+
     // MARK: Limits
 
     @Test(arguments: [MessageLimits(perSession: 10), MessageLimits(perUser: 10)])

@@ -1,8 +1,10 @@
+import Glibc
 import NIOCore
 import Persistence
-import PersistenceMariaDB
 import Testing
 import TurnpikeTesting
+
+@testable import PersistenceMariaDB
 
 /// Settings of the server: what it takes, and what it should be told. On a server of their own, one after the other.
 @Suite("MariaDB: settings of the server", .serialized, .timeLimit(.minutes(2)))
@@ -17,6 +19,27 @@ struct MariaDBLimitTests {
         try await fixture.with { database in
             try await database.read { _ = try $0.execute("SET GLOBAL \(raw: setting)") }
         }
+    }
+
+    /// What a process locked that was stopped in its transaction is free again before others have given up.
+    @Test func aTransactionInWhichNothingIsDoneIsEnded() async throws {
+        let fixture = try await Self.fixture()
+        try await fixture.with { try await $0.createNumbers() }
+        var address = try await fixture.address()
+        address.statementTimeout = .seconds(1)
+        let failure = try await MariaDBServer.blocking { [address] in
+            let stopped = try Connector(address: address) { _ in }.connect(to: 0, for: .writing)
+            let other = try Connector(address: address) { _ in }.connect(to: 0, for: .writing)
+            try stopped.execute("INSERT INTO numbers (number) VALUES (1)")
+            usleep(1_700_000)
+            try other.execute("INSERT INTO numbers (number) VALUES (1)")
+            try other.commit()
+            do { try stopped.commit() } catch let error as DatabaseError {
+                return error.failure as DatabaseError.Failure?
+            }
+            return nil
+        }
+        #expect(failure == .retryTransaction || failure == .unknownAtCommit)
     }
 
     @Test func whatIsBeyondThePacketIsRefusedBeforeItIsSent() async throws {

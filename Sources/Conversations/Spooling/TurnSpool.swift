@@ -117,7 +117,7 @@ final class TurnSpool: Sendable {
     }
 
     /// Tries a turn again later.
-    func putBack(_ turn: SpoolIndex.Turn) { index.withLock { _ = $0.finish(turn, isDone: false) } }
+    func putBack(_ turn: SpoolIndex.Turn) { index.withLock { $0.finish(turn, isDone: false) } }
 
     /// Notes that the database refused a turn; whether the turn is the reason (`SpoolIndex.refuse`).
     func refuse(_ turn: SpoolIndex.Turn, whenStored count: UInt64) -> Bool {
@@ -126,7 +126,7 @@ final class TurnSpool: Sendable {
 
     /// The turn is stored, or its session is gone. Its record is acknowledged together with others.
     func finish(_ turn: SpoolIndex.Turn) {
-        index.withLock { _ = $0.finish(turn, isDone: true) }
+        index.withLock { $0.finish(turn, isDone: true) }
         totals.withLock { $0.replayed += 1 }
     }
 

@@ -66,13 +66,7 @@ struct DeadLetterBox {
 
     private func contents(of name: String) throws(JournalError) -> ByteBuffer {
         let file = try disk.openForReading("\(directory)/\(name)")
-        defer { file.close() }
         return try file.read(at: 0, try file.size())
-    }
-
-    func remove(_ name: String) throws(JournalError) {
-        try disk.remove("\(directory)/\(name)")
-        try disk.syncDirectory(directory)
     }
 
     /// Written anew where an attempt was cut off. One that is not whole cannot be read, and its record still waits.
@@ -81,7 +75,6 @@ struct DeadLetterBox {
         let path = "\(directory)/\(name)"
         try disk.remove(path)
         let file = try disk.open(path, isNew: true)
-        defer { file.close() }
         try file.writeAll(bytes, at: 0)
         try file.sync()
         try disk.syncDirectory(directory)

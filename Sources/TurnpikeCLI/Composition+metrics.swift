@@ -52,10 +52,7 @@ extension Composition {
         register("bytes", .gauge, "Bytes of the spool on the disk.") { $0.bytes }
         register("reserved_bytes", .gauge, "Bytes that are promised to exchanges under way.") { $0.reserved }
         register("limit_bytes", .gauge, "How many both may be (spool.max_size).") { $0.limit }
-        register("oldest_seconds", .gauge, "Age of the oldest turn that waits.") { status in
-            guard let oldest = status.oldest else { return 0 }
-            return Int(max(0, Timestamp.now().microseconds - oldest.microseconds) / 1_000_000)
-        }
+        register("oldest_seconds", .gauge, "Age of the oldest turn that waits.") { $0.oldestSeconds }
         register("dead_letters", .gauge, "Turns and pieces that were set aside: alarm above 0.") { $0.deadLetters }
         register("spooled_total", .counter, "Turns that were spooled.") { $0.spooledTotal }
         register("replayed_total", .counter, "Spooled turns that were stored.") { $0.replayedTotal }

@@ -55,6 +55,24 @@ def test_check_says_that_a_good_file_is_good_and_touches_nothing(config):
     assert [path.name for path in config.parent.iterdir()] == ["turnpike.yaml"]
 
 
+def test_check_tells_programs_too(config, tmp_path):
+    status, out, err = turnpike("check", "--config", config, "--json")
+    assert (status, json.loads(out), err) == (0, {"ok": True, "problems": []}, "")
+    config.write_text(config.read_text() + "lgo: { level: info }\nplugins: { histroy: {} }\n")
+    status, out, err = turnpike("check", "--config", config, "--json")
+    told, count = json.loads(out), len(config.read_text().splitlines())
+    assert (status, told["ok"], err) == (1, False, "")
+    assert [(problem["file"], problem["line"], problem["key"]) for problem in told["problems"]] == [
+        (str(config), count - 1, "lgo"), (str(config), count, "plugins.histroy")]
+    assert "“log”" in told["problems"][0]["message"]
+    config.write_text(config.read_text().partition("lgo:")[0].replace("port: ", "port: 9"))
+    (problem,) = json.loads(turnpike("check", "--config", config, "--json")[1])["problems"]
+    assert problem["key"] == "server.port"
+    status, out, err = turnpike("check", "--config", tmp_path / "none.yaml", "--json")
+    (problem,) = json.loads(out)["problems"]
+    assert (status, list(problem), err) == (1, ["message"], "") and "cannot be read" in problem["message"]
+
+
 BAD = {
     "a misspelt key": ("sever: { port: 1 }", "sever", "server"),
     "a misspelt key within": ("log: { levl: info }", "levl", "level"),

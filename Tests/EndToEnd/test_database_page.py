@@ -2,28 +2,23 @@
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from harness.client import exchange
 from harness.database import MariaDB
+from harness.pages import blocks
 from harness.site import Site
 from harness.waiting import eventually
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/database.md"
-
-
-def blocks(language):
-    """The code of the page in a language, block by block."""
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+PAGE = "database.md"
 
 
 @pytest.fixture(scope="module")
 def server():
     """A server of its own, because the page's database has a fixed name."""
     with MariaDB() as server:
-        for statement in blocks("sql"):
+        for statement in blocks(PAGE, "sql"):
             server.execute(statement)
         yield server
 
@@ -74,7 +69,7 @@ def test_turns_that_wait_for_a_right_are_a_problem_until_it_is_given(open_site, 
 def test_a_backup_that_is_restored_goes_on_with_the_conversations(site, server, tmp_path):
     talk = site.conversation()
     talk.say("before")
-    dump, restore = blocks("sh")
+    dump, restore = blocks(PAGE, "sh")
     run(dump, server, tmp_path)
     talk.say("after")
     run(restore, server, tmp_path)

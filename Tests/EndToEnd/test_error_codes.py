@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.client import Connection, request_bytes
+from harness.pages import error_statuses
 from harness.site import CHAT, error_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,13 +24,8 @@ def codes_in_the_source():
         code for text in texts for pair in EITHER.findall(text) for code in pair}
 
 
-def documented_codes():
-    """Code and status of each row of the table."""
-    return dict(re.findall(r"^\| `([a-z0-9_]+)` \| (\d+) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
-
-
 def test_the_table_has_every_code_and_no_other():
-    documented, made = set(documented_codes()), codes_in_the_source()
+    documented, made = set(error_statuses()), codes_in_the_source()
     assert made - documented == set(), "add them to docs/errors.md"
     assert documented - made == set(), "nothing makes these any more"
 
@@ -37,7 +33,7 @@ def test_the_table_has_every_code_and_no_other():
 def test_every_code_is_named_by_a_test():
     tests = [*ROOT.glob("Tests/**/*.swift"), *ROOT.glob("Tests/**/*.py"), *ROOT.glob("plugins/*/Tests/**/*.swift")]
     text = "".join(path.read_text() for path in tests)
-    unnamed = {code for code in documented_codes() if f'"{code}"' not in text}
+    unnamed = {code for code in error_statuses() if f'"{code}"' not in text}
     assert unnamed - UNPROVOKED == set()
 
 
@@ -65,7 +61,7 @@ HEADS = {
 
 @pytest.mark.parametrize("code", HEADS)
 def test_a_head_that_cannot_be_served(site, code):
-    error_of(raw(site, HEADS[code]), int(documented_codes()[code]), code)
+    error_of(raw(site, HEADS[code]), error_statuses()[code], code)
 
 
 def test_a_head_and_a_body_that_do_not_come(site):

@@ -1,10 +1,13 @@
-"""Metrics: a text that Prometheus reads, true, and for operators only."""
+"""Metrics: a text that Prometheus reads, true, documented, and for operators only."""
+import re
+
 from prometheus_client.parser import text_string_to_metric_families
 
 import pytest
 
 from harness.answers import json_answer
 from harness.client import exchange
+from harness.pages import DOCS
 from harness.ports import free_port
 from harness.site import Site
 from harness.waiting import eventually
@@ -33,6 +36,24 @@ def value(site, name, **labels):
 def requests(site, endpoint, status, outcome="completed"):
     """How many exchanges ended so."""
     return value(site, "turnpike_requests_total", endpoint=endpoint, status=status, outcome=outcome)
+
+
+def documented():
+    """The metrics of docs/metrics.md, with the kind of each where it is said; `…_bytes` goes on with the two words before."""
+    kinds = {}
+    for names, kind in re.findall(r"^\| (`[^|]+`) \| (\w*) *\|", (DOCS / "metrics.md").read_text(), re.MULTILINE):
+        for name in re.findall(r"`([^`]+)`", names):
+            stem = "_".join(name.split("_")[:2]) if not name.startswith("…") else stem
+            kinds[name.replace("…", stem)] = kind
+    return kinds
+
+
+def test_the_page_names_every_metric_and_no_other(site):
+    told = dict(re.findall(r"^# TYPE (\w+) (\w+)$", exchange(site.gateway.admin_port, "GET", "/metrics").body.decode(), re.MULTILINE))
+    kinds = documented()
+    assert told.keys() - kinds.keys() == set(), "add them to docs/metrics.md"
+    assert kinds.keys() - told.keys() == set(), "nothing counts these any more"
+    assert {name: kind for name, kind in kinds.items() if kind} == {name: told[name] for name, kind in kinds.items() if kind}
 
 
 def test_exchanges_are_counted_by_endpoint_status_and_outcome(site):

@@ -173,7 +173,25 @@ def test_before_the_first_start_nothing_waits(tmp_path):
     assert listing.startswith("0 turns wait") and f"no directory {tmp_path / 'spool'}" in listing
     assert json.loads(run("spool", "list", "--config", config, "--json"))["turns"] == []
     assert run("spool", "export", "--config", config) == ""
-    assert not (tmp_path / "spool").exists()
+    assert run("spool", "replay", "--config", config) == listing.partition("\n")[2]
+    assert json.loads(run("spool", "replay", "--config", config, "--json")) == {"stored": 0, "set_aside": 0}
+    assert [path.name for path in tmp_path.iterdir()] == ["turnpike.yaml"]
+
+
+def test_what_a_replay_did_is_told_to_programs(site):
+    conversation, other = site.conversation(), site.conversation()
+    conversation.say("one")
+    other.say("one")
+    with locked(site):
+        conversation.say("poison")
+        conversation.say("two")
+        other.say("two")
+        site.gateway.kill()
+    execute(site, "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN instr(CAST(NEW.body AS TEXT), 'poison') "
+                  "BEGIN SELECT RAISE(ABORT, 'no'); END")
+    told = run("spool", "replay", "--config", site.gateway.config_path, "--json")
+    assert json.loads(told) == {"stored": 2, "set_aside": 1}
+    site.start()
 
 
 def test_the_commands_of_the_reliability_page_work(site):

@@ -1,7 +1,9 @@
 """Two gateways on one MariaDB behind a balancer: what one has stored, the other sees at once."""
+import re
 import subprocess
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,14 +20,16 @@ from harness.waiting import eventually, together
 
 
 class Pair(Site):
-    """A site with two gateways; clients talk to a balancer before them."""
+    """A site with two gateways, which are started at once; clients talk to a balancer before them."""
 
     def start(self):
-        super().start()
         self._stack = ExitStack()
         (self.directory / "second").mkdir()
-        self.second = Gateway(self.directory / "second", self._providers, **self._settings)
-        self._stack.callback(self.second.stop)
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(super().start)
+            self.second = Gateway(self.directory / "second", self._providers, **self._settings)
+            self._stack.callback(self.second.stop)
+            first.result()
         self.balancer = self._stack.enter_context(Balancer([self.gateway.port, self.second.port]))
 
     def __exit__(self, *arguments):
@@ -39,13 +43,18 @@ class Pair(Site):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory, mariadb):
-    with Pair(tmp_path_factory.mktemp("pair"), database=mariadb.create_database()) as pair:
+    log = {"level": "info", "format": "text"}
+    with Pair(tmp_path_factory.mktemp("pair"), database=mariadb.create_database(), log=log) as pair:
         yield pair
 
 
-def test_both_processes_migrated_at_once_and_are_ready(pair):
+def test_processes_that_start_at_once_migrate_once_and_are_ready(pair, mariadb):
     for port in (pair.gateway.port, pair.second.port):
         assert exchange(port, "GET", "/readyz").status == 200
+    line = r"A migration is applied\. component=(\w+) number=(\d+)"
+    applied = [re.findall(line, gateway.log) for gateway in (pair.gateway, pair.second)]
+    versions = mariadb.execute("SELECT component, version FROM schema_versions", pair.database.split("/")[3].split("?")[0])
+    assert versions and Counter(applied[0] + applied[1]) == Counter(map(tuple, versions))
 
 
 def test_alternating_turns_of_a_session_always_see_each_other(pair):

@@ -9,22 +9,18 @@ enum ConversationMigrations {
             [sessions(type), totals(type), systems(type), turns(type), messages(type)] + indexes(type)
         },
         Migration(component, 2, "media once per user, token counts by encoding, attempts") { type in
+            // What stands behind `body` in a row of `messages` is read together with the body only, see `messages`.
             [
-                add("messages", "token_encoding \(type.integer) NULL", type),
-                add("messages", "is_partial \(type.integer) NOT NULL DEFAULT 0", type),
-                add("messages", "media \(type.bytes) NULL", type),
-                add("turns", "attempt \(type.integer) NOT NULL DEFAULT 0", type),
-                add("sessions", "last_turn_key \(type.fixedBytes(32)) NULL", type), blobs(type), blobUses(type),
+                type.addColumn("token_encoding \(type.integer) NULL", to: "messages"),
+                type.addColumn("is_partial \(type.integer) NOT NULL DEFAULT 0", to: "messages"),
+                type.addColumn("media \(type.bytes) NULL", to: "messages"),
+                type.addColumn("attempt \(type.integer) NOT NULL DEFAULT 0", to: "turns"),
+                type.addColumn("last_turn_key \(type.fixedBytes(32)) NULL", to: "sessions"), blobs(type),
+                blobUses(type),
                 "CREATE INDEX IF NOT EXISTS blob_uses_by_blob ON blob_uses (user_id, sha256)",
             ]
         },
     ]
-
-    /// What stands behind `body` in a row of `messages` is read together with the body only, see `messages`.
-    private static func add(_ table: String, _ column: String, _ type: Dialect) -> String {
-        // SQLite does the whole migration in one transaction, and knows no IF NOT EXISTS here.
-        "ALTER TABLE \(table) ADD COLUMN \(type == .sqlite ? "" : "IF NOT EXISTS ")\(column)"
-    }
 
     /// Inline images and files, once per user however many messages hold them.
     private static func blobs(_ type: Dialect) -> String {

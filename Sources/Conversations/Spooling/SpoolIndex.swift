@@ -92,13 +92,11 @@ struct SpoolIndex {
         return taken
     }
 
-    /// The replay of a turn has ended.
+    /// The replay of a turn has ended. Nothing happens where its session was erased meanwhile.
     ///
     /// - Parameter isDone: It is stored, discarded or set aside; otherwise it is tried again.
-    /// - Returns: Whether it was still wanted: a session may be erased meanwhile.
-    @discardableResult
-    mutating func finish(_ turn: Turn, isDone: Bool) -> Bool {
-        guard var queue = queues[turn.key], queue.turns.first?.sequence == turn.sequence else { return false }
+    mutating func finish(_ turn: Turn, isDone: Bool) {
+        guard var queue = queues[turn.key], queue.turns.first?.sequence == turn.sequence else { return }
         queue.isReplaying = false
         if isDone {
             queue.turns.removeFirst()
@@ -107,7 +105,6 @@ struct SpoolIndex {
             departures += 1
         }
         put(queue, turn.key)
-        return true
     }
 
     /// The database refused a turn for a reason that may be the turn's or the database's.

@@ -25,4 +25,9 @@ package struct SpoolStatus: Sendable, Equatable {
     package var replayFailure: DatabaseError?
     /// What the disk said last, if that was a failure.
     package var failure: String?
+
+    /// How old the oldest waiting turn is, in seconds; 0 where none waits.
+    package var oldestSeconds: Int {
+        oldest.map { Int(max(0, Timestamp.now().microseconds - $0.microseconds) / 1_000_000) } ?? 0
+    }
 }

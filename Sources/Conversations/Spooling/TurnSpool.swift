@@ -118,7 +118,7 @@ final class TurnSpool: Sendable {
     }
 
     /// Tries a turn again later.
-    func putBack(_ turn: SpoolIndex.Turn) { index.withLock { _ = $0.finish(turn, isDone: false) } }
+    func putBack(_ turn: SpoolIndex.Turn) { index.withLock { $0.finish(turn, isDone: false) } }
 
     /// Notes that the database refused a turn; whether the turn is the reason (`SpoolIndex.refuse`).
     func refuse(_ turn: SpoolIndex.Turn, whenStored count: UInt64) -> Bool {
@@ -127,7 +127,7 @@ final class TurnSpool: Sendable {
 
     /// The turn is stored. Its record is acknowledged together with others.
     func finish(_ turn: SpoolIndex.Turn) {
-        index.withLock { _ = $0.finish(turn, isDone: true) }
+        index.withLock { $0.finish(turn, isDone: true) }
         totals.withLock { $0.replayed += 1 }
     }
 
@@ -136,7 +136,7 @@ final class TurnSpool: Sendable {
         logger.warning(
             "The session of a spooled turn is gone; the turn was discarded.",
             metadata: ["session": "\(turn.key.session)", "turn": "\(turn.id)"])
-        index.withLock { _ = $0.finish(turn, isDone: true) }
+        index.withLock { $0.finish(turn, isDone: true) }
         totals.withLock { $0.discarded += 1 }
     }
 

@@ -24,7 +24,7 @@ package protocol JournalFiles: Sendable {
     func lock(_ path: String) throws(JournalError) -> any JournalLock
 }
 
-/// An open file.
+/// An open file, closed when nobody holds it any more.
 package protocol JournalFile: AnyObject, Sendable {
     func size() throws(JournalError) -> Int
     /// Up to `count` bytes; fewer at the end of the file.
@@ -36,7 +36,6 @@ package protocol JournalFile: AnyObject, Sendable {
     func truncate(to size: Int) throws(JournalError)
     /// Whether its path still leads to it: nobody has removed or replaced it.
     var isInPlace: Bool { get }
-    func close()
 }
 
 /// The ownership of a directory.

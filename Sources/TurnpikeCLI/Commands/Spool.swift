@@ -31,7 +31,7 @@ struct Spool: AsyncParsableCommand {
                 let listing = try SpoolCommand.listing(configuration)
                 print(json ? SpoolText.json(listing) : SpoolText.table(listing))
                 if !json, let directory = SpoolCommand.missingDirectory(configuration) {
-                    print("There is no directory \(directory) yet: `turnpike serve` makes it.")
+                    print(SpoolText.missing(directory))
                 }
             }
         }
@@ -44,17 +44,23 @@ struct Spool: AsyncParsableCommand {
             discussion: "A turn that the database refuses is set aside in the directory dead/ and blocks nothing.")
 
         @OptionGroup var options: ConfigurationOption
+        @ArgumentParser.Flag(help: "Print a JSON object instead of a sentence.")
+        var json = false
 
         func run() async throws {
             try await reporting {
                 let configuration = try options.load()
+                if let directory = SpoolCommand.missingDirectory(configuration) {
+                    print(json ? SpoolText.json(SpoolCommand.Replayed()) : SpoolText.missing(directory))
+                    return
+                }
                 let logger = Logger(label: "turnpike")
                 let database = Composition.database(configuration.database, logger: logger)
                 do {
                     let store = try Composition.store(
                         database, configuration, remedy: .ofReplay, logger: logger)
-                    let count = try await SpoolCommand.drain(store, logger)
-                    print("\(count) \(count == 1 ? "turn was" : "turns were") stored or found stored.")
+                    let replayed = try await SpoolCommand.drain(store, logger)
+                    print(json ? SpoolText.json(replayed) : SpoolText.sentence(replayed))
                 } catch {
                     await database.close()
                     throw error
@@ -87,6 +93,14 @@ struct Spool: AsyncParsableCommand {
 
 /// What the commands do.
 enum SpoolCommand {
+    /// What became of the turns that waited.
+    struct Replayed {
+        /// Stored, or found stored or discarded.
+        var stored = 0
+        /// Refused by the database for good.
+        var setAside = 0
+    }
+
     static func listing(_ configuration: GatewayConfiguration) throws -> SpoolListing {
         guard let settings = configuration.spool.settings else { throw CommandFailure("spool.enabled is false") }
         guard missingDirectory(configuration) == nil else { return SpoolListing() }
@@ -103,7 +117,7 @@ enum SpoolCommand {
         return access(directory, F_OK) != 0 && errno == ENOENT ? directory : nil
     }
 
-    static func drain(_ store: ConversationStore, _ logger: Logger) async throws -> Int {
+    static func drain(_ store: ConversationStore, _ logger: Logger) async throws -> Replayed {
         do {
             // Nothing is stored beside a process that relies on being alone on the database, nor beside one that comes to.
             store.soleUse.keep()
@@ -113,7 +127,7 @@ enum SpoolCommand {
             let count = try await store.drainSpool(logger: logger)
             await store.soleUse.release()
             await store.closeSpool()
-            return count
+            return Replayed(stored: count, setAside: store.spoolStatus?.refusedTotal ?? 0)
         } catch {
             // The name stays: the database may be what fails, and whoever finds a stale one takes it out.
             await store.closeSpool()

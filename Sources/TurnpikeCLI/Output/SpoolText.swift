@@ -59,6 +59,22 @@ enum SpoolText {
             })
     }
 
+    static func missing(_ directory: String) -> String {
+        "There is no directory \(directory) yet: `turnpike serve` makes it."
+    }
+
+    static func sentence(_ replayed: SpoolCommand.Replayed) -> String {
+        "\(replayed.stored) \(replayed.stored == 1 ? "turn was" : "turns were") stored or found stored."
+    }
+
+    static func json(_ replayed: SpoolCommand.Replayed) -> String {
+        String(
+            buffer: JSONWriter.object { json in
+                json.member("stored", replayed.stored)
+                json.member("set_aside", replayed.setAside)
+            })
+    }
+
     /// A turn with what was said in it.
     static func json(_ turn: TurnDraft) -> String {
         String(

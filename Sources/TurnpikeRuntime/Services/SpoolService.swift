@@ -43,7 +43,7 @@ package struct SpoolService: Service {
         if let problem = problem(ofDatabase: status) { report.problems.append(problem) }
         report.numbers = [
             ("turns", status.turns), ("bytes", status.bytes), ("reserved", status.reserved),
-            ("oldest_seconds", status.oldest.map(age) ?? 0), ("dead_letters", status.deadLetters),
+            ("oldest_seconds", status.oldestSeconds), ("dead_letters", status.deadLetters),
         ]
         return report
     }
@@ -54,9 +54,5 @@ package struct SpoolService: Service {
         if let failure, !failure.isSilence { return "the database refuses turns, which wait: \(failure.diagnosis)" }
         guard status.isBypassingDatabase else { return nil }
         return "the database does not take turns; they are spooled" + (failure.map { ": \($0.diagnosis)" } ?? "")
-    }
-
-    private static func age(_ time: Timestamp) -> Int {
-        Int(max(0, Timestamp.now().microseconds - time.microseconds) / 1_000_000)
     }
 }

@@ -200,8 +200,6 @@ private final class SimulatedFile: JournalFile {
 
     /// Nobody takes anything away here.
     var isInPlace: Bool { true }
-
-    func close() {}
 }
 
 private final class SimulatedLock: JournalLock {

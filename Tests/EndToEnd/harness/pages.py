@@ -1,4 +1,5 @@
 """The pages of docs/, and the commands on them, done as a reader would."""
+import functools
 import re
 import subprocess
 from pathlib import Path
@@ -13,6 +14,13 @@ def blocks(page, language):
     found = re.findall(rf"^ *```{language}\n(.*?)^ *```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
     assert found, f"{page} has no {language}"
     return found
+
+
+@functools.cache
+def error_statuses():
+    """The status that docs/errors.md gives to each error code."""
+    rows = re.findall(r"^\| `([a-z0-9_]+)` \| (\d+) \|", (DOCS / "errors.md").read_text(), re.MULTILINE)
+    return {code: int(status) for code, status in rows}
 
 
 def done(block, directory, **variables):

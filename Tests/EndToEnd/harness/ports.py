@@ -3,6 +3,7 @@ import os
 import random
 import re
 import socket
+import threading
 
 # Below 32768 the kernel hands out no port for outgoing connections, so a port found here stays free until it is used.
 FIRST, LAST = 20_000, 32_000
@@ -24,13 +25,14 @@ def unused():
         yield from random.sample(ports, len(ports))
 
 
-_unused = unused()
+_unused, _lock = unused(), threading.Lock()
 
 
 def free_port():
     """A port of the loopback interface on which nothing listens."""
     for _ in range(200):
-        port = next(_unused)
+        with _lock:
+            port = next(_unused)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

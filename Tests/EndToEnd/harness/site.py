@@ -8,6 +8,7 @@ from harness import chat
 from harness.answers import Answer, json_answer, sse_answer
 from harness.client import Connection, exchange, request_bytes
 from harness.gateway import Gateway, run
+from harness.pages import error_statuses
 from harness.ports import free_port
 from harness.upstream import ScriptedUpstream
 from harness.waiting import eventually
@@ -261,11 +262,12 @@ def message_in(entry):
 
 
 def error_of(response, status, code=None):
-    """The error in a response, whose envelope, status and request id are checked."""
+    """The error in a response, whose envelope, status and request id are checked; docs/errors.md has the status."""
     assert response.status == status, response.raw
     error = response.json()["error"]
     assert {"message", "type", "param", "code"} <= set(error), error
     assert error["message"] and error["type"]
     assert code is None or error["code"] == code, error
+    assert error_statuses().get(error["code"]) == status, f"docs/errors.md does not say so: {response.raw}"
     assert error["request_id"] == response.header("x-turnpike-request-id"), response.raw
     return error

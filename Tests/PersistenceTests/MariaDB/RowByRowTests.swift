@@ -19,7 +19,7 @@ import TurnpikeTesting
         "a write that is refused fails those that go together with it",
         "a turn comes back as it went, and the session has counted it",
         "64 turns of one session at once are stored unbroken, without gaps",
-        "a turn supersedes what its base contained", "bodies of 8 MB are stored as they came",
+        "a turn supersedes what its base contained", "bodies of 32 MB are stored as they came",
         "a fault at any step leaves a whole turn or none",
     ]
     private static let promises = (ConformanceCase.databases + ConformanceCase.conversations).filter {

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from harness import chat
 from harness.answers import Answer, json_answer, sse_answer
 from harness.client import Connection, exchange, request_bytes
-from harness.gateway import Gateway, run
+from harness.gateway import Gateway, answers, run
 from harness.pages import error_statuses
 from harness.ports import free_port
 from harness.upstream import ScriptedUpstream
@@ -55,7 +55,11 @@ class Site:
 
     def start(self, **more):
         """Starts the gateway, after its end on the same database; `more` are further settings."""
-        self.gateway = Gateway(self.directory, self._providers, **{**self._settings, **more})
+        settings = {**self._settings, **more}
+        self.gateway = Gateway(self.directory, self._providers, **settings)
+        # The two listeners open at the same time, in any order.
+        if "admin" not in settings.get("server", {}):
+            eventually(lambda: answers(f"http://127.0.0.1:{self.gateway.admin_port}/healthz"))
 
     @property
     def database(self):

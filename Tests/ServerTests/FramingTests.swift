@@ -127,6 +127,14 @@ import TurnpikeKit
         }
     }
 
+    @Test(arguments: ["close ", "close\t", " \tclose \t"])
+    func closesWhereAPaddedFieldSaysSo(_ value: String) async throws {
+        try await TestServer.with(greeting, { $0.timeouts.keepAlive = .milliseconds(200) }) { server in
+            let answer = try await server.exchange("GET / HTTP/1.1\r\nHost: h\r\nConnection:\(value)\r\n\r\n")
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n") && answer.contains("\r\nConnection: close\r\n"))
+        }
+    }
+
     @Test func whiteSpaceAroundAValueIsNoPartOfIt() async throws {
         try await TestServer.with({ request, _ in
             let values = request.head.headers["X"].joined(separator: "|")

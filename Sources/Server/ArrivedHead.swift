@@ -15,17 +15,22 @@ final class ArrivedHead: Sendable {
     /// Set for a request that must not reach the chain. The connection is closed after it.
     let refusal: GatewayError?
 
-    init(_ head: HTTPRequestHead) {
+    init(_ arrived: HTTPRequestHead) {
+        let noted = NotedFields(arrived.headers)
+        var head = arrived
+        if noted.hasPadding { head.headers = ArrivedHead.withoutPadding(arrived.headers) }
         request = RequestHead(method: head.method, target: head.uri, headers: head.headers)
         version = head.version
-        let noted = NotedFields(head.headers)
         let examined = ArrivedHead.examine(head, noted)
         framing = examined.framing
         expectsContinue = examined.expectsContinue
         refusal = examined.refusal
         // After a head with `Connection: upgrade` the parser reads no further message: a client that offers `h2c`, as
-        // Java's HttpClient does, is answered in HTTP/1.1 and connects again.
-        isPersistent = refusal == nil && head.isKeepAlive && !(noted.hasUpgrade && ArrivedHead.stopsParser(head))
+        // Java's HttpClient does, is answered in HTTP/1.1 and connects again. Whether it goes on at all the parser has told
+        // with the headers that it made; it misses a `close` with a tab behind it, which is in these.
+        isPersistent =
+            refusal == nil && arrived.isKeepAlive && head.isKeepAlive
+            && !(noted.hasUpgrade && ArrivedHead.stopsParser(head))
     }
 
     var isHEAD: Bool { request.method == .HEAD }
@@ -45,6 +50,12 @@ final class ArrivedHead: Sendable {
             // Without a framing that both sides agree on the rest of the stream means nothing.
             return (.chunked, false, error)
         }
+    }
+
+    /// Without the white space around values, which is no part of them (RFC 9110, section 5.5). The parser leaves what
+    /// stands behind a value.
+    private static func withoutPadding(_ headers: HTTPHeaders) -> HTTPHeaders {
+        HTTPHeaders(headers.map { name, value in (name, value.isPadded ? value.withoutPadding : value) })
     }
 
     private static func expectation(of head: HTTPRequestHead) throws(GatewayError) -> Bool {

@@ -7,7 +7,7 @@ enum RequestFraming: Sendable, Equatable {
     case length(Int)
     case chunked
 
-    /// Reads the framing from a head, or says why two readers could disagree about it.
+    /// Reads the framing from a head whose values have no white space around them, or says why two readers could disagree about it.
     ///
     /// llhttp refuses most of this itself, and by itself too leniently: it takes lengths up to 2^64-1, any coding before
     /// `chunked`, and an empty `Transfer-Encoding`. What is passed on must be framed in one way only.
@@ -39,18 +39,11 @@ enum RequestFraming: Sendable, Equatable {
         self = length == 0 ? .none : .length(length)
     }
 
-    /// Digits, and the spaces around them that RFC 9110 section 5.5 takes off every field value.
+    /// Digits and nothing else; the white space around them is off already.
     private static func length(_ text: String) -> Int? {
-        let digits = trimmed(text)
+        let digits = text.utf8
         guard !digits.isEmpty, digits.count <= 18, digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
         return digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
-    }
-
-    private static func trimmed(_ text: String) -> Substring.UTF8View {
-        var digits = text[...].utf8
-        while digits.first == 0x20 || digits.first == 0x09 { digits.removeFirst() }
-        while digits.last == 0x20 || digits.last == 0x09 { digits.removeLast() }
-        return digits
     }
 
     private static func refusal(_ message: String) -> GatewayError { .badRequest("malformed_request", message) }

@@ -16,6 +16,8 @@ STATEFUL = [
     ("GET", "/v1/conversations/conv_1/items"), ("GET", CHAT), ("GET", f"{CHAT}/chatcmpl-1"), ("DELETE", f"{CHAT}/chatcmpl-1"),
     ("GET", f"{CHAT}/chatcmpl-1/messages"), ("POST", "/v1/assistants"), ("POST", "/v1/threads/t/runs"),
     ("GET", "/v1/vector_stores"), ("POST", "/v1/fine_tuning/jobs"), ("DELETE", "/v1/models/ft:x"), ("GET", "/v1/evals"),
+    ("GET", "/v1/audio/voice_consents"), ("POST", "/v1/audio/voices"), ("DELETE", "/v1/audio/voices/voice_1"),
+    ("POST", "/v1/audio/transcriptions/1"), ("GET", "/v1/images/img_1"), ("POST", "/v1/images/new"),
 ]
 
 
@@ -135,6 +137,14 @@ def test_two_session_ids_that_differ_are_a_conflict(site):
 def test_an_endpoint_that_keeps_state_in_the_shared_account_is_403(site, method, target):
     count = len(site.upstream.requests)
     error_of(site.call(method, target, b"{}" if method == "POST" else b""), 403, "endpoint_not_enabled")
+    assert len(site.upstream.requests) == count
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+@pytest.mark.parametrize("path", ["audio/speech", "audio/transcriptions", "audio/translations", "images/generations", "images/edits", "images/variations"])
+def test_what_is_open_for_posts_is_405_with_another_method(site, method, path):
+    count = len(site.upstream.requests)
+    error_of(site.call(method, f"/v1/{path}", b""), 405)
     assert len(site.upstream.requests) == count
 
 

@@ -9,7 +9,7 @@ from harness import chat
 from harness.answers import in_pieces, json_answer, sse_answer
 from harness.client import Connection, exchange, request_bytes
 from harness.gateway import Gateway, binary
-from harness.site import CHAT, error_of, fresh, said
+from harness.site import CHAT, SESSIONS, error_of, fresh, said
 from harness.waiting import eventually, together
 
 ORIGIN = "https://chat.example.com"
@@ -35,6 +35,21 @@ def message(site, model, headers=(), user="alice", **fields):
 def upload(site, length, user="alice", headers=()):
     """The head of a chat request whose body has `length` bytes."""
     return request_bytes("POST", CHAT, [*site.headers(user, headers, b"x"), ("Content-Length", length)])
+
+
+# Heads
+
+
+@pytest.mark.parametrize("space", [" ", "\t", " \t  "])
+def test_white_space_around_a_headers_value_is_no_part_of_it(site, space):
+    model, session = fresh("model"), fresh("session")
+    padded = lambda value: f"{space}{value}{space}"
+    headers = [("Authorization", padded(f"Bearer {site.key()}")), ("X-Custom", padded("a b"))]
+    body = json.dumps({"model": model, "messages": [said("x")]}).encode()
+    for identifier in (session, padded(session)):
+        assert exchange(site.port, "POST", CHAT, [*headers, ("X-Session-ID", identifier)], body).status == 200
+    assert [b"X-Custom: a b\r\n" in request.raw for request in site.sent(model)] == [True, True]
+    assert len(site.call("GET", f"{SESSIONS}/{session}/messages").json()["data"]) == 4
 
 
 # Connections

@@ -1,5 +1,6 @@
 """Which session a request belongs to, and that it is remembered exactly once."""
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -158,6 +159,16 @@ def test_hostile_ids_are_just_names_that_never_meet(site):
     for kind in HOSTILE:
         texts = [message["content"] for message in site.sent(talk[kind])[1].json()["messages"]]
         assert texts == [f"{kind} 0", f"re: {kind} 0", f"{kind} 1"]
+
+
+def test_two_ids_that_only_look_the_same_are_a_conflict_in_one_request(site):
+    one = fresh("caf") + "\u00e9"
+    two = one.replace("\u00e9", "e\u0301")
+    named = create(site, id=one, agent_id="a", external_conv_id=one)
+    create(site, id=two)
+    error_of(site.chat("x", query=f"?session_id={quote(two)}", session_id=one), 400, "session_conflict")
+    error_of(site.chat("x", session_id=named, session={"agent_id": "a", "external_conv_id": two}), 400, "session_conflict")
+    assert site.chat("x", query=f"?session_id={quote(one)}", session_id=one).status == 200
 
 
 REFUSED = {"10 KB": "z" * 10_240, "a NUL": "a\0b", "a line break": "a\nb", "an escape": "a\x1b[0m", "a DEL": "a\x7f", "nothing": "", "a C1 control": "a\x85b"}

@@ -62,6 +62,18 @@ import TurnpikeKit
         #expect(try await chain.send(.chat("a", [user("hi")]).with("X-Session-ID", "a")).status == 200)
     }
 
+    @Test func namesThatOnlyLookTheSameAreAConflict() async throws {
+        let chain = try await ChainFixture(["session": [("unknown_in_body", "create")]])
+        let (one, two) = ("caf\u{E9}", "cafe\u{301}")
+        let call = Call.chat(one, [user("hi")])
+        #expect(try await chain.refusal(call.with("X-Session-ID", two))?.code == "session_conflict")
+        #expect(try await chain.send(call.with("X-Session-ID", one)).status == 200)
+        func named(_ id: String) -> String { #""session":{"agent_id":"a","external_conv_id":"\#(id)"}"# }
+        let made = try await chain.send(.chat(nil, [user("one")], named(one))).sessionID
+        #expect(try await chain.refusal(.chat(made, [user("x")], named(two)))?.code == "session_conflict")
+        #expect(try await chain.send(.chat(made, [user("x")], named(one))).sessionID == made)
+    }
+
     @Test(arguments: ["session_id=a&session_id=b", "session_id=%zz", "session_id="])
     func aQueryThatNamesNoOneSessionIsRefused(_ query: String) async throws {
         let chain = try await ChainFixture(["session": [("unknown_in_body", "create")]])

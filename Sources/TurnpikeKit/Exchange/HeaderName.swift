@@ -23,6 +23,13 @@ extension String {
             ?? zip(utf8, UnsafeBufferPointer(start: wanted, count: count)).allSatisfy { Self.lowered($0) == $1 }
     }
 
+    /// Whether this ends with `lowercase`, whatever the case of its letters.
+    public func hasSuffixIgnoringCase(_ lowercase: StaticString) -> Bool {
+        let wanted = UnsafeBufferPointer(start: lowercase.utf8Start, count: lowercase.utf8CodeUnitCount)
+        guard utf8.count >= wanted.count else { return false }
+        return zip(utf8.suffix(wanted.count), wanted).allSatisfy { Self.lowered($0) == $1 }
+    }
+
     /// Whether `isAllowed` holds for each byte of the UTF-8. Looks at all of them: without a way out of the loop several
     /// are compared at once, and what is asked of headers holds nearly always.
     @inline(__always) package func allBytes(are isAllowed: (UInt8) -> Bool) -> Bool {

@@ -20,7 +20,6 @@ extension Endpoint {
             return known
         }
         if rest == "models" || rest.hasPrefix("models/") { return try models(head, rest) }
-        if rest.hasPrefix("audio/") || rest.hasPrefix("images/") { return .streamed }
         let first = rest.prefix { $0 != "/" }
         if stateful.contains(first) || rest.hasPrefix("chat/completions/") { return .stateful }
         return .unknown
@@ -48,13 +47,16 @@ extension Endpoint {
 
     private static let exact: [Substring: Endpoint] = [
         "chat/completions": .chatCompletions, "completions": .json, "embeddings": .json, "moderations": .json,
-        "images/generations": .json, "audio/speech": .json,
+        "images/generations": .json, "images/edits": .streamed, "images/variations": .streamed,
+        "audio/speech": .json, "audio/transcriptions": .streamed, "audio/translations": .streamed,
     ]
 
-    /// What keeps state in the provider's account, as OpenAI's API reference lists it (2026).
+    /// What keeps state in the provider's account, as OpenAI's API reference lists it (2026). Of audio and images what is
+    /// not in `exact`, such as custom voices and the recordings of consent to them.
     private static let stateful: Set<Substring> = [
         "files", "uploads", "batches", "responses", "conversations", "assistants", "threads", "vector_stores",
         "fine_tuning", "evals", "containers", "realtime", "videos", "chatkit", "organization", "skills",
+        "audio", "images",
     ]
 
     /// `GET /v1/chat/completions` lists stored completions: state, like its items.

@@ -60,7 +60,7 @@ enum HeaderPolicy {
         }
     }
 
-    /// The client's credentials and its place in the network, which are none of the provider's business; what selects an
+    /// The client's credentials, the page it comes from and its place in the network, which are none of the provider's business; what selects an
     /// account belongs to the provider's credential. Nor may a header name another method, path or proxy than the request
     /// does: some servers obey it, and the endpoint would not be the one that was let through.
     private static func isForRequestsOnly(_ name: String) -> Bool {
@@ -68,15 +68,10 @@ enum HeaderPolicy {
         case 3: if name.equalsIgnoringCase("via") { return true }
         case 5: if name.equalsIgnoringCase("proxy") { return true }
         case 6: if name.equalsIgnoringCase("cookie") { return true }
-        case 7: if name.equalsIgnoringCase("api-key") { return true }
+        case 7: if name.equalsIgnoringCase("referer") { return true }
         case 9:
-            if name.equalsIgnoringCase("x-api-key") || name.equalsIgnoringCase("forwarded")
-                || name.equalsIgnoringCase("x-real-ip")
-            {
-                return true
-            }
+            if name.equalsIgnoringCase("forwarded") || name.equalsIgnoringCase("x-real-ip") { return true }
         case 12: if name.equalsIgnoringCase("x-session-id") { return true }
-        case 13: if name.equalsIgnoringCase("authorization") { return true }
         case 14:
             if name.equalsIgnoringCase("x-history-mode") || name.equalsIgnoringCase("openai-project")
                 || name.equalsIgnoringCase("true-client-ip")
@@ -88,6 +83,7 @@ enum HeaderPolicy {
         case 19: if name.equalsIgnoringCase("openai-organization") { return true }
         default: break
         }
+        if isCredential(name) { return true }
         // All that follows begins with one of two letters, and most headers with neither.
         guard let first = name.utf8.first, first | 0x20 == UInt8(ascii: "x") || first | 0x20 == UInt8(ascii: "c") else {
             return false
@@ -95,7 +91,21 @@ enum HeaderPolicy {
         return name.hasPrefixIgnoringCase("x-forwarded-") || name.hasPrefixIgnoringCase("x-turnpike-")
             || name.hasPrefixIgnoringCase("cf-") || name.hasPrefixIgnoringCase("x-envoy-")
             || name.hasPrefixIgnoringCase("x-http-method") || name.hasPrefixIgnoringCase("x-original-")
-            || name.hasPrefixIgnoringCase("x-rewrite-")
+            || name.hasPrefixIgnoringCase("x-rewrite-") || name.hasPrefixIgnoringCase("x-portkey-")
+    }
+
+    /// By how names of credentials end, whoever they are for: `X-Api-Key`, `X-Auth-Token`, `Helicone-Auth`. One of them is
+    /// none: the client's `Idempotency-Key` is unique among its own requests, not in the account that all users share,
+    /// where another user's could bring that user's answer.
+    private static func isCredential(_ name: String) -> Bool {
+        guard let last = name.utf8.last else { return false }
+        return switch last | 0x20 {
+        case UInt8(ascii: "y"): name.hasSuffixIgnoringCase("-key") || name.equalsIgnoringCase("apikey")
+        case UInt8(ascii: "n"): name.hasSuffixIgnoringCase("authorization") || name.hasSuffixIgnoringCase("-token")
+        case UInt8(ascii: "h"): name.hasSuffixIgnoringCase("-auth")
+        case UInt8(ascii: "t"): name.hasSuffixIgnoringCase("-secret")
+        default: false
+        }
     }
 
     /// Cookies of the provider's must not reach our users, nor may its credential, should it send that back, or whose

@@ -15,9 +15,9 @@ struct SessionSelection: Sendable, Equatable {
 
         var reference: SessionReference { SessionReference(text) }
 
-        /// The same id in any of its forms.
+        /// The same id in any of its forms. Bytes are compared: what only looks the same is another name.
         func isSame(as other: Name) -> Bool {
-            text == other.text || (reference.id != nil && reference.id == other.reference.id)
+            text.utf8.elementsEqual(other.text.utf8) || (reference.id != nil && reference.id == other.reference.id)
         }
     }
 
@@ -116,8 +116,8 @@ struct SessionSelection: Sendable, Equatable {
     /// Refuses a session that is not the conversation which the request names beside its id.
     func check(_ session: Session) throws(GatewayError) {
         guard let conversation else { return }
-        guard conversation.agentID == session.conversation?.agentID,
-            conversation.externalID == session.conversation?.externalID
+        guard let other = session.conversation, conversation.agentID.utf8.elementsEqual(other.agentID.utf8),
+            (conversation.externalID ?? "").utf8.elementsEqual((other.externalID ?? "").utf8)
         else { throw Self.conflict("“session” names another conversation than the id does.") }
     }
 

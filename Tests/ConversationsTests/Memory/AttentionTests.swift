@@ -155,7 +155,8 @@ import TurnpikeTesting
             let before = glances.load(ordering: .relaxed)
             while glances.load(ordering: .relaxed) < before + 10, !Task.isCancelled { await Task.yield() }
             _ = try await process.look()
-            try await waiting
+            let mayGoOn = (try? await waiting) != nil
+            #expect(mayGoOn)
         }
     }
 

@@ -244,8 +244,8 @@ extension ConversationStore {
         return addReadDeadline(answer)
     }
 
-    /// What was given up may have been answered since: then others may have been answered too, and have changed what memory
-    /// knows.
+    /// What was given up may have been answered since: then others may have been answered too, and have changed what
+    /// memory knows.
     private func mayRead(_ durability: Durability) -> Bool {
         if durability.reads.mayTry() { return true }
         durability.reads.noteAnswer(at: database.threads.answeredAt)

@@ -78,7 +78,7 @@ public final class ConversationStore: Sendable {
     func waits(_ key: SessionKey) -> Bool { durability?.spool.holds(key) ?? false }
 
     /// How large a message may be, but for its media: the database's limit for a row, less room for all else in it.
-    var messageLimit: Int? { database.rowLimit.map { $0 - 16 << 10 } }
+    var messageLimit: Int? { database.rowLimit.map { $0 - (16 << 10) } }
 
     /// How many turns and new sessions wait to be written, for metrics.
     package var pending: (turns: Int, sessions: Int) { (turns.pending, creations.pending) }

@@ -26,8 +26,8 @@ final class ArrivedHead: Sendable {
         expectsContinue = examined.expectsContinue
         refusal = examined.refusal
         // After a head with `Connection: upgrade` the parser reads no further message: a client that offers `h2c`, as
-        // Java's HttpClient does, is answered in HTTP/1.1 and connects again. Whether it goes on at all the parser has told
-        // with the headers that it made; it misses a `close` with a tab behind it, which is in these.
+        // Java's HttpClient does, is answered in HTTP/1.1 and connects again. Whether it goes on at all the parser has
+        // told with the headers that it made; it misses a `close` with a tab behind it, which is in these.
         isPersistent =
             refusal == nil && arrived.isKeepAlive && head.isKeepAlive
             && !(noted.hasUpgrade && ArrivedHead.stopsParser(head))

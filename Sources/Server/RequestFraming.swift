@@ -7,7 +7,8 @@ enum RequestFraming: Sendable, Equatable {
     case length(Int)
     case chunked
 
-    /// Reads the framing from a head whose values have no white space around them, or says why two readers could disagree about it.
+    /// Reads the framing from a head whose values have no white space around them, or says why two readers could
+    /// disagree about it.
     ///
     /// llhttp refuses most of this itself, and by itself too leniently: it takes lengths up to 2^64-1, any coding before
     /// `chunked`, and an empty `Transfer-Encoding`. What is passed on must be framed in one way only.

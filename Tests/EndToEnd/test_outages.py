@@ -16,7 +16,7 @@ from harness.client import exchange
 from harness.database import MariaDB
 from harness.gateway import run
 from harness.ports import free_port
-from harness.site import SESSIONS, Site, error_of
+from harness.site import SESSIONS, Site, error_of, said
 from harness.waiting import eventually
 
 
@@ -308,7 +308,10 @@ def test_a_message_that_is_larger_than_the_server_takes_costs_no_answer(tmp_path
             assert refused["param"] == "messages"
         image = lambda length: {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * length}}
         error_of(talk.try_to_say([{"role": "user", "content": [image(1_200_000)]}]), 413, "turn_too_large")
+        system = lambda length: {"role": "system", "content": "s" * length}
+        error_of(talk.try_to_say([system(1_100_000), said("x")]), 413, "turn_too_large")
         assert len(site.sent(talk.model)) == 1, "nobody paid for them"
+        site.conversation().say([system(700_000), said("x")])
         too_long = {"role": "user", "content": "x" * 1_100_000}
         refused = site.send("POST", f"{SESSIONS}/{talk.session}/messages", too_long)
         error_of(refused, 413, "turn_too_large")
@@ -322,15 +325,20 @@ def test_a_message_that_is_larger_than_the_server_takes_costs_no_answer(tmp_path
         server.execute("SET GLOBAL max_allowed_packet = 67108864")
         eventually(lambda: talk.try_to_say("x" * 1_100_000).status == 200, timeout=10)
         assert len(talk.stored) == 6
+        # What is stored already may be sent again.
+        server.execute("SET GLOBAL max_allowed_packet = 1048576")
+        eventually(lambda: site.chat("x" * 1_100_000, headers=[("X-Session-ID", "another")]).status == 413, timeout=10)
+        talk.say([*talk.stored, said("and now")])
+        assert len(talk.stored) == 8
 
 
 def test_what_a_server_has_for_all_sessions_does_not_reach_ours(tmp_path, server):
-    server.execute("""
-        SET GLOBAL init_connect = 'SET NAMES latin1'; SET GLOBAL sql_select_limit = 1; SET GLOBAL sql_safe_updates = 1;
-        SET GLOBAL completion_type = 'RELEASE'; SET GLOBAL max_join_size = 1; SET GLOBAL sql_mode = 'ANSI,NO_BACKSLASH_ESCAPES'""")
     address = server.create_database()
     database = address.split("@/")[1].split("?")[0]
     server.execute(f"CREATE USER common@localhost IDENTIFIED BY 'p'; GRANT ALL ON {database}.* TO common@localhost")
+    server.execute("""
+        SET GLOBAL init_connect = 'SET NAMES latin1'; SET GLOBAL sql_select_limit = 1; SET GLOBAL sql_safe_updates = 1;
+        SET GLOBAL completion_type = 'RELEASE'; SET GLOBAL tx_read_only = 1; SET GLOBAL max_join_size = 1; SET GLOBAL sql_mode = 'ANSI,NO_BACKSLASH_ESCAPES'""")
     with Site(tmp_path, database=address.replace("root@", "common:p@")) as site:
         talk = site.conversation()
         for text in ("\u00e9" * 150, "two", "three"):

@@ -1,7 +1,6 @@
 """While the database takes no turns, they are kept in the spool, seen by the next request, and stored later, once."""
 import contextlib
 import json
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -174,7 +173,7 @@ def test_before_the_first_start_nothing_waits(tmp_path):
     assert json.loads(run("spool", "list", "--config", config, "--json"))["turns"] == []
     assert run("spool", "export", "--config", config) == ""
     assert run("spool", "replay", "--config", config) == listing.partition("\n")[2]
-    assert json.loads(run("spool", "replay", "--config", config, "--json")) == {"stored": 0, "set_aside": 0}
+    assert json.loads(run("spool", "replay", "--config", config, "--json")) == {"stored": 0, "discarded": 0, "set_aside": 0}
     assert [path.name for path in tmp_path.iterdir()] == ["turnpike.yaml"]
 
 
@@ -190,7 +189,7 @@ def test_what_a_replay_did_is_told_to_programs(site):
     execute(site, "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN instr(CAST(NEW.body AS TEXT), 'poison') "
                   "BEGIN SELECT RAISE(ABORT, 'no'); END")
     told = run("spool", "replay", "--config", site.gateway.config_path, "--json")
-    assert json.loads(told) == {"stored": 2, "set_aside": 1}
+    assert json.loads(told) == {"stored": 2, "discarded": 0, "set_aside": 1}
     site.start()
 
 
@@ -232,11 +231,13 @@ def second(site):
     return path
 
 
-def test_a_spooled_turn_whose_session_a_restored_backup_does_not_have_is_named(site):
+@pytest.mark.parametrize("by_command", [False, True])
+def test_a_spooled_turn_whose_session_a_restored_backup_does_not_have_is_named(site, by_command):
     site.key()
     site.gateway.stop()
     path, backup = site.directory / "turnpike.db", site.directory / "backup.db"
-    shutil.copy(path, backup)
+    with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
     site.start()
     talk = site.conversation()
     talk.say("one")
@@ -246,6 +247,10 @@ def test_a_spooled_turn_whose_session_a_restored_backup_does_not_have_is_named(s
     for name in ("turnpike.db-wal", "turnpike.db-shm"):
         (site.directory / name).unlink(missing_ok=True)
     backup.replace(path)
+    if by_command:
+        told = json.loads(run("spool", "replay", "--config", site.gateway.config_path, "--json"))
+        assert told == {"stored": 0, "discarded": 1, "set_aside": 0}
+        return
     site.start()
     drained(site)
     eventually(lambda: site.gateway.log.count("The session of a spooled turn is gone; the turn was discarded.") == 1)

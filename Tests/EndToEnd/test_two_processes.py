@@ -25,11 +25,14 @@ class Pair(Site):
     def start(self):
         self._stack = ExitStack()
         (self.directory / "second").mkdir()
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(2) as pool, ExitStack() as started:
             first = pool.submit(super().start)
+            started.callback(lambda: first.exception() or self.gateway.stop())
             self.second = Gateway(self.directory / "second", self._providers, **self._settings)
-            self._stack.callback(self.second.stop)
+            started.callback(self.second.stop)
             first.result()
+            started.pop_all()
+        self._stack.callback(self.second.stop)
         self.balancer = self._stack.enter_context(Balancer([self.gateway.port, self.second.port]))
 
     def __exit__(self, *arguments):

@@ -65,7 +65,6 @@ package struct ExchangePlanner: Sendable {
         _ request: ChatRequest, in exchange: Exchange, _ context: SessionContext, rules: HistoryRules?
     ) throws -> (SessionHistory, AttemptLog.Key) {
         let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
-        try checkRows(of: turn, in: exchange)
         let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
         let own = rules?.adapted(to: context.session.settings)
         let targets = exchange[RoutePlanKey.self]?.targets ?? []
@@ -89,7 +88,7 @@ package struct ExchangePlanner: Sendable {
         _ held: BufferReservation, in exchange: Exchange
     ) throws -> PlannedHistory {
         if !exchange.has(DryRunKey.self) { store.attempts.note(attempt, base: found.snapshot.plan.baseSeq) }
-        try Self.check(found.snapshot.plan, limit: exchange[TurnLimitKey.self])
+        try check(found.snapshot.plan, limit: exchange[TurnLimitKey.self])
         // Where a fallback may need it again, it is kept beyond the memory that it was counted for.
         let isKept = exchange[RoutePlanKey.self]?.targets.count ?? 0 > 1
         return PlannedHistory(
@@ -103,9 +102,7 @@ package struct ExchangePlanner: Sendable {
         -> PlannedHistory
     {
         let turn = try await BodyWork.run(on: request.bytes.readableBytes) {
-            let turn = try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
-            try checkRows(of: turn, in: exchange)
-            return turn
+            try GatewayError.blamingClient { () throws(WireError) in try IncomingTurn(request) }
         }
         let answer = context.mode == .append ? nil : turn.messages.lastIndex { $0.role == .assistant }
         let attempt = AttemptLog.Key(context.session.key, turn, idempotencyKey: context.idempotencyKey)
@@ -119,28 +116,33 @@ package struct ExchangePlanner: Sendable {
         plan.repeatsLastTurn = repeated != nil
         if !turn.instructions.isEmpty { plan.instructionsToStore = turn.instructions }
         if !exchange.has(DryRunKey.self) { store.attempts.note(attempt, base: plan.baseSeq) }
-        try Self.check(plan, limit: exchange[TurnLimitKey.self])
+        try check(plan, limit: exchange[TurnLimitKey.self])
         return PlannedHistory(
             request, turn, HistorySnapshot(plan: plan), in: context.session.key, rules: HistoryRules(), models: models)
     }
 
-    /// Before the answer is paid for: that no message is more than the database takes. Its media lie in rows of their own.
-    private func checkRows(of turn: IncomingTurn, in exchange: Exchange) throws(GatewayError) {
-        guard exchange.has(TurnLimitKey.self), let limit = store.messageLimit else { return }
-        for message in turn.messages where message.body.readableBytes > limit {
-            let media = InlineMedia.spans(in: message.body).map(\.count)
-            let text = message.body.readableBytes - media.reduce(0, +)
-            guard max(text, media.max() ?? 0) > limit else { continue }
-            throw .tooLargeToStore("a message of the request: \(limit) bytes fit (max_allowed_packet)")
+    /// Whether what is new can be stored, before the answer is paid for.
+    private func check(_ plan: HistoryPlan, limit: Int?) throws(GatewayError) {
+        // Nothing is stored of it.
+        guard let limit else { return }
+        guard plan.newMessages.reduce(0, { $0 + $1.body.readableBytes }) <= limit else {
+            throw GatewayError(
+                .client, .payloadTooLarge, code: "turn_too_large",
+                "The new messages are larger than the \(limit) bytes that one turn of a session may have.",
+                param: "messages")
+        }
+        guard let rowLimit = store.messageLimit else { return }
+        let system = plan.instructionsToStore?.reduce(0) { $0 + $1.readableBytes } ?? 0
+        guard system <= rowLimit, plan.newMessages.allSatisfy({ Self.fits($0.body, rowLimit) }) else {
+            throw .tooLargeToStore("\(rowLimit) bytes fit (max_allowed_packet)", param: "messages")
         }
     }
 
-    private static func check(_ plan: HistoryPlan, limit: Int?) throws(GatewayError) {
-        guard let limit, plan.newMessages.reduce(0, { $0 + $1.body.readableBytes }) > limit else { return }
-        throw GatewayError(
-            .client, .payloadTooLarge, code: "turn_too_large",
-            "The new messages are larger than the \(limit) bytes that one turn of a session may have.",
-            param: "messages")
+    /// Media lie in rows of their own.
+    private static func fits(_ body: ByteBuffer, _ limit: Int) -> Bool {
+        if body.readableBytes <= limit { return true }
+        let media = InlineMedia.spans(in: body).map(\.count)
+        return max(body.readableBytes - media.reduce(0, +), media.max() ?? 0) <= limit
     }
 }
 

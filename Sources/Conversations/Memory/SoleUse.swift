@@ -101,7 +101,7 @@ package final class SoleUse: Sendable {
     private static let standing: UInt64 = 5_000_000_000
     /// How long a change waits for the attention of its process: longer than `patience`.
     private static let longestWait: UInt64 = 2_000_000_000
-    /// By how much one that waits wakes too late when it was not the machine's ordinary work.
+    /// Who waits and wakes this much too late was stopped: that time does not count, once.
     private static let lateness: UInt64 = 500_000_000
     /// How long a process that was not alone waits before it claims the database again: each time twice as long, as
     /// where there are several they are there to stay.
@@ -187,10 +187,13 @@ package final class SoleUse: Sendable {
         try await Task { [self] in
             var last = clock()
             var limit = last + Self.longestWait
+            var wasStopped = false
             while !isAttentive {
                 let now = clock()
-                // Stopped meanwhile, with the task that looks.
-                if now > last + Self.lateness { limit += now - last }
+                if !wasStopped, now > last + Self.lateness {
+                    wasStopped = true
+                    limit += now - last
+                }
                 guard now < limit else {
                     throw DatabaseError(.unavailable, "whether others use the database could not be looked up")
                 }
@@ -282,7 +285,8 @@ package final class SoleUse: Sendable {
         }
     }
 
-    /// Takes this process' name out, so that the next one need not wait. Behind the last exchange.
+    /// Takes this process' name out, so that the next one need not wait, but for what another one may still believe.
+    /// Behind the last exchange.
     package func release() async {
         let isClaimed = state.withLock { state in
             defer { (state.claim, state.isBelieved) = (.none, false) }

@@ -238,9 +238,11 @@ extension ConversationSQL {
         "UPDATE sessions SET title = ? WHERE user_id = ? AND session_id = ? AND title = ''")
 
     static func setSystem(_ key: SessionKey, _ system: SystemMessages, _ dialect: Dialect) -> SQL {
+        // Said once: both would have to fit into one packet.
         """
         INSERT INTO session_systems (user_id, session_id, body) VALUES (\(key.owner), \(key.session), \(system.body)) \
-        \(raw: dialect.orUpdate("user_id, session_id")) body = \(system.body)
+        \(raw: dialect.orUpdate("user_id, session_id")) \
+        body = \(raw: dialect == .sqlite ? "excluded.body" : "VALUES(body)")
         """
     }
 }

@@ -36,7 +36,10 @@ final class DatabaseHealth: Sendable {
 
     /// Somebody was answered at that time, who may have been given up by then: that ends a silence from before.
     func noteAnswer(at time: UInt64) {
-        if state.withLock({ $0.silentUntil != nil && time > $0.silentSince }) { noteAnswer() }
+        state.withLock { state in
+            guard state.silentUntil != nil, time > state.silentSince else { return }
+            (state.silentUntil, state.silentSince) = (nil, .max)
+        }
     }
 
     func noteAnswer() {

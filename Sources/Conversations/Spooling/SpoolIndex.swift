@@ -95,8 +95,10 @@ struct SpoolIndex {
     /// The replay of a turn has ended. Nothing happens where its session was erased meanwhile.
     ///
     /// - Parameter isDone: It is stored, discarded or set aside; otherwise it is tried again.
-    mutating func finish(_ turn: Turn, isDone: Bool) {
-        guard var queue = queues[turn.key], queue.turns.first?.sequence == turn.sequence else { return }
+    /// - Returns: Whether it was still there.
+    @discardableResult
+    mutating func finish(_ turn: Turn, isDone: Bool) -> Bool {
+        guard var queue = queues[turn.key], queue.turns.first?.sequence == turn.sequence else { return false }
         queue.isReplaying = false
         if isDone {
             queue.turns.removeFirst()
@@ -105,6 +107,7 @@ struct SpoolIndex {
             departures += 1
         }
         put(queue, turn.key)
+        return true
     }
 
     /// The database refused a turn for a reason that may be the turn's or the database's.

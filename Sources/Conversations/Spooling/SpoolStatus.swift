@@ -14,7 +14,8 @@ package struct SpoolStatus: Sendable, Equatable {
     package var oldest: Timestamp?
     /// What was set aside because the database refused it, or could not be read. Not zero is an alarm.
     package var deadLetters = 0
-    /// Turns that this process spooled, replayed, discarded because their session was gone, and set aside since it started.
+    /// Turns that this process spooled, replayed, discarded because their session was gone, and set aside since it
+    /// started.
     package var spooledTotal = 0
     package var replayedTotal = 0
     package var discardedTotal = 0

@@ -94,7 +94,7 @@ struct TurnReplay: Sendable {
     private func replay(_ turn: SpoolIndex.Turn, hasDiverged: Bool) async -> End {
         do {
             guard var draft = try await durability.spool.draft(turn) else {
-                durability.spool.finish(turn)
+                durability.spool.forget(turn)
                 return .done(turn)
             }
             // Not even its own turn is newer than what it knows: it is appended, and supersedes nothing.

@@ -118,7 +118,7 @@ final class TurnSpool: Sendable {
     }
 
     /// Tries a turn again later.
-    func putBack(_ turn: SpoolIndex.Turn) { index.withLock { $0.finish(turn, isDone: false) } }
+    func putBack(_ turn: SpoolIndex.Turn) { index.withLock { _ = $0.finish(turn, isDone: false) } }
 
     /// Notes that the database refused a turn; whether the turn is the reason (`SpoolIndex.refuse`).
     func refuse(_ turn: SpoolIndex.Turn, whenStored count: UInt64) -> Bool {
@@ -127,16 +127,20 @@ final class TurnSpool: Sendable {
 
     /// The turn is stored. Its record is acknowledged together with others.
     func finish(_ turn: SpoolIndex.Turn) {
-        index.withLock { $0.finish(turn, isDone: true) }
+        guard index.withLock({ $0.finish(turn, isDone: true) }) else { return }
         totals.withLock { $0.replayed += 1 }
     }
 
-    /// The database has no such session, or has it as deleted. Who restores an older backup is told what that has cost.
+    /// The journal does not have it any more.
+    func forget(_ turn: SpoolIndex.Turn) { index.withLock { _ = $0.finish(turn, isDone: true) } }
+
+    /// The database has no such session, or has it as deleted. Who restores an older backup is told what that has cost;
+    /// what this process has erased itself is not there any more.
     func discard(_ turn: SpoolIndex.Turn) {
+        guard index.withLock({ $0.finish(turn, isDone: true) }) else { return }
         logger.warning(
             "The session of a spooled turn is gone; the turn was discarded.",
             metadata: ["session": "\(turn.key.session)", "turn": "\(turn.id)"])
-        index.withLock { $0.finish(turn, isDone: true) }
         totals.withLock { $0.discarded += 1 }
     }
 

@@ -22,8 +22,8 @@ public protocol Database: AnyObject, Sendable {
     /// transaction is rolled back and the error passed on.
     func blockingWrite<Value>(_ body: (any Connection) throws -> Value) throws -> Value
 
-    /// How many bytes the values of one row may have together; nil where that is not known yet, or no limit that anything
-    /// comes near to. A server's operator may change it.
+    /// How many bytes the values of one row may have together; nil where that is not known yet, or no limit that
+    /// anything comes near to. A server's operator may change it.
     var rowLimit: Int? { get }
 
     /// What is wrong with the database although it answers: settings that break the promise that what is committed

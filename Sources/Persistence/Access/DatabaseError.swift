@@ -27,8 +27,8 @@ public struct DatabaseError: Error, Sendable, Hashable {
     public enum Cause: Sendable, Hashable {
         /// The values of a row are larger than the database takes.
         case size
-        /// Rights, tables or columns are missing, or the server has run out of something: no value is at fault, and what
-        /// needs less may be taken meanwhile.
+        /// Rights, tables or columns are missing, or the server has run out of something: no value is at fault, and
+        /// what needs less may be taken meanwhile.
         case setup
     }
 

@@ -129,7 +129,7 @@ struct Connector: Sendable {
         // A node of a cluster may answer a command of many rows with success although a transaction of another node has
         // rolled the transaction back meanwhile (seen with 10.11): what comes behind it is then committed alone.
         connection.sendsRowsTogether = sendsRowsTogether && !report.isClusterNode
-        try connection.executeText("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        try connection.executeText("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE")
         try connection.executeText("SET SESSION " + settings(role).joined(separator: ", "))
         // What was committed on another node is seen by every statement from then on.
         if report.isClusterNode { try connection.executeText("SET SESSION wsrep_sync_wait = 1") }
@@ -146,7 +146,8 @@ struct Connector: Sendable {
             "collation_connection = 'utf8mb4_nopad_bin'", "sql_safe_updates = 0", "completion_type = 'NO_CHAIN'",
             "autocommit = \(role == .writing ? 0 : 1)", "innodb_lock_wait_timeout = \(lock)",
             // What a process that was stopped keeps locked is free again.
-            "idle_transaction_timeout = \(role == .schema ? 0 : limit)",
+            "idle_transaction_timeout = \(role == .schema ? 0 : limit)", "idle_write_transaction_timeout = 0",
+            "idle_readonly_transaction_timeout = 0",
             "lock_wait_timeout = \(lock)", "max_statement_time = \(role == .schema ? 0 : limit)",
         ]
     }

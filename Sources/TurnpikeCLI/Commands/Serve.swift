@@ -65,7 +65,7 @@ struct Check: AsyncParsableCommand {
             })
     }
 
-    /// Each mistake as members: where it is, the key, what to do about it; only the last where it is not in the file.
+    /// Each mistake as members: where it is, the key, what to do about it; only what to do where it is not in the file.
     private static func problems(in error: (any Error)?) -> [(inout JSONWriter) -> Void] {
         let errors: [any Error] = (error as? ConfigurationErrors)?.errors ?? [error].compactMap(\.self)
         return errors.map { error in

@@ -95,8 +95,10 @@ struct Spool: AsyncParsableCommand {
 enum SpoolCommand {
     /// What became of the turns that waited.
     struct Replayed {
-        /// Stored, or found stored or discarded.
+        /// Stored, or found stored.
         var stored = 0
+        /// Of sessions that are gone.
+        var discarded = 0
         /// Refused by the database for good.
         var setAside = 0
     }
@@ -122,12 +124,13 @@ enum SpoolCommand {
             // Nothing is stored beside a process that relies on being alone on the database, nor beside one that comes to.
             store.soleUse.keep()
             _ = try await store.soleUse.look()
-            try await store.soleUse.attend()
             async let _: Void = lookEachSecond(store.soleUse)
+            try await store.soleUse.attend()
             let count = try await store.drainSpool(logger: logger)
             await store.soleUse.release()
             await store.closeSpool()
-            return Replayed(stored: count, setAside: store.spoolStatus?.refusedTotal ?? 0)
+            let (discarded, setAside) = store.spoolStatus.map { ($0.discardedTotal, $0.refusedTotal) } ?? (0, 0)
+            return Replayed(stored: count - discarded, discarded: discarded, setAside: setAside)
         } catch {
             // The name stays: the database may be what fails, and whoever finds a stale one takes it out.
             await store.closeSpool()

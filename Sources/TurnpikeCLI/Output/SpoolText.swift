@@ -64,13 +64,17 @@ enum SpoolText {
     }
 
     static func sentence(_ replayed: SpoolCommand.Replayed) -> String {
-        "\(replayed.stored) \(replayed.stored == 1 ? "turn was" : "turns were") stored or found stored."
+        var sentence = "\(replayed.stored) \(replayed.stored == 1 ? "turn was" : "turns were") stored or found stored"
+        if replayed.discarded > 0 { sentence += ", \(replayed.discarded) discarded because their sessions are gone" }
+        if replayed.setAside > 0 { sentence += ", \(replayed.setAside) set aside" }
+        return sentence + "."
     }
 
     static func json(_ replayed: SpoolCommand.Replayed) -> String {
         String(
             buffer: JSONWriter.object { json in
                 json.member("stored", replayed.stored)
+                json.member("discarded", replayed.discarded)
                 json.member("set_aside", replayed.setAside)
             })
     }

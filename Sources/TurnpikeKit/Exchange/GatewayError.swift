@@ -144,11 +144,13 @@ extension GatewayError {
             "The request body is larger than the \(limit) bytes that this server accepts.")
     }
 
-    /// A message is larger than the database takes: sending it again changes nothing.
-    public static func tooLargeToStore(_ detail: String) -> GatewayError {
+    /// A message, or the answer to it, is larger than the database takes: sending it again changes nothing.
+    ///
+    /// - Parameter param: The field at fault, where it is not the answer.
+    public static func tooLargeToStore(_ detail: String, param: String? = nil) -> GatewayError {
         GatewayError(
             .client, .payloadTooLarge, code: "turn_too_large",
-            "A message is larger than this server can store in a session. Send less at once.", param: "messages",
+            "A message, or the answer to it, is larger than this server can store in a session.", param: param,
             detail: detail)
     }
 

@@ -7,7 +7,8 @@ package import TurnpikeKit
 package enum HealthRoutes {
     /// `healthz` says that the process answers, `readyz` that it can do its work, and if not, why.
     ///
-    /// - Parameter givesReasons: Whether `readyz` also says why something is missing and what is to be mended. That names
+    /// - Parameter givesReasons: Whether `readyz` also says why something is missing and what is to be mended. That
+    ///   names
     ///   servers and directories: where operators have a listener of their own, the clients' does without.
     package static func all(_ readiness: Readiness, givesReasons: Bool) -> [Route] {
         [

@@ -36,7 +36,8 @@ package final class SoleUseService: Service {
     package func arrive() async throws {
         if !hasArrived.load(ordering: .acquiring) {
             _ = try await soleUse.look()
-            // From now on it is looked each second: also while this waits, which may last longer than a look is good for.
+            // From now on it is looked each second: also while this waits, which may last longer than a look is good
+            // for.
             hasArrived.store(true, ordering: .releasing)
         }
         if !soleUse.isAttentive {

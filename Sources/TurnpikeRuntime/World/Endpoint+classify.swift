@@ -51,8 +51,8 @@ extension Endpoint {
         "audio/speech": .json, "audio/transcriptions": .streamed, "audio/translations": .streamed,
     ]
 
-    /// What keeps state in the provider's account, as OpenAI's API reference lists it (2026). Of audio and images what is
-    /// not in `exact`, such as custom voices and the recordings of consent to them.
+    /// What keeps state in the provider's account, as OpenAI's API reference lists it (2026). Of audio and images what
+    /// is not in `exact`, such as custom voices and the recordings of consent to them.
     private static let stateful: Set<Substring> = [
         "files", "uploads", "batches", "responses", "conversations", "assistants", "threads", "vector_stores",
         "fine_tuning", "evals", "containers", "realtime", "videos", "chatkit", "organization", "skills",

@@ -109,7 +109,8 @@ import TurnpikeTesting
         }
     }
 
-    /// Of a claim nobody knows whether it was written, and it was: by the next look it is one's own name that stands there.
+    /// Of a claim nobody knows whether it was written, and it was: by the next look it is one's own name that stands
+    /// there.
     @Test func whoseClaimGotNoAnswerWaitsAllTheSame() async throws {
         try await Self.with { site, believing in
             let other = site.process(.always)

@@ -208,13 +208,15 @@ import TurnpikeTesting
                 SpoolSettings(directory: "/spool"), on: SimulatedDisk(), reads: health, logger: SpoolFixture.logger)
             let store = ConversationStore(database: fixture.database, durability: durability, cacheLimit: 1 << 20)
             let session = try await fixture.store.create(SessionDraft(owner: .generate(), externalID: "s"))
-            let visit = { try await store.sessionOfExchange(SessionReference("s"), of: session.key.owner)?.settings }
-            #expect(try await visit()?.maxHistory == nil)
+            _ = try await fixture.store.append(SpoolFixture.turn("1", after: session))
+            #expect(try await read(store, session.key).settings.maxHistory == nil)
+            #expect(try await store.cache.snapshot(of: read(store, session.key)) != nil)
             hours.store(2, ordering: .relaxed)
             health.noteSilence()
             #expect(!health.isAnswering)
             _ = try await fixture.store.update(session.key) { $0.maxHistory = 3 }
-            #expect(try await visit()?.maxHistory == 3, "the change was answered, so this can be")
+            #expect(
+                try await read(store, session.key).settings.maxHistory == 3, "the change was answered, so this can be")
             await store.closeSpool()
         }
     }

@@ -60,9 +60,10 @@ enum HeaderPolicy {
         }
     }
 
-    /// The client's credentials, the page it comes from and its place in the network, which are none of the provider's business; what selects an
-    /// account belongs to the provider's credential. Nor may a header name another method, path or proxy than the request
-    /// does: some servers obey it, and the endpoint would not be the one that was let through.
+    /// The client's credentials, the page it comes from and its place in the network, which are none of the provider's
+    /// business; what selects an account belongs to the provider's credential. Nor may a header name another method,
+    /// path or proxy than the request does: some servers obey it, and the endpoint would not be the one that was let
+    /// through.
     private static func isForRequestsOnly(_ name: String) -> Bool {
         switch name.utf8.count {
         case 3: if name.equalsIgnoringCase("via") { return true }
@@ -94,13 +95,13 @@ enum HeaderPolicy {
             || name.hasPrefixIgnoringCase("x-rewrite-") || name.hasPrefixIgnoringCase("x-portkey-")
     }
 
-    /// By how names of credentials end, whoever they are for: `X-Api-Key`, `X-Auth-Token`, `Helicone-Auth`. One of them is
-    /// none: the client's `Idempotency-Key` is unique among its own requests, not in the account that all users share,
-    /// where another user's could bring that user's answer.
+    /// By how names of credentials end, whoever they are for: `X-Api-Key`, `X-Auth-Token`, `Helicone-Auth`. One of them
+    /// is none: the client's `Idempotency-Key` is unique among its own requests, not in the account that all users
+    /// share, where another user's could bring that user's answer.
     private static func isCredential(_ name: String) -> Bool {
         guard let last = name.utf8.last else { return false }
         return switch last | 0x20 {
-        case UInt8(ascii: "y"): name.hasSuffixIgnoringCase("-key") || name.equalsIgnoringCase("apikey")
+        case UInt8(ascii: "y"): name.hasSuffixIgnoringCase("-key") || name.hasSuffixIgnoringCase("apikey")
         case UInt8(ascii: "n"): name.hasSuffixIgnoringCase("authorization") || name.hasSuffixIgnoringCase("-token")
         case UInt8(ascii: "h"): name.hasSuffixIgnoringCase("-auth")
         case UInt8(ascii: "t"): name.hasSuffixIgnoringCase("-secret")

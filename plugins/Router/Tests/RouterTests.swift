@@ -107,7 +107,7 @@ private final class WatchedFitting: RequestFitting {
             "X-Turnpike-Debug": "1", "X-HTTP-Method-Override": "DELETE", "X-Original-URL": "/v1/files",
             "X-Rewrite-URL": "/v1/files", "Proxy": "http://elsewhere", "True-Client-IP": "1",
             "Idempotency-Key": "k", "Referer": "http://inside/?token=1", "x-goog-api-key": "k", "X-AUTH-TOKEN": "t",
-            "api-key": "k", "apikey": "k", "Helicone-Auth": "Bearer k", "X-Amz-Security-Token": "t",
+            "api-key": "k", "apikey": "k", "X-ApiKey": "k", "Helicone-Auth": "Bearer k", "X-Amz-Security-Token": "t",
             "X-Client-Secret": "s", "X-Serverless-Authorization": "Bearer k",
             "x-portkey-custom-host": "http://elsewhere",
         ]

@@ -76,7 +76,8 @@ def test_a_restart_in_the_outage_goes_on_with_what_is_spooled(site):
     assert conversation.stored_texts[-2:] == ["three", "re: three"] and len(conversation.stored) == 6
 
 
-def test_a_turn_that_the_database_refuses_is_set_aside_and_blocks_nothing(site):
+def killed_with_a_refused_turn(site):
+    """Three turns of two conversations wait in the spool of a gateway that was killed; the database will refuse the first."""
     conversation, other = site.conversation(), site.conversation()
     conversation.say("one")
     other.say("one")
@@ -87,6 +88,11 @@ def test_a_turn_that_the_database_refuses_is_set_aside_and_blocks_nothing(site):
         site.gateway.kill()
     execute(site, "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN instr(CAST(NEW.body AS TEXT), 'poison') "
                   "BEGIN SELECT RAISE(ABORT, 'no'); END")
+    return conversation, other
+
+
+def test_a_turn_that_the_database_refuses_is_set_aside_and_blocks_nothing(site):
+    conversation, other = killed_with_a_refused_turn(site)
     site.start()
     drained(site)
     assert conversation.stored_texts == ["one", "re: one", "two", "re: two"]
@@ -178,16 +184,7 @@ def test_before_the_first_start_nothing_waits(tmp_path):
 
 
 def test_what_a_replay_did_is_told_to_programs(site):
-    conversation, other = site.conversation(), site.conversation()
-    conversation.say("one")
-    other.say("one")
-    with locked(site):
-        conversation.say("poison")
-        conversation.say("two")
-        other.say("two")
-        site.gateway.kill()
-    execute(site, "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN instr(CAST(NEW.body AS TEXT), 'poison') "
-                  "BEGIN SELECT RAISE(ABORT, 'no'); END")
+    killed_with_a_refused_turn(site)
     told = run("spool", "replay", "--config", site.gateway.config_path, "--json")
     assert json.loads(told) == {"stored": 2, "discarded": 0, "set_aside": 1}
     site.start()

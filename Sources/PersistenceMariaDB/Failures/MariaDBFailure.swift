@@ -24,10 +24,10 @@ struct MariaDBFailure: Equatable {
     private var cause: DatabaseError.Cause? {
         switch code {
         case 1_153, Int(CR_NET_PACKET_TOO_LARGE): .size
-        // No right, no table, no column, a column that is not ours; no memory for locks, no space for tables; whom the
-        // server does not let in, and how it is set up.
-        case 1_044, 1_045, 1_054, 1_142, 1_143, 1_146, 1_206, 1_227, 1_364, 1_370, 1_712, 1_812, 1_877, 1_049, 1_130,
-            1_251, 1_524, 1_665, 1_698, 1_709, 1_820, 1_862, 4_151, Int(CR_SSL_CONNECTION_ERROR):
+        // No right, no table, no column, a column that is not ours; no memory for locks, no space for tables; how the
+        // server is set up; a password that has expired. Whoever is not let in has no statement refused.
+        case 1_044, 1_045, 1_054, 1_142, 1_143, 1_146, 1_206, 1_227, 1_364, 1_370, 1_665, 1_709, 1_712, 1_812, 1_820,
+            1_862, 1_877:
             .setup
         default: nil
         }
